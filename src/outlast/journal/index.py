@@ -1,0 +1,115 @@
+"""Hints about runs, by which they are found. Written with appends; losing or delaying one costs time, never truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+State = Literal["ready", "running", "parked", "held", "quarantined", "completed", "failed", "cancelled", "continued"]
+"""ready: somebody should claim it · running: claimed · parked: waits for time or mail · held: waits for a person ·
+quarantined: killed its workers · the rest: ended."""
+
+ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
+
+
+class HintPatch(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What an append changes about its run's entry; what is unset stays as it is (or takes the entry's default)."""
+
+    run: str
+    agent: str | UnsetType = UNSET
+    pool: str | UnsetType = UNSET
+    session: str | UnsetType = UNSET
+    parent: str | UnsetType = UNSET
+    state: State | UnsetType = UNSET
+    owner: str | UnsetType = UNSET
+    """The worker's identity, "" for none."""
+    wake_at: float | UnsetType = UNSET
+    """When a parked run wants to go on; 0: only on mail."""
+    mail: int | UnsetType = UNSET
+    """The number of the last event in its inbox. The entry keeps the maximum."""
+    seen: int | UnsetType = UNSET
+    """The last inbox event its owner has taken notice of. The entry keeps the maximum."""
+    reason: str | UnsetType = UNSET
+    """One line for people: why held, quarantined or failed."""
+    created_at: float | UnsetType = UNSET
+    updated_at: float | UnsetType = UNSET
+
+
+class RunEntry(msgspec.Struct, frozen=True):
+    """What the index knows of one run; fields as in HintPatch."""
+
+    run: str
+    agent: str = ""
+    pool: str = ""
+    session: str = ""
+    parent: str = ""
+    state: State = "ready"
+    owner: str = ""
+    wake_at: float = 0.0
+    mail: int = 0
+    seen: int = 0
+    reason: str = ""
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+    def patched(self, patch: HintPatch) -> RunEntry:
+        """This entry after `patch`."""
+        changes = {
+            name: value
+            for name in HintPatch.__struct_fields__
+            if name != "run" and (value := getattr(patch, name)) is not UNSET
+        }
+        for counter in ("mail", "seen"):
+            if counter in changes:
+                changes[counter] = max(changes[counter], getattr(self, counter))
+        return msgspec.structs.replace(self, **changes)
+
+    def due(self, now: float) -> bool:
+        """Whether a worker should claim it now: ready, or parked and its time has come or there is unread mail.
+
+        Held and quarantined runs are woken by mail too (a resolve, redrive, cancel or signal).
+        """
+        if self.state == "ready":
+            return True
+        if self.state == "parked":
+            return 0 < self.wake_at <= now or self.mail > self.seen
+        return self.state in ("held", "quarantined") and self.mail > self.seen
+
+
+class RunIndex(Protocol):
+    """Finds runs. Every adapter passes `tests/contracts/run_index.py`."""
+
+    async def entry(self, run: str) -> RunEntry | None:
+        """The entry of one run."""
+        ...
+
+    async def due(self, now: float, limit: int = 100, pool: str | None = None) -> Sequence[RunEntry]:
+        """Runs for which `RunEntry.due(now)` holds, oldest update first."""
+        ...
+
+    async def next_wake(self, now: float) -> float | None:
+        """The earliest `wake_at` later than `now` of a parked run."""
+        ...
+
+    async def owned(self, owner: str | None = None, limit: int = 10_000) -> Sequence[RunEntry]:
+        """Running runs of one owner, or of all owners."""
+        ...
+
+    async def list(
+        self,
+        *,
+        state: str | None = None,
+        agent: str | None = None,
+        session: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[RunEntry]:
+        """Newest first by (created_at, run); `before` is the `run` of the last entry already seen."""
+        ...
+
+    async def counts(self) -> dict[str, int]:
+        """How many runs are in each state."""
+        ...

@@ -1,0 +1,145 @@
+"""Streams and the port that stores them. `append` is the only write there is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from outlast.journal.index import HintPatch
+from outlast.journal.lineage import Lineage
+from outlast.kernel.error import UsageError
+
+append_bytes_max = 256 * 1024
+"""Bound of one append's body: 256 KiB. Larger payloads go to the blob store."""
+
+_TEXT = re.compile(r"([a-z]{1,16})/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})@(.+)\Z")
+
+
+class StreamKey(msgspec.Struct, frozen=True, order=True):
+    """``kind/id@lineage``. Kinds: ``run`` (a run's history), ``inbox`` (what others tell it), ``session``, ``agent``."""
+
+    kind: str
+    id: str
+    lineage: Lineage
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.id}@{self.lineage}"
+
+    @classmethod
+    def parse(cls, text: str) -> StreamKey:
+        """The inverse of `str`; raises UsageError."""
+        match = _TEXT.match(text)
+        if match is None:
+            raise UsageError(f"stream {text[:80]!r} is not understood: expected kind/id@generation.region.nonce")
+        return cls(match[1], match[2], Lineage.parse(match[3]))
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """Where a stream ends: the number of its last event (0: none yet) and the chain hash there (32 bytes)."""
+
+    seq: int
+    hash: bytes
+
+
+class Append(msgspec.Struct, frozen=True, array_like=True):
+    """One atomic write: `count` events numbered from ``expected.seq + 1``, encoded in `body` (`journal/record.py`).
+
+    `append_id` also stands inside `body`. The same Append may be sent again any number of times.
+    """
+
+    stream: str
+    expected: Head
+    append_id: str
+    count: int
+    body: bytes
+    hint: HintPatch | None = None
+
+    @property
+    def head(self) -> int:
+        """The number of its last event, once applied."""
+        return self.expected.seq + self.count
+
+
+class Applied(msgspec.Struct, frozen=True, array_like=True, tag=0):
+    """Durable. `head` is the stream's new end."""
+
+    head: Head
+
+
+class Conflicted(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """Not written: the stream's end is not what was expected, but `head`."""
+
+    head: Head
+
+
+class Unknown(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Nobody can say now. Send the identical Append again; never anything else."""
+
+    reason: str
+
+
+Outcome = Applied | Conflicted | Unknown
+
+
+class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
+    """An applied append as it is stored: its first event's number, how many events, its bytes, the chain hash after it."""
+
+    seq: int
+    count: int
+    body: bytes
+    hash: bytes
+
+
+class Notice(msgspec.Struct, frozen=True, array_like=True):
+    """A hint that a stream grew. May be lost, doubled, late or out of order."""
+
+    stream: str
+    seq: int
+    hint: HintPatch | None = None
+
+
+class EventStore(Protocol):
+    """Stores streams. Every adapter passes `tests/contracts/event_store.py`.
+
+    Operating faults on reads raise StoreUnavailable or StoreCorrupt; `append` turns them into Unknown, and raises only
+    UsageError (a body over `append_bytes_max`) and StoreCorrupt.
+    """
+
+    @property
+    def lineage(self) -> Lineage:
+        """The lineage that this store writes: part of every key it accepts."""
+        ...
+
+    async def append(self, append: Append) -> Outcome:
+        """Write atomically if the stream ends at ``append.expected`` (number and hash); else Conflicted."""
+        ...
+
+    async def head(self, stream: str) -> Head:
+        """The end of a stream, as of now: sees every append acknowledged before the call."""
+        ...
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
+        """At most `limit` records, in order, that begin after event `after`; sees every append acknowledged before."""
+        ...
+
+    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Keys of one kind in text order, after `after`: the slow sweep behind every hint."""
+        ...
+
+    def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:
+        """Call `listener` with hints of growth, until the returned function is called."""
+        ...
+
+
+def check_append(append: Append) -> None:
+    """What every store refuses: raises UsageError."""
+    if len(append.body) > append_bytes_max:
+        raise UsageError(
+            f"append to {append.stream} is {len(append.body)} bytes, the bound append_bytes_max is {append_bytes_max}: "
+            "put large payloads into the blob store"
+        )
+    if append.count < 1 or len(append.expected.hash) != 32 or append.expected.seq < 0:
+        raise UsageError(f"append to {append.stream} is malformed: it needs an event, a 32-byte hash, a number >= 0")

@@ -1,0 +1,1 @@
+"""What everything stands on: clock, randomness, identity, unit, error, codec, crash point."""

@@ -1,0 +1,56 @@
+"""Quantities with their units, as users write them: ``500ms 5s 10m 7d``, ``64KiB``, ``0.25USD``."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+from outlast.kernel.error import ConfigurationError
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*\Z")
+
+Duration = str | float | int | timedelta
+"""Seconds as a number, a `timedelta`, or text with a unit such as ``"30s"``."""
+
+
+def _parse(text: str, units: dict[str, float] | dict[str, int], what: str) -> float:
+    match = _QUANTITY.match(text)
+    if match is None or match[2] not in units:
+        raise ConfigurationError(f"{what} {text!r} is not understood: write a number and one of {', '.join(units)}")
+    return float(match[1]) * units[match[2]]
+
+
+def seconds(value: Duration) -> float:
+    """A duration in seconds; raises ConfigurationError for what is not one."""
+    if isinstance(value, timedelta):
+        result = value.total_seconds()
+    elif isinstance(value, str):
+        result = _parse(value, _SECONDS, "duration")
+    else:
+        result = float(value)
+    if not 0 <= result < 1e10:
+        raise ConfigurationError(f"duration {value!r} is not understood: write zero or more, less than 300 years")
+    return result
+
+
+def size(value: str | int) -> int:
+    """A size in bytes."""
+    result = int(_parse(value, _BYTES, "size")) if isinstance(value, str) else value
+    if result < 0:
+        raise ConfigurationError(f"size {value!r} is negative: write zero or more bytes")
+    return result
+
+
+def usd(value: str | float | int) -> float:
+    """An amount of money in US dollars."""
+    return _parse(value, {"USD": 1.0}, "amount") if isinstance(value, str) else float(value)
+
+
+def duration_text(value: float) -> str:
+    """Seconds as a short text that `seconds` reads back: 90 -> ``1.5m``."""
+    for unit, factor in (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0)):
+        if value >= factor:
+            return f"{value / factor:g}{unit}"
+    return f"{value * 1000:g}ms"

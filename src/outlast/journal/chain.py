@@ -24,7 +24,7 @@ def verify(stream: str, records: Iterable[StoredRecord], start: Head | None = No
     head = start or genesis(stream)
     for record in records:
         if record.seq != head.seq + 1:
-            raise StoreCorrupt(f"stream {stream}: event {head.seq + 1} expected, {record.seq} found: events are missing")
+            raise StoreCorrupt(f"stream {stream}: event {head.seq + 1} expected, {record.seq} found: some are missing")
         expected = link(head.hash, record.body)
         if record.hash != expected:
             raise StoreCorrupt(

@@ -7,8 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from outlast.journal.stream import Append, Head, StoredRecord
 from outlast.journal.index import HintPatch
+from outlast.journal.stream import Append, Head, StoredRecord
 from outlast.kernel.error import StoreCorrupt
 
 E = TypeVar("E")

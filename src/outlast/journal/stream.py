@@ -19,7 +19,7 @@ _TEXT = re.compile(r"([a-z]{1,16})/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})@(.+)\Z")
 
 
 class StreamKey(msgspec.Struct, frozen=True, order=True):
-    """``kind/id@lineage``. Kinds: ``run`` (a run's history), ``inbox`` (what others tell it), ``session``, ``agent``."""
+    """``kind/id@lineage``. Kinds: ``run`` (its history), ``inbox`` (what others tell it), ``session``, ``agent``."""
 
     kind: str
     id: str
@@ -85,7 +85,7 @@ Outcome = Applied | Conflicted | Unknown
 
 
 class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
-    """An applied append as it is stored: its first event's number, how many events, its bytes, the chain hash after it."""
+    """An applied append as stored: its first event's number, how many events, its bytes, the chain hash after it."""
 
     seq: int
     count: int

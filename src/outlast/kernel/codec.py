@@ -47,7 +47,7 @@ def encode(value: Any, what: str = "value", limit: int = payload_bytes_max) -> b
         ) from None
     if len(raw) > limit:
         raise PayloadTooLarge(
-            f"{what} is {len(raw)} bytes, the bound payload_bytes_max is {limit}: store it elsewhere and pass a reference"
+            f"{what} is {len(raw)} bytes, the bound payload_bytes_max is {limit}: store it elsewhere, pass a reference"
         )
     return raw
 

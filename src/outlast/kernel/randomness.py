@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import random as _random
+import random as _random  # noqa: TID251 (only `derived` uses it, seeded from its arguments)
 from typing import Protocol
 
 
@@ -22,4 +22,4 @@ class Randomness(Protocol):
 def derived(*parts: str) -> _random.Random:
     """A generator that depends on `parts` alone: equal parts, equal numbers, in every process and release."""
     digest = hashlib.sha256("\x1f".join(parts).encode()).digest()
-    return _random.Random(int.from_bytes(digest, "big"))  # noqa: TID251 (seeded from its arguments only)
+    return _random.Random(int.from_bytes(digest, "big"))

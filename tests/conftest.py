@@ -1,0 +1,57 @@
+"""What all tests share.
+
+Tests are plain functions; ``async def test_…`` runs on an event loop of its own (pytest-asyncio, auto mode: no marker
+needed). Every test is ended after 120 s (pytest-timeout); ``@pytest.mark.timeout(300)`` gives one more. Warnings are
+errors. Tests wait on conditions with a deadline (`until`), never with a bare sleep.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the machine, and none left by another test, reaches a test or a process it starts."""
+    for name in list(os.environ):
+        if name.startswith("OUTLAST_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """``await until(condition, 5, "a worker is up")``: wait until `condition()` is true, at most so many seconds.
+
+    The condition may be a plain or an async function; what it raises ends the wait.
+    """
+
+    async def wait(condition: Callable[[], object], deadline_s: float = 10.0, what: str = "") -> None:
+        end = time.monotonic() + deadline_s
+        while True:
+            found = condition()
+            if isinstance(found, Awaitable):
+                found = await found
+            if found:
+                return
+            if time.monotonic() > end:
+                pytest.fail(f"not within {deadline_s} s: {what or condition}")
+            await asyncio.sleep(0.005)
+
+    return wait
+
+
+@pytest.fixture
+def short_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A new directory whose path is short enough for Unix sockets (107 bytes); removed afterwards."""
+    import shutil
+    import tempfile
+
+    path = Path(tempfile.mkdtemp(prefix="ol-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,102 @@
+"""YAML within bounds: text in, a tree of nodes with lines and columns out, nothing constructed from it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import NoReturn
+
+import yaml
+
+from outlast.kernel.error import ConfigurationError
+
+yaml_bytes_max = 256 * 1024
+"""Bound of the file: 256 KiB."""
+yaml_depth_max = 20
+"""Bound of nesting."""
+yaml_nodes_max = 20_000
+"""Bound of keys and values in the file."""
+yaml_aliases_max = 100
+"""Bound of ``*alias`` uses."""
+
+
+class Document:
+    """One file's tree, and the errors that point into it."""
+
+    def __init__(self, file: str, raw: bytes) -> None:
+        """Parse `raw`; `file` is the name that errors show. Raises ConfigurationError."""
+        self.file = file
+        self.root: yaml.Node | None = self._compose(raw)
+
+    def refuse(self, node: yaml.Node, message: str) -> NoReturn:
+        """Raise ConfigurationError that points at `node`: ``outlast.yaml:12:5: …``."""
+        raise ConfigurationError(f"{self.file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {message}")
+
+    def _compose(self, raw: bytes) -> yaml.Node | None:
+        if len(raw) > yaml_bytes_max:
+            raise ConfigurationError(f"{self.file} is larger than yaml_bytes_max, {yaml_bytes_max} bytes: shorten it")
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = raw.count(b"\n", 0, error.start) + 1
+            raise ConfigurationError(f"{self.file}:{line}: not UTF-8 text: save the file as UTF-8") from None
+        try:
+            loader = _BoundedLoader(text)
+            return loader.get_single_node()
+        except _BoundPassed as error:
+            raise ConfigurationError(f"{self.file}{_place(error.mark)}: {error.message}") from None
+        except yaml.MarkedYAMLError as error:
+            # Not the snippet that PyYAML offers: the line may hold a secret.
+            found = "; ".join(part for part in (error.context, error.problem) if part)
+            place = _place(error.problem_mark)
+            raise ConfigurationError(f"{self.file}{place}: not valid YAML: {_plain(found)}") from None
+        except yaml.reader.ReaderError as error:
+            line = text.count("\n", 0, error.position) + 1
+            raise ConfigurationError(
+                f"{self.file}:{line}: not valid YAML: the character U+{error.character:04X} is not text"
+            ) from None
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, if any is like it."""
+    found = difflib.get_close_matches(word[:64], list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+class _BoundPassed(Exception):
+    def __init__(self, message: str, mark: yaml.Mark | None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.mark = mark
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """The safe loader, whose tree is bounded while it grows, before anything could expand it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = self._nodes = self._aliases = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """As the parent class; called for every key and value."""
+        self._nodes += 1
+        self._aliases += self.check_event(yaml.AliasEvent)
+        self._depth += 1
+        for found, bound, name in (
+            (self._depth, yaml_depth_max, "yaml_depth_max"),
+            (self._nodes, yaml_nodes_max, "yaml_nodes_max"),
+            (self._aliases, yaml_aliases_max, "yaml_aliases_max"),
+        ):
+            if found > bound:
+                raise _BoundPassed(f"more than {name}, {bound}: write it flatter and shorter", self.get_mark())
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _place(mark: yaml.Mark | None) -> str:
+    return f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
+
+
+def _plain(message: str) -> str:
+    return message.replace("'\\t'", "a tab (indent with spaces)")

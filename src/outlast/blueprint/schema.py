@@ -1,0 +1,162 @@
+"""The schema of ``outlast.yaml``: what may stand there, with its unit and default.
+
+Every key is optional, and so is the file. `blueprint/load.py` reads it; names and units are checked there.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import msgspec
+
+from outlast.blueprint.secret import Secret
+
+
+class Quantity(enum.Enum):
+    """Marks a number that is written with its unit (`kernel/unit.py`)."""
+
+    DURATION = "duration"
+    SIZE = "size"
+    MONEY = "money"
+
+
+class Text(enum.Enum):
+    """Marks text that must have a form."""
+
+    NAME = "name"
+    MODULE_OBJECT = "module:object"
+    URL = "url"
+
+
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
+WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
+Seconds = Annotated[float, Quantity.DURATION]
+ByteCount = Annotated[int, Quantity.SIZE]
+Dollars = Annotated[float, Quantity.MONEY]
+Name = Annotated[str, Text.NAME]
+ModuleObject = Annotated[str, Text.MODULE_OBJECT]
+Url = Annotated[str, Text.URL]
+
+default_pool = "default"
+"""The pool of every agent that has no workers of its own."""
+
+
+class Workers(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``{min: 2, memory_max: 1GiB}``: how many worker processes always run, and when one is killed for its memory."""
+
+    min: WorkerCount = 2
+    """Processes; one spare always runs beside them."""
+    memory_max: ByteCount | None = None
+    """Bytes of resident memory; None: that of the default pool, whose own default is 1 GiB."""
+
+
+class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``{steps: 60, tokens: 40000, cost: 0.25USD, time: 10m}``: per run; what is left out is not bounded here."""
+
+    steps: Count | None = None
+    tokens: Count | None = None
+    cost: Dollars | None = None
+    time: Seconds | None = None
+
+
+class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the operator says about one agent of the app; it goes before what the code says."""
+
+    workers: Workers | None = None
+    """Workers of its own, that fail apart from all others; None: the default pool."""
+    deadline: Seconds | None = None
+    """Seconds from a run's start to its latest end."""
+    budget: Budget | None = None
+
+
+class ModelEndpoint(msgspec.Struct, frozen=True):
+    """One OpenAI-compatible server: ``{name: own, url: "http://127.0.0.1:8001/v1", model: smollm2, key: env:KEY}``."""
+
+    name: Name
+    url: Url
+    """The base URL, up to and including ``/v1``."""
+    model: str
+    """What the server calls the model."""
+    key: Secret | None = None
+
+
+class Model(msgspec.Struct, frozen=True):
+    """What answers behind one model name: exactly one endpoint for now."""
+
+    endpoints: tuple[ModelEndpoint, ...]
+
+
+class Listen(msgspec.Struct, frozen=True):
+    """A host (name or address) and a TCP port; port 0: any free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 7788
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Server(msgspec.Struct, frozen=True):
+    """``{listen: 127.0.0.1:7788, token: env:OUTLAST_TOKEN}``: the HTTP API."""
+
+    listen: Listen = Listen()
+    token: Secret | None = None
+    """What clients send as bearer token; required as soon as others than this machine can connect."""
+
+
+class Local(msgspec.Struct, frozen=True):
+    """``{journal: sqlite, durability: power}``: the engines on one machine."""
+
+    journal: Literal["sqlite"] = "sqlite"
+    durability: Literal["power", "process"] = "power"
+    """What an acknowledged event survives: loss of power, or only the death of processes."""
+
+
+class RunOn(msgspec.Struct, frozen=True):
+    """Where it runs."""
+
+    local: Local = Local()
+
+
+class Pool(msgspec.Struct, frozen=True):
+    """A group of workers with all defaults filled in."""
+
+    name: str
+    workers_min: int
+    worker_memory_max: int
+    """Bytes."""
+
+
+class Blueprint(msgspec.Struct, frozen=True):
+    """All of ``outlast.yaml``."""
+
+    outlast: Literal[1] = 1
+    """Version of this schema."""
+    name: Name = "outlast"
+    """Name of the system; without a file, that of the project directory."""
+    app: ModuleObject = "app:app"
+    """Where the `outlast.App` is: ``module:object``, found from the project directory."""
+    workers: Workers = Workers()
+    """The default pool."""
+    takeover_after: Seconds = 1.0
+    """Seconds without a sign of life after which a worker's runs are taken over."""
+    agents: Mapping[Name, Agent] = {}
+    models: Mapping[Name, Model] = {}
+    server: Server = Server()
+    run_on: RunOn = RunOn()
+
+    def pools(self) -> dict[str, Pool]:
+        """Every pool by name: the default one, and one named after each agent with workers of its own."""
+        memory = self.workers.memory_max or (1 << 30)
+        pools = {default_pool: Pool(default_pool, self.workers.min, memory)}
+        for name, agent in self.agents.items():
+            if agent.workers is not None:
+                pools[name] = Pool(name, agent.workers.min, agent.workers.memory_max or memory)
+        return pools

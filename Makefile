@@ -1,0 +1,63 @@
+# Everything a developer or CI runs. `make help` lists it. Paths are relative, so the checkout may lie anywhere.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV __PYVENV_LAUNCHER__
+
+VENV := .venv
+PEERS := .venv-peers
+PY := $(VENV)/bin/python
+KILLS ?= 2000
+ARGS ?=
+JSON ?=
+
+# The first interpreter that runs, is new enough and can make virtual environments; `make setup PYTHON=…` overrides it.
+FIND_PYTHON = for p in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	if "$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; exit; fi; done; \
+	echo "no Python >= 3.11 with venv found; install one (make setup-system) or name it: make setup PYTHON=/path/to/python3" >&2; exit 1
+
+.PHONY: help setup setup-system demo test lint types check-layers bench peers crash clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+setup: $(VENV)/ready ## make .venv with all that demo, tests and checks need (fast when up to date)
+
+$(VENV)/ready: pyproject.toml Makefile
+	@set -e; python=$$($(FIND_PYTHON)); \
+	if ! $(PY) -m pip --version >/dev/null 2>&1; then echo "making $(VENV) with $$python" >&2; "$$python" -m venv --clear $(VENV); fi; \
+	$(PY) -m pip install --disable-pip-version-check -q 'pip>=25.1' >&2; \
+	$(PY) -m pip install --disable-pip-version-check -q -e '.[local,pydantic]' --group dev >&2; \
+	touch $@
+
+setup-system: ## install the Debian packages that this needs: python3, python3-venv, make, git, gcc, libc6-dev
+	apt-get update && apt-get install -y --no-install-recommends python3 python3-venv make git gcc libc6-dev
+
+demo: setup ## run the support desk under fire and print the verdict (ARGS='--tickets 30 --json')
+	@$(PY) -m outlast.cli.main demo $(ARGS)
+
+lint: setup ## ruff, the layers of the house, pyright
+	@$(PY) -m ruff check .
+	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/pyright
+
+test: lint ## lint, types and every test (ARGS='tests/agent -k replay')
+	@$(PY) -m pytest $(ARGS)
+
+crash: setup ## kill real processes KILLS times (default 2000) with steps in flight
+	@$(PY) -m pytest tests/crash --kills $(KILLS) --timeout 0 $(ARGS)
+
+peers: $(PEERS)/ready ## make .venv-peers with the libraries that `make bench` compares with
+
+$(PEERS)/ready: benchmarks/peers/requirements.txt
+	@set -e; python=$$($(FIND_PYTHON)); \
+	if ! $(PEERS)/bin/python -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(PEERS); fi; \
+	$(PEERS)/bin/python -m pip install --disable-pip-version-check -q -r benchmarks/peers/requirements.txt >&2; \
+	touch $@
+
+bench: setup peers ## measure Outlast, the bare commit, DBOS and LangGraph in one run (JSON=1, ARGS='--quick')
+	@$(PY) -m benchmarks --command 'make bench' $(if $(JSON),--json) $(ARGS)
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) $(PEERS) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -44,7 +44,7 @@ class Document:
             loader = _BoundedLoader(text)
             return loader.get_single_node()
         except _BoundPassed as error:
-            raise ConfigurationError(f"{self.file}{_place(error.mark)}: {error.message}") from None
+            raise ConfigurationError(f"{self.file}:{error.line}: {error.message}") from None
         except yaml.MarkedYAMLError as error:
             # Not the snippet that PyYAML offers: the line may hold a secret.
             found = "; ".join(part for part in (error.context, error.problem) if part)
@@ -64,10 +64,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 class _BoundPassed(Exception):
-    def __init__(self, message: str, mark: yaml.Mark | None) -> None:
+    def __init__(self, message: str, line: int) -> None:
         super().__init__(message)
         self.message = message
-        self.mark = mark
+        self.line = line
 
 
 class _BoundedLoader(yaml.SafeLoader):
@@ -88,7 +88,7 @@ class _BoundedLoader(yaml.SafeLoader):
             (self._aliases, yaml_aliases_max, "yaml_aliases_max"),
         ):
             if found > bound:
-                raise _BoundPassed(f"more than {name}, {bound}: write it flatter and shorter", self.get_mark())
+                raise _BoundPassed(f"more than {name}, {bound}: write it flatter and shorter", self.get_mark().line + 1)
         node = super().compose_node(parent, index)
         self._depth -= 1
         return node

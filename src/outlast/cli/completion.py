@@ -1,0 +1,30 @@
+"""``outlast completion``: Typer's completion scripts, printed and never installed behind the user's back."""
+
+from __future__ import annotations
+
+import enum
+from typing import Annotated
+
+import typer
+
+
+class Shell(enum.StrEnum):
+    """Shells that have a completion script."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+def completion(
+    shell: Annotated[Shell, typer.Argument(show_default=False, help="The shell that shall complete commands.")],
+) -> None:
+    """Print the completion script for a shell.
+
+    Example (put the line into ~/.bashrc or ~/.zshrc; for fish: `outlast completion fish | source`):
+
+        eval "$(outlast completion bash)"
+    """
+    from typer.completion import get_completion_script
+
+    print(get_completion_script(prog_name="outlast", complete_var="_OUTLAST_COMPLETE", shell=shell.value))

@@ -1,0 +1,45 @@
+"""The project directory, and what is in its state directory."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from outlast.kernel.error import ConfigurationError
+
+state_directory = ".outlast"
+marks = ("outlast.yaml", "app.py")
+
+
+def project(given: Path | None) -> Path:
+    """The project directory: `given`, or the nearest one upwards from here that holds ``outlast.yaml`` or ``app.py``.
+
+    Raises ConfigurationError if there is none, or if what was found upwards is another user's: its code would run.
+    """
+    if given is not None:
+        if not given.is_dir():
+            raise ConfigurationError(f"project directory {given} is not a directory: create it, or correct --home")
+        return given.resolve()
+    here = Path.cwd()
+    for directory in (here, *here.parents):
+        for mark in marks:
+            found = directory / mark
+            if found.is_file():
+                if found.stat().st_uid not in (os.getuid(), 0):
+                    raise ConfigurationError(
+                        f"{found} belongs to another user, and its code would run as you: "
+                        f"give --home {directory} if that is what you want"
+                    )
+                return directory
+    raise ConfigurationError(
+        f"no project here: neither {' nor '.join(marks)} is in {here} or above it; "
+        "run `outlast init` to make one, or give --home DIR"
+    )
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word most like `word`, if any is like it."""
+    found = difflib.get_close_matches(word[:64], list(known), n=1, cutoff=0.6)
+    return found[0] if found else None

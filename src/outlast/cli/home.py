@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from outlast.kernel.error import ConfigurationError
@@ -37,9 +35,3 @@ def project(given: Path | None) -> Path:
         f"no project here: neither {' nor '.join(marks)} is in {here} or above it; "
         "run `outlast init` to make one, or give --home DIR"
     )
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word most like `word`, if any is like it."""
-    found = difflib.get_close_matches(word[:64], list(known), n=1, cutoff=0.6)
-    return found[0] if found else None

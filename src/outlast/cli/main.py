@@ -84,7 +84,7 @@ class LazyGroup(typer.core.TyperGroup):
         if name in COMMANDS:
             self.commands.setdefault(name, load_command(name))
         elif not ctx.resilient_parsing and not name.startswith("-"):
-            from outlast.cli.home import nearest
+            from outlast.blueprint.document import nearest
 
             near = nearest(name, COMMANDS)
             ctx.fail(f"no command {name[:64]!r}" + (f": did you mean {near!r}?" if near else ""))

@@ -15,6 +15,9 @@ from outlast.kernel.error import UsageError
 append_bytes_max = 256 * 1024
 """Bound of one append's body: 256 KiB. Larger payloads go to the blob store."""
 
+seq_max = 2**53
+"""Bound of event numbers: what every JSON reader holds exactly."""
+
 _TEXT = re.compile(r"([a-z]{1,16})/([A-Za-z0-9][A-Za-z0-9_.-]{0,127})@(.+)\Z")
 
 
@@ -141,5 +144,15 @@ def check_append(append: Append) -> None:
             f"append to {append.stream} is {len(append.body)} bytes, the bound append_bytes_max is {append_bytes_max}: "
             "put large payloads into the blob store"
         )
-    if append.count < 1 or len(append.expected.hash) != 32 or append.expected.seq < 0:
+    if append.count < 1 or len(append.expected.hash) != 32 or not 0 <= append.expected.seq <= append.head < seq_max:
         raise UsageError(f"append to {append.stream} is malformed: it needs an event, a 32-byte hash, a number >= 0")
+    try:
+        append.body.decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"append to {append.stream} is malformed: its body is not UTF-8") from None
+
+
+def check_stream(stream: str, lineage: Lineage) -> None:
+    """What every store refuses: a key that is not one, or of another lineage. Raises UsageError."""
+    if StreamKey.parse(stream).lineage != lineage:
+        raise UsageError(f"stream {stream} is of another lineage: this store writes {lineage}")

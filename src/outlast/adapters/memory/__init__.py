@@ -1,0 +1,1 @@
+"""Stores in memory: exact and simple, for tests and for what need not outlive its process."""

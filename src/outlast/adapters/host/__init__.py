@@ -1,0 +1,1 @@
+"""This machine: its clock, its randomness, its processes."""

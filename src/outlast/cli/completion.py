@@ -25,6 +25,9 @@ def completion(
 
         eval "$(outlast completion bash)"
     """
-    from typer.completion import get_completion_script
+    import os
 
-    print(get_completion_script(prog_name="outlast", complete_var="_OUTLAST_COMPLETE", shell=shell.value))
+    from outlast.cli.main import complete_variable, root
+
+    os.environ[complete_variable] = f"source_{shell.value}"
+    root().main([], prog_name="outlast")

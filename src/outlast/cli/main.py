@@ -29,6 +29,9 @@ EPILOG = (
     "5 unavailable · 130 interrupted. OUTLAST_DEBUG=1 shows tracebacks, NO_COLOR=1 turns colours off."
 )
 
+complete_variable = "_OUTLAST_COMPLETE"
+"""Set by a shell's completion script when it asks what may follow."""
+
 
 class Entry(NamedTuple):
     """Where a command lives; `help` stands here so that listing commands imports none of them."""
@@ -111,7 +114,7 @@ def root() -> typer.core.TyperGroup:
         cls=LazyGroup,
         help=HELP,
         epilog=EPILOG,
-        add_completion=False,
+        add_completion=complete_variable in os.environ,  # else it would show two options that `completion` stands for
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         context_settings=context_settings,
@@ -133,7 +136,6 @@ def _root(
 ) -> None: ...
 
 
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's); returns the exit code. Prints errors, raises none."""
     if not os.environ.get("COLUMNS") and not sys.stdout.isatty():
@@ -143,6 +145,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = root().main(given or ["--help"], prog_name="outlast", standalone_mode=False)
         sys.stdout.flush()
         return int(result) if isinstance(result, int) else ExitCode.OK
+    except SystemExit as stopped:  # completion ends so
+        return stopped.code if isinstance(stopped.code, int) else ExitCode.OK
     except BrokenPipeError:
         # Whoever read our output has seen enough (``outlast runs | head``).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -50,7 +50,7 @@ def note(message: str) -> None:
 
 
 def console(stderr: bool = False) -> Console:
-    """Rich's console for text and tables. It reads NO_COLOR itself; markup and emoji codes in values stay as written."""
+    """Rich's console for text and tables. It reads NO_COLOR itself; markup in values stays as written."""
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False, soft_wrap=False)

@@ -15,7 +15,7 @@ def installed() -> str:
 def version(json: Json = False) -> None:
     """Print the version of Outlast and of what it stands on.
 
-    Example:
+    For example:
 
         outlast version --json
     """

@@ -88,7 +88,8 @@ async def test_a_child_that_was_not_asked_is_left_to_its_parent_first(start: Sta
 
 
 async def test_processes_that_have_gone_are_no_trouble(start: Start) -> None:
-    child, process = start("true")
+    child, process = start("sleep", "99")
+    child.kill()
     child.wait()
     await end([Ward(process)], SystemClock())
 

@@ -1,0 +1,116 @@
+"""Measures DBOS on SQLite. Runs in the peers' environment; imports nothing of Outlast.
+
+The file is put into WAL mode before DBOS opens it (DBOS leaves SQLite's rollback journal, which is slower) and
+``synchronous`` stays FULL, so that a commit survives a loss of power: the same durability as Outlast and the bare
+commit. What the connections really use is read back from DBOS's own engine and reported.
+
+``--journal delete`` leaves the file as DBOS ships it. A line "ready" says that it is set up; each line on standard
+input then asks for one measurement, which is answered by one line of JSON; the end of the input ends the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import json
+import sqlite3
+import sys
+import time
+from pathlib import Path
+
+import sqlalchemy as sa
+from dbos import DBOS, SetWorkflowID, _dbos
+
+
+@DBOS.step()
+async def async_step(number: int, size: int) -> str:
+    return "x" * size
+
+
+@DBOS.step()
+def sync_step(number: int, size: int) -> str:
+    return "x" * size
+
+
+@DBOS.workflow()
+async def async_run(steps: int, size: int) -> float:
+    start = time.perf_counter()
+    for number in range(steps):
+        await async_step(number, size)
+    return time.perf_counter() - start
+
+
+@DBOS.workflow()
+def sync_run(steps: int, size: int) -> float:
+    start = time.perf_counter()
+    for number in range(steps):
+        sync_step(number, size)
+    return time.perf_counter() - start
+
+
+def launch(directory: Path, executor: str, journal: str) -> dict[str, object]:
+    """Open DBOS on a file in `directory`; what its connections use."""
+    path = directory / "dbos.sqlite"
+    if journal == "wal":
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+        connection.close()
+    DBOS(
+        config={
+            "name": "bench",
+            "system_database_url": f"sqlite:///{path}",
+            "executor_id": executor,
+            "application_version": "1",
+            "log_level": "ERROR",
+            "console_log_level": "ERROR",
+        }
+    )
+    DBOS.launch()
+    engine = _dbos._get_dbos_instance()._sys_db.engine  # noqa: SLF001 (there is no public way to see its settings)
+    with engine.connect() as connection:
+        return {
+            "dbos": importlib.metadata.version("dbos"),
+            "sqlite": sqlite3.sqlite_version,
+            "journal_mode": connection.execute(sa.text("PRAGMA journal_mode")).scalar(),
+            "synchronous": connection.execute(sa.text("PRAGMA synchronous")).scalar(),
+        }
+
+
+async def many(runs: int, steps: int, size: int, name: str) -> None:
+    """`runs` workflows at once."""
+    handles = []
+    for number in range(runs):
+        with SetWorkflowID(f"{name}-{number}"):
+            handles.append(await DBOS.start_workflow_async(async_run, steps, size))
+    await asyncio.gather(*(handle.get_result() for handle in handles))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("work", choices=["step", "concurrent"])
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--journal", choices=["wal", "delete"], default="wal")
+    parser.add_argument("--executor", default="w0")
+    parser.add_argument("--style", choices=["sync", "async"], default="sync")
+    args = parser.parse_args()
+    facts = launch(args.dir, args.executor, args.journal)
+    print("ready", flush=True)
+    for number, _ in enumerate(sys.stdin):
+        if args.work == "step":
+            sync = args.style == "sync"
+            taken = sync_run(args.steps, args.size) if sync else asyncio.run(async_run(args.steps, args.size))
+            answer = {"step_ms": taken / args.steps * 1000, **facts}
+        else:
+            start = time.monotonic()
+            asyncio.run(many(args.runs, args.steps, args.size, f"{args.executor}-{number}"))
+            answer = {"start": start, "end": time.monotonic(), "steps": args.runs * args.steps, **facts}
+        print(json.dumps(answer), flush=True)
+    DBOS.destroy()
+
+
+if __name__ == "__main__":
+    main()

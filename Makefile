@@ -56,7 +56,7 @@ $(PEERS)/ready: benchmarks/peers/requirements.txt
 	touch $@
 
 bench: setup peers ## measure Outlast, the bare commit, DBOS and LangGraph in one run (JSON=1, ARGS='--quick')
-	@$(PY) -m benchmarks --command 'make bench' $(if $(JSON),--json) $(ARGS)
+	@$(PY) -m benchmarks --command 'make bench$(if $(JSON), JSON=1)$(if $(ARGS), ARGS="$(ARGS)")' $(if $(JSON),--json) $(ARGS)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(PEERS) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -4,6 +4,9 @@ The file is put into WAL mode before DBOS opens it (DBOS leaves SQLite's rollbac
 ``synchronous`` stays FULL, so that a commit survives a loss of power: the same durability as Outlast and the bare
 commit. What the connections really use is read back from DBOS's own engine and reported.
 
+Steps and workflows are synchronous functions: here that is the faster of DBOS's two styles, alone (2.0 against 3.4 ms a
+step) and with many at once (290 against 245 steps a second).
+
 ``--journal delete`` leaves the file as DBOS ships it. A line "ready" says that it is set up; each line on standard
 input then asks for one measurement, which is answered by one line of JSON; the end of the input ends the process.
 """
@@ -11,7 +14,6 @@ input then asks for one measurement, which is answered by one line of JSON; the 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.metadata
 import json
 import sqlite3
@@ -20,32 +22,19 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
-from dbos import DBOS, SetWorkflowID, _dbos
+from dbos import DBOS, _dbos
 
 
 @DBOS.step()
-async def async_step(number: int, size: int) -> str:
-    return "x" * size
-
-
-@DBOS.step()
-def sync_step(number: int, size: int) -> str:
+def step(number: int, size: int) -> str:
     return "x" * size
 
 
 @DBOS.workflow()
-async def async_run(steps: int, size: int) -> float:
+def run(steps: int, size: int) -> float:
     start = time.perf_counter()
     for number in range(steps):
-        await async_step(number, size)
-    return time.perf_counter() - start
-
-
-@DBOS.workflow()
-def sync_run(steps: int, size: int) -> float:
-    start = time.perf_counter()
-    for number in range(steps):
-        sync_step(number, size)
+        step(number, size)
     return time.perf_counter() - start
 
 
@@ -77,13 +66,11 @@ def launch(directory: Path, executor: str, journal: str) -> dict[str, object]:
         }
 
 
-async def many(runs: int, steps: int, size: int, name: str) -> None:
+def many(runs: int, steps: int, size: int) -> None:
     """`runs` workflows at once."""
-    handles = []
-    for number in range(runs):
-        with SetWorkflowID(f"{name}-{number}"):
-            handles.append(await DBOS.start_workflow_async(async_run, steps, size))
-    await asyncio.gather(*(handle.get_result() for handle in handles))
+    handles = [DBOS.start_workflow(run, steps, size) for _ in range(runs)]
+    for handle in handles:
+        handle.get_result()
 
 
 def main() -> None:
@@ -95,18 +82,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--journal", choices=["wal", "delete"], default="wal")
     parser.add_argument("--executor", default="w0")
-    parser.add_argument("--style", choices=["sync", "async"], default="sync")
     args = parser.parse_args()
     facts = launch(args.dir, args.executor, args.journal)
     print("ready", flush=True)
-    for number, _ in enumerate(sys.stdin):
+    for _ in sys.stdin:
         if args.work == "step":
-            sync = args.style == "sync"
-            taken = sync_run(args.steps, args.size) if sync else asyncio.run(async_run(args.steps, args.size))
-            answer = {"step_ms": taken / args.steps * 1000, **facts}
+            answer = {"step_ms": run(args.steps, args.size) / args.steps * 1000, **facts}
         else:
             start = time.monotonic()
-            asyncio.run(many(args.runs, args.steps, args.size, f"{args.executor}-{number}"))
+            many(args.runs, args.steps, args.size)
             answer = {"start": start, "end": time.monotonic(), "steps": args.runs * args.steps, **facts}
         print(json.dumps(answer), flush=True)
     DBOS.destroy()

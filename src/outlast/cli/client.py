@@ -17,6 +17,8 @@ line_bytes_max = 32 * 1024 * 1024
 """Bound of one line of an event stream: 32 MiB, twice the bound of one payload."""
 follow_silence_s = 60.0
 """An event stream that says nothing, not even a comment, for so long is taken for dead and connected to anew."""
+over = "outlast.over"
+"""The type of the one event that says: the stream ended before the event that was asked for."""
 
 
 class Event:
@@ -59,6 +61,9 @@ class Client:
             answer = self._send(
                 connection, "GET", path, None, {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
             )
+            if answer.status == 204:  # there is nothing after that event, and never will be
+                yield Event("", over, "{}")
+                return
             if answer.status != 200:
                 self._refuse(answer.status, answer.read(answer_bytes_max))
             yield from _parse_events(answer)

@@ -1,0 +1,108 @@
+"""Access to a project through its running server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from outlast.cli.client import Client, over
+from outlast.cli.exit import Unavailable
+from outlast.kernel.error import OutlastError
+
+follow_patience_s = 30.0
+"""How long a follower tries to come back to a server that does not answer: time for it to be restarted."""
+_retry_s = 0.25
+_page = 1000
+_came_to_end = ("run.completed", "run.failed", "run.cancelled", "run.continued")
+
+
+class Remote:
+    """Implements `cli.access.Access` over HTTP. Documents are those of the API, as parsed JSON."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self.where = client.address
+
+    def close(self) -> None:
+        """Nothing is kept open."""
+
+    def start(self, agent: str, given: Any, key: str | None, session: str | None) -> Any:
+        body = {"input": given} | ({"session": session} if session is not None else {})
+        headers = {"Idempotency-Key": key} if key is not None else {}
+        return self._client.post(f"/v1/agents/{quote(agent, safe='')}/runs", body, headers)
+
+    def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> list[Any]:
+        found: list[Any] = []
+        before: str | None = None
+        while len(found) < limit:
+            query = {"state": state, "agent": agent, "session": session, "before": before}
+            page = self._client.get("/v1/runs", {**query, "limit": min(limit - len(found), 200)})
+            found += page["runs"]
+            before = page["next"]
+            if before is None:
+                break
+        return found
+
+    def view(self, run: str) -> Any:
+        return self._client.get(self._path(run))
+
+    def events(self, run: str, after: int = 0) -> Iterator[Any]:
+        while True:
+            page = self._client.get(f"{self._path(run)}/events", {"after": after, "limit": _page})
+            yield from page["events"]
+            if not page["events"]:
+                return
+            after = page["next"]
+
+    def follow(self, run: str, after: int = 0) -> Iterator[Any]:
+        """Events as they are recorded, each once and in order, across restarts of the server, until the run's last."""
+        waited_s = 0.0
+        while True:
+            try:
+                for event in self._client.events(f"{self._path(run)}/events", after):
+                    waited_s = 0.0
+                    if event.type == "outlast.error":
+                        raise OutlastError(str(json.loads(event.data)["detail"]))
+                    if event.type == over:
+                        return
+                    if not event.id:
+                        continue  # dropped, stopping, resume: the stream ends now, come back
+                    after = int(event.id)
+                    yield json.loads(event.data)
+                    if event.type in _came_to_end:
+                        return
+            except Unavailable:
+                if waited_s >= follow_patience_s:
+                    raise
+            threading.Event().wait(_retry_s)
+            waited_s += _retry_s
+
+    def signal(self, run: str, name: str, payload: Any, id: str | None) -> None:
+        self._tell(run, f"signals/{quote(name, safe='')}", {"payload": payload}, id)
+
+    def cancel(self, run: str, reason: str) -> None:
+        self._tell(run, "cancel", {"reason": reason})
+
+    def resolve(self, run: str, step: str, how: str, value: Any, message: str) -> None:
+        self._tell(run, "resolve", {"step": step, "how": how, "value": value, "message": message})
+
+    def redrive(self, run: str) -> None:
+        self._tell(run, "redrive", {})
+
+    def stop_agent(self, agent: str, reason: str) -> None:
+        self._client.post(f"/v1/agents/{quote(agent, safe='')}/stop", {"reason": reason})
+
+    def resume_agent(self, agent: str) -> None:
+        self._client.post(f"/v1/agents/{quote(agent, safe='')}/resume", {})
+
+    def session(self, session: str) -> Any:
+        return self._client.get(f"/v1/sessions/{quote(session, safe='')}")
+
+    def _path(self, run: str) -> str:
+        return f"/v1/runs/{quote(run, safe='')}"
+
+    def _tell(self, run: str, what: str, body: Any, id: str | None = None) -> None:
+        self._client.post(f"{self._path(run)}/{what}", body, {"Idempotency-Key": id} if id is not None else {})

@@ -1,0 +1,181 @@
+"""The server's life: bind, answer, beat, stop. One call, for the process that the supervisor starts and for tests."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+import uvicorn
+
+from outlast.agent.app import App
+from outlast.agent.control import Control
+from outlast.blueprint.schema import Listen
+from outlast.kernel.clock import Clock
+from outlast.kernel.error import ConfigurationError
+from outlast.server.app import Api
+from outlast.server.auth import check_token
+from outlast.server.limit import Limits
+from outlast.server.log import Log
+from outlast.server.wire import Wire
+
+beat_every_s = 0.1
+_backlog = 128
+
+
+async def serve(
+    control: Control,
+    app: App[Any],
+    *,
+    listen: Listen | None = None,
+    token: str | None = None,
+    stop: asyncio.Event,
+    ready: Callable[[str], None],
+    beat: Callable[[int], None] | None = None,
+    limits: Limits | None = None,
+    log_to: TextIO | None = None,
+    log_requests: bool = False,
+) -> None:
+    """Answer HTTP until `stop` is set, then stop gracefully (at most `Limits.drain_s` more).
+
+    `ready` is called once with the address (``http://127.0.0.1:7788``) when clients can connect. `beat` is called from
+    the loop every 100 ms, until the very end, with the number of requests and followers. Logs are JSON lines to
+    `log_to` (default: standard error), failures only unless `log_requests`.
+
+    Raises ConfigurationError if the address cannot be used, or can be reached from elsewhere and there is no `token`.
+    """
+    limits = limits or Limits()
+    listening = bind(listen or Listen(), token)
+    try:
+        log = Log(log_to or sys.stderr, control.platform.clock, requests=log_requests, secret=token)
+        api = Api(control, app, log=log, token=token, loopback=_is_local(listening), limits=limits)
+        server = _Server(_configure(api, limits))
+        with _relayed(log):
+            api.listen()
+            beating = asyncio.create_task(_beat(control.platform.clock, api, beat))
+            try:
+                await _answer(server, api, listening, stop, ready)
+            finally:
+                api.stop()
+                beating.cancel()
+    finally:
+        listening.close()
+
+
+async def _answer(
+    server: _Server, api: Api, listening: socket.socket, stop: asyncio.Event, ready: Callable[[str], None]
+) -> None:
+    async def end() -> None:
+        await stop.wait()
+        api.stop()
+        server.should_exit = True
+
+    async def announce() -> None:
+        await server.up.wait()
+        ready(_address(listening))
+
+    async with asyncio.TaskGroup() as group:
+        ending = group.create_task(end())
+        announcing = group.create_task(announce())
+        await server.serve([listening])
+        ending.cancel()
+        announcing.cancel()
+
+
+def bind(listen: Listen, token: str | None) -> socket.socket:
+    """A socket that listens there. Raises ConfigurationError; see `serve`."""
+    if token is not None:
+        check_token(token)
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"address {listen} is not known: {error}; use 127.0.0.1 and a port") from None
+    if token is None and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+        raise ConfigurationError(
+            f"address {listen} can be reached from other machines, and no token is set: set server.token "
+            "(token: env:OUTLAST_TOKEN in outlast.yaml), or listen on 127.0.0.1"
+        )
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        listening.bind(address)
+        listening.listen(_backlog)
+    except OSError as error:
+        listening.close()
+        why = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise ConfigurationError(
+            f"address {listen} cannot be used: {why}; use another port, or 0 for any free one"
+        ) from None
+    return listening
+
+
+def _is_local(listening: socket.socket) -> bool:
+    return ipaddress.ip_address(str(listening.getsockname()[0]).partition("%")[0]).is_loopback
+
+
+def _address(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://{Listen(host, port)}"
+
+
+async def _beat(clock: Clock, api: Api, beat: Callable[[int], None] | None) -> None:
+    while beat is not None:
+        beat(api.gate.answering + api.followers.count)
+        await clock.sleep(beat_every_s)
+
+
+def _configure(api: Api, limits: Limits) -> uvicorn.Config:
+    return uvicorn.Config(
+        api,
+        http=Wire.bounded(limits),
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=limits.keep_alive_s,  # type: ignore[arg-type] # handed to call_later, which takes fractions
+        timeout_graceful_shutdown=limits.drain_s,  # type: ignore[arg-type] # handed to wait_for, as above
+        h11_max_incomplete_event_size=limits.header_bytes_max + limits.target_bytes_max,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process that it runs in, and says when it is up."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.up.set()
+
+
+@contextlib.contextmanager
+def _relayed(log: Log) -> Iterator[None]:
+    """Uvicorn's own errors go where ours go, for as long as the server lives."""
+    theirs = logging.getLogger("uvicorn.error")
+    handler = log.handler()
+    before = theirs.propagate
+    theirs.addHandler(handler)
+    theirs.propagate = False
+    try:
+        yield
+    finally:
+        theirs.removeHandler(handler)
+        theirs.propagate = before

@@ -8,8 +8,12 @@ from typing import Literal, Protocol
 import msgspec
 from msgspec import UNSET, UnsetType
 
-State = Literal["ready", "running", "parked", "held", "quarantined", "completed", "failed", "cancelled", "continued"]
-"""ready: somebody should claim it · running: claimed · parked: waits for time or mail · held: waits for a person ·
+from outlast.kernel.error import UsageError
+
+State = Literal[
+    "ready", "trial", "running", "parked", "held", "quarantined", "completed", "failed", "cancelled", "continued"
+]
+"""ready: somebody should claim it · trial: only a worker of its own may claim it · running: claimed · parked: waits for time or mail · held: waits for a person ·
 quarantined: killed its workers · the rest: ended."""
 
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
@@ -68,15 +72,40 @@ class RunEntry(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **changes)
 
     def due(self, now: float) -> bool:
-        """Whether a worker should claim it now: ready, or parked and its time has come or there is unread mail.
+        """Whether a worker should claim it now: ready (trial: a worker of its own), or parked and its time has come or there is unread mail.
 
         Held and quarantined runs are woken by mail too (a resolve, redrive, cancel or signal).
         """
-        if self.state == "ready":
+        if self.state in ("ready", "trial"):
             return True
         if self.state == "parked":
             return 0 < self.wake_at <= now or self.mail > self.seen
         return self.state in ("held", "quarantined") and self.mail > self.seen
+
+
+hint_bytes_max = 16 * 1024
+"""Bound of one patch, 16 KiB."""
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def check_hint(patch: HintPatch) -> None:
+    """What every store refuses: raises UsageError. A hint must not fail the commit of its neighbours."""
+    for number in (patch.mail, patch.seen):
+        if number is not UNSET and not 0 <= number < 2**53:
+            raise UsageError(f"hint of run {patch.run[:128]!r} counts {number}: expected 0 or more, below 2**53")
+    for moment in (patch.wake_at, patch.created_at, patch.updated_at):
+        if moment != moment:
+            raise UsageError(f"hint of run {patch.run[:128]!r} holds a time that is not a number")
+    try:
+        size = len(_encoder.encode(patch))
+    except UnicodeEncodeError:
+        raise UsageError(f"hint of run {patch.run[:128]!r} holds text that is not UTF-8") from None
+    if not patch.run or size > hint_bytes_max:
+        raise UsageError(
+            f"hint of run {patch.run[:128]!r} takes {size} bytes: it must name a run, and the bound hint_bytes_max is "
+            f"{hint_bytes_max}"
+        )
 
 
 class RunIndex(Protocol):

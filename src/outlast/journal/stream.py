@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from outlast.journal.index import HintPatch
+from outlast.journal.index import HintPatch, check_hint
 from outlast.journal.lineage import Lineage
 from outlast.kernel.error import UsageError
 
@@ -150,6 +150,8 @@ def check_append(append: Append) -> None:
         append.body.decode()
     except UnicodeDecodeError:
         raise UsageError(f"append to {append.stream} is malformed: its body is not UTF-8") from None
+    if append.hint is not None:
+        check_hint(append.hint)
 
 
 def check_stream(stream: str, lineage: Lineage) -> None:

@@ -1,0 +1,1 @@
+"""The journal on one machine: SQLite, one process that writes, files for blobs."""

@@ -1,0 +1,71 @@
+"""Anchored heads in a SQLite file of their own, beside the journal: a journal that was cut short no longer fits it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import apsw
+
+from outlast.adapters.sqlite.connection import Connection, connect
+from outlast.adapters.sqlite.fault import translating
+from outlast.journal.stream import Head
+
+anchor_every_s = 1.0
+"""How often dirty heads are anchored."""
+
+_UPSERT = """
+    INSERT INTO anchor (stream, seq, hash) VALUES (?, ?, ?)
+    ON CONFLICT (stream) DO UPDATE SET seq = excluded.seq, hash = excluded.hash WHERE excluded.seq > seq
+"""
+
+
+def beside(journal: Path) -> Path:
+    """Where the anchors of the journal `journal` are kept."""
+    return journal.with_name("anchors.sqlite")
+
+
+class SqliteAnchors:
+    """An AnchorStore. It is synced by the system, not at each note: an anchor that is lost is one that is late."""
+
+    def __init__(self, connection: Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    def open(cls, path: Path) -> SqliteAnchors:
+        """Open or make the file `path`. Raises StoreUnavailable, StoreCorrupt."""
+        with translating(path):
+            connection = connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+            try:
+                connection.set_busy_timeout(2000)
+                connection.pragma("journal_mode", "wal")
+                connection.pragma("synchronous", "normal")
+                connection.execute(
+                    "CREATE TABLE IF NOT EXISTS anchor "
+                    "(stream TEXT NOT NULL PRIMARY KEY, seq INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID"
+                )
+            except BaseException:
+                connection.close()
+                raise
+        return cls(connection, path)
+
+    def note_now(self, heads: Iterable[tuple[str, Head]]) -> None:
+        """As `note`, at once."""
+        rows = [(stream, head.seq, head.hash) for stream, head in heads]
+        if not rows:
+            return
+        with translating(self._path), self._connection:
+            self._connection.executemany(_UPSERT, rows)
+
+    async def note(self, heads: Iterable[tuple[str, Head]]) -> None:
+        self.note_now(heads)
+
+    async def all(self) -> dict[str, Head]:
+        with translating(self._path):
+            rows = self._connection.execute("SELECT stream, seq, hash FROM anchor").fetchall()
+        return {stream: Head(seq, digest) for stream, seq, digest in rows}
+
+    def close(self) -> None:
+        """Close the file; any number of times."""
+        self._connection.close()

@@ -1,0 +1,98 @@
+"""Blobs as files, named by the hash of their content: ``blobs/ab/ab12…``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+from outlast.adapters.sqlite.filesystem import sync_directory
+from outlast.journal.blob import BlobRef, check_content
+from outlast.kernel.error import NotFound, StoreUnavailable
+from outlast.kernel.point import NoPoints, Points
+from outlast.kernel.randomness import Randomness
+
+_NAME = re.compile(r"[0-9a-f]{64}\Z")
+
+
+class FileBlobs:
+    """A BlobStore in a directory, which is made when the first blob is put. Any number of processes may use it.
+
+    A blob is written under a name of its own, synced, renamed, and its directory synced, before `put` returns.
+    """
+
+    def __init__(self, directory: Path, randomness: Randomness, points: Points | None = None) -> None:
+        self._directory = directory
+        self._randomness = randomness
+        self._points = points or NoPoints()
+        self._durable: set[Path] = set()
+
+    def _path(self, ref: BlobRef) -> Path:
+        if not _NAME.match(ref.sha256):
+            raise NotFound(f"blob {ref.sha256[:16]!r} is not the name of a blob: expected 64 hexadecimal digits")
+        return self._directory / ref.sha256[:2] / ref.sha256
+
+    async def put(self, content: bytes) -> BlobRef:
+        # in a thread: a blob is large, and a sync of megabytes would hold up every run of the worker
+        return await asyncio.to_thread(self._put, content)
+
+    async def get(self, ref: BlobRef) -> bytes:
+        return await asyncio.to_thread(self._get, ref)
+
+    def _put(self, content: bytes) -> BlobRef:
+        ref = BlobRef.of(content)
+        path = self._path(ref)
+        self._points.reach("blob.before", ref.sha256)
+        try:
+            self._make(path.parent)
+            if not self._is_there(path, content):
+                self._write(path, content)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"blob of {ref.size} bytes cannot be stored in {self._directory}: {error.strerror}; "
+                "check space and permissions"
+            ) from None
+        self._points.reach("blob.after", ref.sha256)
+        return ref
+
+    def _is_there(self, path: Path, content: bytes) -> bool:
+        """Whether it is there whole; then it is also made durable: who put it may have died before its last sync."""
+        try:
+            if path.stat().st_size != len(content) or path.read_bytes() != content:
+                return False
+        except FileNotFoundError:
+            return False
+        sync_directory(path.parent)
+        return True
+
+    def _write(self, path: Path, content: bytes) -> None:
+        temporary = path.parent / f".{self._randomness.token(12).hex()}.tmp"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        sync_directory(path.parent)
+
+    def _make(self, directory: Path) -> None:
+        """A directory whose name is durable all the way up."""
+        if directory in self._durable:
+            return
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sync_directory(self._directory)
+        sync_directory(self._directory.parent)
+        self._durable.add(directory)
+
+    def _get(self, ref: BlobRef) -> bytes:
+        try:
+            content = self._path(ref).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(f"blob {ref.sha256[:16]} of {ref.size} bytes is not in {self._directory}") from None
+        except OSError as error:
+            raise StoreUnavailable(f"blob {ref.sha256[:16]} cannot be read: {error.strerror}") from None
+        return check_content(ref, content)

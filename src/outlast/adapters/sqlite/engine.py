@@ -1,0 +1,224 @@
+"""Group commit on SQLite: rounds of `journal/commit.py`, one transaction each. Synchronous; its owner decides when.
+
+`SqliteStore` runs it on its event loop, the writing process (`writer.py`) in its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import apsw
+
+from outlast.adapters.sqlite.connection import Connection
+from outlast.adapters.sqlite.entry import EntryWriter
+from outlast.adapters.sqlite.fault import translated
+from outlast.journal.chain import genesis
+from outlast.journal.commit import GroupCommit, Write
+from outlast.journal.lineage import Lineage
+from outlast.journal.snapshot import Snapshot
+from outlast.journal.stream import Append, Head, Notice, Outcome, check_append, check_stream
+from outlast.kernel.error import PayloadTooLarge, StoreError, StoreUnavailable, UsageError
+from outlast.kernel.point import NoPoints, Points
+
+Ticket = TypeVar("Ticket")
+
+checkpoint_pages = 1000
+"""The log is copied into the database whenever it has grown by so many pages (of 4 KiB)."""
+checkpoint_wait_pages = 16_000
+"""From so many pages on, readers are waited for, so that the log can begin anew (64 MiB)."""
+streams_max = 100_000
+"""Bound of the stream numbers that are remembered."""
+snapshot_bytes_max = 8 * 1024 * 1024
+"""Bound of one snapshot's body, 8 MiB."""
+anchors_max = 20_000
+"""Bound of the heads that wait to be anchored; beyond it they are anchored at once."""
+
+_PASSING = (apsw.FullError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
+"""Faults after which the same connection may go on: nothing was written, or nothing that counts."""
+
+
+class Engine(Generic[Ticket]):
+    """Takes requests, commits them in rounds and answers. `fatal` says why it cannot go on, once it cannot."""
+
+    def __init__(self, connection: Connection, path: Path, lineage: Lineage, points: Points) -> None:
+        self._connection = connection
+        self._path = path
+        self._lineage = lineage
+        self._points = None if isinstance(points, NoPoints) else points
+        self._cursor = connection.cursor()
+        self._group: GroupCommit[Ticket] = GroupCommit(heads_max=streams_max)
+        self._entries = EntryWriter(self._cursor)
+        self._ids: dict[str, int] = {}
+        self._snapshots: list[tuple[Ticket, Snapshot]] = []
+        self._pages = 0
+        self._checkpoint_at = checkpoint_pages
+        connection.set_wal_hook(self._count_pages)
+        self.fatal: StoreError | None = None
+        self.dirty: dict[str, Head] = {}
+        """Durable ends of streams that are not anchored yet. Whoever anchors them empties it."""
+
+    def offer(self, ticket: Ticket, append: Append) -> None:
+        """A request for the next round. Raises UsageError for what no store accepts."""
+        check_append(append)
+        if self._group.head(append.stream) is None:
+            check_stream(append.stream, self._lineage)
+        self._group.offer(ticket, append)
+
+    def offer_snapshot(self, ticket: Ticket, snapshot: Snapshot) -> None:
+        """A snapshot for the next round. Raises UsageError, PayloadTooLarge."""
+        check_stream(snapshot.stream, self._lineage)
+        if len(snapshot.body) > snapshot_bytes_max:
+            raise PayloadTooLarge(
+                f"snapshot of {snapshot.stream} is {len(snapshot.body)} bytes, the bound snapshot_bytes_max is "
+                f"{snapshot_bytes_max}: keep less state"
+            )
+        if not 0 <= snapshot.seq < 2**53 or not 0 <= snapshot.v < 2**31:
+            raise UsageError(f"snapshot of {snapshot.stream} is malformed: its numbers are out of range")
+        self._snapshots.append((ticket, snapshot))
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a round."""
+        return self._group.waiting + len(self._snapshots)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The bytes of the bodies that wait."""
+        return self._group.waiting_bytes + sum(len(snapshot.body) for _, snapshot in self._snapshots)
+
+    def head(self, stream: str) -> Head:
+        """The durable end of a stream. Raises what apsw raises."""
+        return self._group.head(stream) or self._look_up(stream)
+
+    def commit(
+        self,
+        answer: Callable[[Ticket, Outcome | StoreUnavailable | None], None],
+        notify: Callable[[Sequence[Notice]], None] | None,
+    ) -> None:
+        """One round: `answer` is called for each request (None: a snapshot is saved), then `notify` with what grew."""
+        snapshots, self._snapshots = self._snapshots, []
+        writes: Sequence[Write] = ()
+        try:
+            ends = {stream: self._look_up(stream) for stream in self._group.take()}
+            writes = self._group.decide(ends)
+            if writes or snapshots:
+                self._transact(writes, [snapshot for _, snapshot in snapshots])
+        except (apsw.Error, UnicodeDecodeError) as error:
+            fault = self._recover(error)
+            outcomes = self._group.failed(str(fault))
+            saved = StoreUnavailable(str(fault))
+        else:
+            outcomes = self._group.committed()
+            saved = None
+            if self._points is not None:
+                for write in writes:
+                    self._points.reach("commit.after", write.append.stream)
+            for write in writes:
+                self.dirty[write.append.stream] = write.head
+            if notify is not None and not writes:
+                notify = None
+        for ticket, outcome in outcomes:
+            answer(ticket, outcome)
+        for ticket, _ in snapshots:
+            answer(ticket, saved)
+        if saved is None and notify is not None:
+            notify([Notice(write.append.stream, write.head.seq, write.append.hint) for write in writes])
+
+    def _transact(self, writes: Sequence[Write], snapshots: Sequence[Snapshot]) -> None:
+        cursor, ids, entries = self._cursor, self._ids, self._entries
+        cursor.execute("BEGIN IMMEDIATE")
+        rows: list[tuple[int, int, int, str, bytes]] = []
+        for append, head in [(write.append, write.head) for write in writes]:
+            stream = ids.get(append.stream)
+            if stream is None:
+                cursor.execute("INSERT INTO stream (key) VALUES (?)", (append.stream,))
+                stream = ids[append.stream] = self._connection.last_insert_rowid()
+            rows.append((stream, append.expected.seq + 1, append.count, append.body.decode(), head.hash))
+            if append.hint is not None:
+                entries.write(append.hint)
+        cursor.executemany("INSERT INTO record (stream, seq, count, body, hash) VALUES (?, ?, ?, ?, ?)", rows)
+        for snapshot in snapshots:
+            self._save(snapshot)
+        if self._points is not None:
+            for write in writes:
+                self._points.reach("commit.before", write.append.stream)
+        cursor.execute("COMMIT")
+
+    def _save(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot unless there is a later one, and at most one before it."""
+        digest = hashlib.sha256(snapshot.body).digest()
+        self._cursor.execute(
+            "INSERT OR REPLACE INTO snapshot (stream, seq, hash, v, digest, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6 "
+            "WHERE NOT EXISTS (SELECT 1 FROM snapshot WHERE stream = ?1 AND seq > ?2)",
+            (snapshot.stream, snapshot.seq, snapshot.hash, snapshot.v, digest, snapshot.body),
+        )
+        self._cursor.execute(
+            "DELETE FROM snapshot WHERE stream = ?1 AND seq < "
+            "(SELECT min(seq) FROM (SELECT seq FROM snapshot WHERE stream = ?1 ORDER BY seq DESC LIMIT 2))",
+            (snapshot.stream,),
+        )
+
+    def _look_up(self, stream: str) -> Head:
+        rows = self._cursor.execute(
+            "SELECT s.id, r.seq + r.count - 1, r.hash FROM stream s LEFT JOIN record r ON r.stream = s.id "
+            "AND r.seq = (SELECT max(seq) FROM record WHERE stream = s.id) WHERE s.key = ?",
+            (stream,),
+        ).fetchall()
+        if not rows:
+            return genesis(stream)
+        number, seq, digest = rows[0]
+        if len(self._ids) >= streams_max:
+            self._ids.clear()
+        self._ids[stream] = number
+        return genesis(stream) if seq is None else Head(seq, digest)
+
+    def _recover(self, error: Exception) -> StoreError:
+        """After a failed round: what it means, with the connection as it was before."""
+        self._ids.clear()
+        if isinstance(error, apsw.Error):
+            fault = translated(error, self._path)
+        else:
+            fault = StoreUnavailable(f"journal {self._path} holds text that is not UTF-8: run `outlast audit verify`")
+        passing = isinstance(error, _PASSING)
+        try:
+            if self._connection.in_transaction:
+                self._cursor.execute("ROLLBACK")
+        except apsw.Error:
+            passing = False
+        if not passing:
+            self.fatal = fault
+        return fault
+
+    def _count_pages(self, connection: object, name: str, pages: int) -> int:
+        self._pages = pages
+        return apsw.SQLITE_OK
+
+    def checkpoint(self, *, now: bool = False) -> None:
+        """Copy the log into the database if it has grown enough (or `now`). Call it when nobody waits for an answer."""
+        if self.fatal is not None or not (now or self._pages >= self._checkpoint_at):
+            return
+        wait = self._pages >= checkpoint_wait_pages
+        mode = apsw.SQLITE_CHECKPOINT_RESTART if wait else apsw.SQLITE_CHECKPOINT_PASSIVE
+        try:
+            if wait:
+                self._connection.set_busy_timeout(100)
+            total, done = self._connection.wal_checkpoint(mode=mode)
+        except _PASSING:
+            total, done = self._pages, 0  # a reader is in the way, or the disk is full: later
+        except apsw.Error as error:
+            self.fatal = translated(error, self._path)
+            return
+        finally:
+            if wait:
+                self._connection.set_busy_timeout(2000)
+        # when all is copied the next commit begins the log anew
+        self._checkpoint_at = checkpoint_pages if done >= total else total + checkpoint_pages
+
+    def close(self) -> None:
+        """Close the database. Requests that wait are not answered."""
+        self._cursor.close()
+        self._connection.set_wal_hook(None)
+        self._connection.close()

@@ -1,0 +1,297 @@
+"""Which worker is told of which run, and when it is told again. Events in, commands out; no I/O, no clock.
+
+Everything it hears is a hint and everything it says is one: a lost, doubled or late ring costs time, never correctness,
+because workers claim by append. So it keeps little, bounds what it keeps, and asks (`Look`) where it is not sure.
+
+Source: the doorbell with a scan behind it (design, invariant 1); least load with ties by seniority; a ring that leads
+to no claim is repeated elsewhere, like a visibility time-out of Amazon SQS.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET
+
+from outlast.journal.index import HintPatch, RunEntry
+
+
+class Bell(msgspec.Struct, frozen=True):
+    """Tell this worker that this run may want to be claimed."""
+
+    worker: str
+    run: str
+    solo: bool = False
+
+
+class Look(msgspec.Struct, frozen=True):
+    """Read this run's entry and hand it to `Dispatcher.found`."""
+
+    run: str
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """Start a worker for this run alone; it joins with `solo_for`."""
+
+    run: str
+    pool: str
+
+
+class Retire(msgspec.Struct, frozen=True):
+    """This worker's trial is over: drain it."""
+
+    worker: str
+
+
+Command = Bell | Look | Trial | Retire
+
+
+class Dispatch(msgspec.Struct, frozen=True):
+    """The bounds; times in seconds. Above a bound a hint is dropped: the scan finds the run later."""
+
+    ring_again_s: float = 2.0
+    trials_max: int = 4
+    trial_start_s: float = 60.0
+    rings_max: int = 10_000
+    timers_max: int = 100_000
+    timer_horizon_s: float = 60.0
+    runs_max: int = 1000
+
+
+class _Worker:
+    __slots__ = ("pool", "rung", "runs", "solo_for", "state")
+
+    def __init__(self, pool: str, solo_for: str) -> None:
+        self.pool = pool
+        self.solo_for = solo_for
+        self.state: Literal["live", "silent", "leaving"] = "live"
+        self.runs = 0
+        self.rung: set[str] = set()
+
+    @property
+    def load(self) -> int:
+        return self.runs + len(self.rung)
+
+
+class _Rung:
+    """A ring that no claim has answered yet. `stale`: it was given up, the next look decides."""
+
+    __slots__ = ("at", "stale", "tried", "worker")
+
+    def __init__(self, worker: str, at: float, tried: set[str]) -> None:
+        self.worker = worker
+        self.at = at
+        self.tried = tried
+        self.stale = False
+
+
+class _Trial:
+    __slots__ = ("asked_at", "worker")
+
+    def __init__(self, asked_at: float) -> None:
+        self.asked_at = asked_at
+        self.worker = ""
+
+
+class Dispatcher:
+    """The state. `now` is monotonic, `wall` the wall clock (for `wake_at`), both in seconds."""
+
+    def __init__(self, bounds: Dispatch | None = None) -> None:
+        self._bounds = bounds or Dispatch()
+        self._workers: dict[str, _Worker] = {}
+        self._rings: dict[str, _Rung] = {}  # by run, oldest first
+        self._timers: list[tuple[float, str]] = []
+        self._trials: dict[str, _Trial] = {}
+
+    # Workers
+
+    def joined(self, worker: str, pool: str, now: float, solo_for: str = "") -> list[Command]:
+        """A worker is ready. Scan afterwards: there may be runs that nobody could take."""
+        self._workers[worker] = _Worker(pool, solo_for)
+        trial = self._trials.get(solo_for)
+        if not solo_for:
+            return []
+        if trial is None:
+            return [Retire(worker)]
+        trial.worker = worker
+        return [self._ring(worker, solo_for, now, set())]
+
+    def loaded(self, worker: str, runs: int) -> None:
+        """It beats, and holds so many runs."""
+        known = self._workers.get(worker)
+        if known is not None:
+            known.runs = runs
+
+    def silent(self, worker: str) -> list[Command]:
+        """It does not beat: nobody rings it. Hand what it owns to `found` afterwards."""
+        return self._without(worker, "silent")
+
+    def back(self, worker: str) -> None:
+        """It beats again."""
+        known = self._workers.get(worker)
+        if known is not None and known.state == "silent":
+            known.state = "live"
+
+    def leaving(self, worker: str) -> list[Command]:
+        """It drains: it keeps what it has and gets nothing new."""
+        return self._without(worker, "leaving")
+
+    def left(self, worker: str) -> list[Command]:
+        """It is dead. Hand what it owned to `found` afterwards."""
+        commands = self._without(worker, "leaving")
+        self._workers.pop(worker, None)
+        return commands
+
+    def alive(self, worker: str) -> bool:
+        """Whether what it owns is best left with it."""
+        known = self._workers.get(worker)
+        return known is not None and known.state != "silent"
+
+    def _without(self, worker: str, state: Literal["silent", "leaving"]) -> list[Command]:
+        known = self._workers.get(worker)
+        if known is None:
+            return []
+        known.state = state
+        commands: list[Command] = []
+        for run in sorted(known.rung):
+            self._rings[run].stale = True
+            commands.append(Look(run))
+        if known.solo_for:
+            trial = self._trials.get(known.solo_for)
+            if trial is not None and trial.worker == worker:
+                del self._trials[known.solo_for]
+        return commands
+
+    # Runs
+
+    def noticed(self, patch: HintPatch, now: float, wall: float) -> list[Command]:
+        """An append changed a run's entry."""
+        run = patch.run
+        if patch.state is UNSET:
+            return [Look(run)] if patch.mail is not UNSET else []
+        if patch.state == "ready":
+            if run in self._rings:
+                return []
+            if patch.pool is UNSET or run in self._trials:
+                return [Look(run)]
+            return self._ring_any(run, patch.pool, now)
+        self._answered(run)
+        if patch.state == "running":
+            if patch.owner is not UNSET and patch.owner in self._workers:
+                self._workers[patch.owner].runs += 1
+            return []
+        if patch.state == "parked" and patch.wake_at is not UNSET:
+            self._set_timer(run, patch.wake_at, wall)
+        return self._end_trial(run)
+
+    def found(self, entries: Iterable[RunEntry], now: float, wall: float) -> list[Command]:
+        """Entries as they are now: from a scan, from a look, or what a dead or silent worker owned."""
+        commands: list[Command] = []
+        for entry in entries:
+            commands += self._found(entry, now, wall)
+        return commands
+
+    def lost(self, run: str) -> None:
+        """A look found no entry: nothing to ring for."""
+        self._answered(run)
+
+    def suspected(self, run: str, pool: str, now: float) -> list[Command]:
+        """A worker did not claim it, because it needs a trial alone."""
+        self._answered(run)
+        if run in self._trials or len(self._trials) >= self._bounds.trials_max:
+            return []
+        self._trials[run] = _Trial(now)
+        return [Trial(run, pool)]
+
+    def tick(self, now: float, wall: float) -> list[Command]:
+        """Time passed: timers that are due, rings that nobody answered, trials that came to nothing."""
+        commands: list[Command] = []
+        while self._timers and self._timers[0][0] <= wall:
+            commands.append(Look(heapq.heappop(self._timers)[1]))
+        while self._rings:
+            run, ring = next(iter(self._rings.items()))
+            if now - ring.at < self._bounds.ring_again_s:
+                break
+            ring.stale = True
+            ring.at = now
+            self._rings[run] = self._rings.pop(run)
+            commands.append(Look(run))
+        for run, trial in list(self._trials.items()):
+            if now - trial.asked_at >= self._bounds.trial_start_s:
+                idle = trial.worker not in self._workers or self._workers[trial.worker].runs == 0
+                if idle:
+                    commands += self._end_trial(run)
+        return commands
+
+    def next_timer(self, wall: float) -> float | None:
+        """Seconds until the next known timer; None if there is none."""
+        return max(0.0, self._timers[0][0] - wall) if self._timers else None
+
+    # Inside
+
+    def _found(self, entry: RunEntry, now: float, wall: float) -> list[Command]:
+        run = entry.run
+        ring = self._rings.get(run)
+        if ring is not None and not ring.stale:
+            return []
+        if entry.state == "running" and self.alive(entry.owner):
+            self._answered(run)
+            return [Bell(entry.owner, run)] if entry.mail > entry.seen else []
+        if entry.state != "running" and not entry.due(wall):
+            self._answered(run)
+            if entry.state == "parked":
+                self._set_timer(run, entry.wake_at, wall)
+            return self._end_trial(run) if entry.state != "ready" else []
+        trial = self._trials.get(run)
+        if trial is not None:
+            return [self._ring(trial.worker, run, now, set())] if self._live(trial.worker) else []
+        tried = ring.tried if ring is not None else set[str]()
+        if entry.owner not in tried and self._live(entry.owner) and not self._workers[entry.owner].solo_for:
+            return [self._ring(entry.owner, run, now, tried)]
+        return self._ring_any(run, entry.pool, now, tried)
+
+    def _live(self, worker: str) -> bool:
+        known = self._workers.get(worker)
+        return known is not None and known.state == "live"
+
+    def _ring_any(self, run: str, pool: str, now: float, tried: set[str] | None = None) -> list[Command]:
+        able = [
+            (worker.load, place, name)
+            for place, (name, worker) in enumerate(self._workers.items())
+            if worker.state == "live"
+            and worker.pool == pool
+            and not worker.solo_for
+            and worker.load < self._bounds.runs_max
+        ]
+        tried = tried or set()
+        fresh = [choice for choice in able if choice[2] not in tried]
+        if not able or (run not in self._rings and len(self._rings) >= self._bounds.rings_max):
+            self._answered(run)
+            return []
+        return [self._ring(min(fresh or able)[2], run, now, tried if fresh else set())]
+
+    def _ring(self, worker: str, run: str, now: float, tried: set[str]) -> Bell:
+        self._answered(run)
+        self._rings[run] = _Rung(worker, now, tried | {worker})
+        known = self._workers[worker]
+        known.rung.add(run)
+        return Bell(worker, run, solo=bool(known.solo_for))
+
+    def _answered(self, run: str) -> None:
+        ring = self._rings.pop(run, None)
+        if ring is not None and ring.worker in self._workers:
+            self._workers[ring.worker].rung.discard(run)
+
+    def _set_timer(self, run: str, wake_at: float, wall: float) -> None:
+        near = 0 < wake_at <= wall + self._bounds.timer_horizon_s
+        if near and len(self._timers) < self._bounds.timers_max:
+            heapq.heappush(self._timers, (wake_at, run))
+
+    def _end_trial(self, run: str) -> list[Command]:
+        trial = self._trials.pop(run, None)
+        return [Retire(trial.worker)] if trial is not None and trial.worker in self._workers else []
+
+

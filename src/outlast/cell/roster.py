@@ -1,0 +1,397 @@
+"""Who should be running, who is, and what to do about the difference. Events in, commands and news out; no I/O.
+
+Source: the supervision tree of Erlang/OTP (one for one, restart intensity) with a spare that already runs: what takes
+over is never started at the moment of need (static stability, Amazon Builders' Library).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from outlast.cell import event as news
+from outlast.cell.child import Beat, Drain, Failed, FromChild, Kind, Log, Ready, Suspect, ToChild
+from outlast.kernel.randomness import Randomness
+from outlast.policy.heartbeat import Heartbeat, Pulse, beat, begin, look
+from outlast.policy.restart import Deaths, Restart, after_death
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Start a child for this slot and say so with `Roster.started` (or `Roster.refused`)."""
+
+    slot: str
+    kind: Kind
+    pool: str
+    solo_for: str = ""
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """SIGKILL this child's group."""
+
+    child: str
+
+
+class Say(msgspec.Struct, frozen=True):
+    """Hand this word to this child."""
+
+    child: str
+    word: ToChild
+
+
+Command = Start | Kill | Say | news.CellEvent
+
+
+class PoolSize(msgspec.Struct, frozen=True):
+    """How many workers besides the spare, and above how many resident bytes one is killed."""
+
+    workers: int = 2
+    memory_max: int = 1 << 30
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """The cell's bounds, in seconds unless named otherwise."""
+
+    takeover_after_s: float = 1.0
+    """A worker without a beat for so long is silent: its runs go elsewhere, another worker is started."""
+    kill_after_s: float = 10.0
+    """A worker or server without a beat for so long is killed."""
+    writer_stall_s: float = 5.0
+    """The writer without a beat for so long is killed and started again."""
+    drain_s: float = 30.0
+    """How long workers may take to end or park what is in flight."""
+    start_within_s: float = 60.0
+    """A child that does not serve after so long is killed and started again."""
+    kill_again_s: float = 1.0
+    """A killed child that is still there is killed again after so long."""
+    spares: int = 1
+    """Workers of each pool beyond its size, so that what takes over already runs."""
+    failed_starts_max: int = 5
+    """So many starts in a row of a kind that never served stop the cell."""
+    restart: Restart = Restart()
+    writer_restart: Restart = Restart(first_s=0.05, max_s=1.0)
+
+
+class ChildView(msgspec.Struct, frozen=True):
+    """One child as the live display shows it. `memory` is in bytes, `since` the monotonic time of its start."""
+
+    id: str
+    kind: Kind
+    pool: str
+    state: Literal["starting", "up", "silent", "leaving", "killed"]
+    pid: int
+    runs: int
+    memory: int
+    since: float
+    solo_for: str = ""
+
+
+class _Slot:
+    __slots__ = ("child", "deaths", "failed_starts", "key", "kind", "pool", "solo_for", "start_at")
+
+    def __init__(self, key: str, kind: Kind, pool: str, start_at: float | None, solo_for: str = "") -> None:
+        self.key = key
+        self.kind: Kind = kind
+        self.pool = pool
+        self.solo_for = solo_for
+        self.child = ""
+        self.deaths = Deaths()
+        self.failed_starts = 0
+        self.start_at = start_at
+
+
+class _Member:
+    __slots__ = ("beats", "killed_at", "leave_by", "memory", "pid", "pulse", "runs", "slot", "started_at", "state")
+
+    def __init__(self, slot: _Slot, pid: int, now: float, beats: Heartbeat) -> None:
+        self.slot = slot
+        self.pid = pid
+        self.started_at = now
+        self.beats = beats
+        self.state: Literal["starting", "up", "silent", "leaving", "killed"] = "starting"
+        self.pulse: Pulse | None = None
+        self.killed_at = 0.0
+        self.leave_by: float | None = None
+        self.runs = 0
+        self.memory = 0
+
+
+class Roster:
+    """The state. `now` is monotonic; methods return what is to be done, in order."""
+
+    def __init__(
+        self, bounds: Bounds, pools: Mapping[str, PoolSize], randomness: Randomness, now: float, *, server: bool
+    ) -> None:
+        self._bounds = bounds
+        self._pools = dict(pools)
+        self._randomness = randomness
+        self._members: dict[str, _Member] = {}
+        self._slots: dict[str, _Slot] = {"writer": _Slot("writer", "writer", "", now)}
+        self._with_server = server
+        self._served: set[Kind] = set()
+        self._phase: Literal["running", "draining", "stopping", "stopped"] = "running"
+        self._trouble = ""
+
+    # What the shell reports
+
+    def started(self, slot: str, child: str, pid: int, now: float) -> list[Command]:
+        """The child that `Start` asked for."""
+        bounds = self._bounds
+        where = self._slots[slot]
+        hung = bounds.writer_stall_s if where.kind == "writer" else bounds.kill_after_s
+        silent = bounds.takeover_after_s if where.kind == "worker" else hung
+        where.child = child
+        self._members[child] = _Member(where, pid, now, Heartbeat(silent, hung))
+        return [news.ChildStarted(child, where.kind, where.pool, pid, where.solo_for)]
+
+    def refused(self, slot: str, reason: str, now: float) -> list[Command]:
+        """The host has no room for the child that `Start` asked for: later."""
+        delay = self._vacate(self._slots[slot], 0.0, now)
+        return [news.ChildSaid(slot, "error", f"{reason}; next try in {delay:.1f} s")]
+
+    def heard(self, child: str, word: FromChild, now: float) -> list[Command]:
+        """A child said something. `Suspect` is not for the roster."""
+        member = self._members.get(child)
+        if member is None or isinstance(word, Suspect):
+            return []
+        match word:
+            case Beat():
+                return self._beaten(child, member, word, now)
+            case Ready():
+                return self._ready(child, member, word, now)
+            case Log():
+                return [news.ChildSaid(child, word.level, word.text)]
+            case Failed():
+                self._trouble = word.message
+                if member.slot.kind in self._served:
+                    return [news.ChildSaid(child, "error", word.message)]
+                return [news.CellFailed(word.code, word.message), *self.stop(now)]
+
+    def weighed(self, child: str, memory: int, now: float) -> list[Command]:
+        """Its resident bytes."""
+        member = self._members.get(child)
+        if member is None:
+            return []
+        member.memory = memory
+        size = self._pools.get(member.slot.pool)
+        if member.slot.kind != "worker" or size is None or memory <= size.memory_max or member.state == "killed":
+            return []
+        why = f"memory: {memory >> 20} MiB resident, worker_memory_max is {size.memory_max >> 20} MiB"
+        return self._kill(child, member, why, now)
+
+    def died(self, child: str, status: int, now: float) -> list[Command]:
+        """It has exited."""
+        member = self._members.pop(child, None)
+        if member is None:
+            return []
+        slot = member.slot
+        lived = now - member.started_at
+        delay: float | None = None
+        commands: list[Command] = []
+        if slot.solo_for:
+            self._slots.pop(slot.key, None)
+        elif slot.child == child and self._phase == "running":
+            delay = self._vacate(slot, lived, now)
+            if member.pulse is None:
+                slot.failed_starts += 1
+                commands = self._give_up(slot, status, now)
+        commands.insert(0, news.ChildDead(child, slot.kind, slot.pool, status, lived, delay))
+        return commands + self._end(now)
+
+    def tick(self, now: float) -> list[Command]:
+        """Time passed."""
+        commands: list[Command] = []
+        for child, member in list(self._members.items()):
+            commands += self._watch(child, member, now)
+        if self._phase != "running":
+            return commands + self._end(now)
+        if "writer" in self._served:
+            self._fill(now)
+        for slot in list(self._slots.values()):
+            if slot.start_at is not None and now >= slot.start_at:
+                slot.start_at = None
+                commands.append(Start(slot.key, slot.kind, slot.pool, slot.solo_for))
+        return commands
+
+    # What is asked for
+
+    def trial(self, run: str, pool: str, now: float) -> list[Command]:
+        """Start a worker for this run alone."""
+        key = f"solo {run}"
+        if self._phase != "running" or key in self._slots:
+            return []
+        self._slots[key] = _Slot(key, "worker", pool, None, run)
+        return [Start(key, "worker", pool, run)]
+
+    def retire(self, child: str, now: float) -> list[Command]:
+        """Drain one worker."""
+        member = self._members.get(child)
+        return self._leave(child, member, now) if member is not None else []
+
+    def reload(self, now: float) -> list[Command]:
+        """Start all workers and the server anew, with today's code; the old ones drain."""
+        commands: list[Command] = []
+        for child, member in list(self._members.items()):
+            if member.slot.kind != "writer":
+                commands += self._leave(child, member, now)
+        for slot in self._slots.values():
+            if slot.kind != "writer" and not slot.solo_for:
+                slot.child, slot.start_at, slot.deaths = "", now, Deaths()
+        return commands + self.tick(now)
+
+    def drain(self, now: float) -> list[Command]:
+        """End the cell gently: workers and server drain, then the writer."""
+        if self._phase != "running":
+            return self.stop(now)
+        self._phase = "draining"
+        commands: list[Command] = []
+        for child, member in list(self._members.items()):
+            if member.slot.kind != "writer":
+                commands += self._leave(child, member, now)
+        return commands + self._end(now)
+
+    def stop(self, now: float) -> list[Command]:
+        """End the cell at once. Nothing acknowledged is lost by it."""
+        if self._phase == "stopped":
+            return []
+        self._phase = "stopping"
+        commands: list[Command] = []
+        for child, member in list(self._members.items()):
+            if member.state != "killed":
+                commands += self._kill(child, member, "the cell stops now", now)
+        return commands + self._end(now)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether everything was told to end at once."""
+        return self._phase == "stopping"
+
+    def ready(self) -> bool:
+        """Whether every kind and pool serves."""
+        if self._phase != "running" or not self._slots.keys() > {"writer"}:
+            return False
+        serving = {(slot.kind, slot.pool) for slot in self._slots.values() if self._serves(slot)}
+        return all((slot.kind, slot.pool) in serving for slot in self._slots.values() if not slot.solo_for)
+
+    def view(self) -> list[ChildView]:
+        """Every child there is."""
+        return [
+            ChildView(
+                child, member.slot.kind, member.slot.pool, member.state, member.pid, member.runs, member.memory,
+                member.started_at, member.slot.solo_for,
+            )
+            for child, member in self._members.items()
+        ]  # fmt: skip
+
+    # Inside
+
+    def _serves(self, slot: _Slot) -> bool:
+        member = self._members.get(slot.child)
+        return member is not None and member.state == "up"
+
+    def _fill(self, now: float) -> None:
+        """Slots for what should run: pools are added when an app names more of them."""
+        if self._with_server and "server" not in self._slots:
+            self._slots["server"] = _Slot("server", "server", "", now)
+        for pool, size in self._pools.items():
+            for number in range(size.workers + self._bounds.spares):
+                key = f"worker {pool} {number}"
+                if key not in self._slots:
+                    self._slots[key] = _Slot(key, "worker", pool, now)
+
+    def _vacate(self, slot: _Slot, lived_s: float, now: float) -> float:
+        policy = self._bounds.writer_restart if slot.kind == "writer" else self._bounds.restart
+        slot.deaths, delay = after_death(policy, slot.deaths, lived_s, self._randomness.uniform())
+        slot.child, slot.start_at = "", now + delay
+        return delay
+
+    def _ready(self, child: str, member: _Member, word: Ready, now: float) -> list[Command]:
+        slot = member.slot
+        if member.pulse is not None:
+            return []
+        member.pulse = begin(now)
+        if member.state == "starting":
+            member.state = "up"
+        slot.failed_starts = 0
+        self._served.add(slot.kind)
+        if slot.kind == "worker" and self._pools:
+            size = next(iter(self._pools.values()))
+            for pool in word.pools:
+                self._pools.setdefault(pool, size)
+        after = now - member.started_at
+        told = news.ChildReady(child, slot.kind, slot.pool, after, slot.solo_for, word.address)
+        return [told, *self.tick(now)]
+
+    def _beaten(self, child: str, member: _Member, word: Beat, now: float) -> list[Command]:
+        if member.pulse is None:
+            return []
+        member.runs = word.runs
+        member.pulse = beat(member.pulse, word.n, now)
+        if member.state != "silent" or member.pulse.verdict != "alive":
+            return []
+        slot = member.slot
+        back: list[Command] = [news.ChildBack(child, slot.kind, slot.pool)]
+        if member.leave_by is None:
+            member.state = "up"
+            return back
+        member.state = "leaving"
+        return [*back, news.ChildLeaving(child, slot.kind, slot.pool)]
+
+    def _watch(self, child: str, member: _Member, now: float) -> list[Command]:
+        slot = member.slot
+        if member.state == "killed":
+            if now - member.killed_at >= self._bounds.kill_again_s:
+                member.killed_at = now
+                return [Kill(child)]
+            return []
+        if member.leave_by is not None and now >= member.leave_by:
+            return self._kill(child, member, f"not drained within {self._bounds.drain_s:g} s", now)
+        if member.pulse is None:
+            late = now - member.started_at >= self._bounds.start_within_s
+            return self._kill(child, member, f"not ready within {self._bounds.start_within_s:g} s", now) if late else []
+        member.pulse = look(member.beats, member.pulse, now)
+        if member.pulse.verdict == "hung":
+            return self._kill(child, member, f"no beat for {member.beats.hung_after_s:g} s", now)
+        if member.pulse.verdict == "silent" and member.state in ("up", "leaving"):
+            member.state = "silent"
+            if slot.child == child and not slot.solo_for and self._phase == "running":
+                self._vacate(slot, now - member.started_at, now)
+            return [news.ChildSilent(child, slot.kind, slot.pool)]
+        surplus = slot.child != child and not slot.solo_for and self._serves(slot)
+        return self._leave(child, member, now) if surplus and member.state == "up" else []
+
+    def _leave(self, child: str, member: _Member, now: float, within_s: float | None = None) -> list[Command]:
+        if member.leave_by is not None or member.state == "killed":
+            return []
+        within = self._bounds.drain_s if within_s is None else within_s
+        member.leave_by = now + within + self._bounds.kill_again_s
+        told = news.ChildLeaving(child, member.slot.kind, member.slot.pool)
+        if member.state != "silent":
+            member.state = "leaving"
+        return [told, Say(child, Drain(within))]
+
+    def _kill(self, child: str, member: _Member, why: str, now: float) -> list[Command]:
+        member.state = "killed"
+        member.killed_at = now
+        return [Kill(child), news.ChildKilled(child, member.slot.kind, member.slot.pool, why)]
+
+    def _give_up(self, slot: _Slot, status: int, now: float) -> list[Command]:
+        if slot.kind in self._served or slot.failed_starts < self._bounds.failed_starts_max:
+            return []
+        why = f": {self._trouble}" if self._trouble else f" (exit status {status}); see logs/{slot.kind}.log"
+        text = f"the {slot.kind} died {slot.failed_starts} times in a row before it was ready{why}"
+        return [news.CellFailed("unavailable", text), *self.stop(now)]
+
+    def _end(self, now: float) -> list[Command]:
+        """While the cell ends: the writer goes last, and when nobody is left that is said once."""
+        if self._phase in ("running", "stopped"):
+            return []
+        if not self._members:
+            self._phase = "stopped"
+            return [news.CellStopped()]
+        commands: list[Command] = []
+        if all(member.slot.kind == "writer" for member in self._members.values()):
+            for child, member in list(self._members.items()):
+                commands += self._leave(child, member, now, self._bounds.writer_stall_s)
+        return commands

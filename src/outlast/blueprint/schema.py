@@ -6,6 +6,7 @@ Every key is optional, and so is the file. `blueprint/load.py` reads it; names a
 from __future__ import annotations
 
 import enum
+import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -97,7 +98,12 @@ class Listen(msgspec.Struct, frozen=True):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

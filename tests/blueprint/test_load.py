@@ -1,0 +1,239 @@
+"""From ``outlast.yaml`` to frozen structs, or to an error that says where and what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from outlast.blueprint.load import check_agents, load, parse
+from outlast.blueprint.schema import (
+    Agent,
+    Blueprint,
+    Budget,
+    Listen,
+    Local,
+    Model,
+    ModelEndpoint,
+    RunOn,
+    Server,
+    Workers,
+)
+from outlast.blueprint.secret import Secret
+from outlast.kernel.error import ConfigurationError
+
+EVERYTHING = b"""
+outlast: 1
+name: support-desk
+app: desk.main:app
+workers: {min: 3, memory_max: 512MiB}
+takeover_after: 500ms
+agents:
+  support:
+    workers: {min: 6}
+    deadline: 30s
+    budget: {steps: 60, tokens: 40000, cost: 0.25USD, time: 10m}
+  "no": {deadline: 2h}
+models:
+  writer:
+    endpoints:
+      - {name: own, url: "http://127.0.0.1:8001/v1/", model: smollm2, key: env:WRITER_KEY}
+server: {listen: "[::1]:80", token: file:.token}
+run_on:
+  local: {journal: sqlite, durability: process}
+"""
+
+
+def refused(text: str) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        parse(text.encode())
+    message = str(caught.value)
+    assert message.startswith("outlast.yaml:")
+    assert "\n" not in message
+    return message
+
+
+def test_everything_that_means_something_is_read_with_its_unit() -> None:
+    assert parse(EVERYTHING) == Blueprint(
+        outlast=1,
+        name="support-desk",
+        app="desk.main:app",
+        workers=Workers(min=3, memory_max=512 << 20),
+        takeover_after=0.5,
+        agents={
+            "support": Agent(Workers(min=6), 30.0, Budget(60, 40000, 0.25, 600.0)),
+            "no": Agent(deadline=7200.0),
+        },
+        models={
+            "writer": Model((ModelEndpoint("own", "http://127.0.0.1:8001/v1", "smollm2", Secret("env", "WRITER_KEY")),))
+        },
+        server=Server(Listen("::1", 80), Secret("file", ".token")),
+        run_on=RunOn(Local("sqlite", "process")),
+    )
+
+
+def test_no_file_and_an_empty_file_are_all_defaults_named_after_the_directory(tmp_path: Path) -> None:
+    home = tmp_path / "My desk!"
+    home.mkdir()
+    assert load(home) == Blueprint(name="My-desk")
+    (home / "outlast.yaml").write_text("# nothing yet\n")
+    assert load(home) == Blueprint(name="My-desk")
+    (home / "outlast.yaml").write_text("name: desk\n")
+    assert load(home).name == "desk"
+
+
+def test_what_was_read_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        parse(b"name: a").name = "b"  # type: ignore[misc] # that is the point
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "message"),
+    [
+        ("worker: {min: 1}", "1:1", "unknown key 'worker' in the file: did you mean 'workers'?"),
+        ("agents:\n  a:\n    deadlin: 3s", "3:5", "unknown key 'deadlin' in agents.a: did you mean 'deadline'?"),
+        ("agents: {a: {class: live}}", "1:14", "unknown key 'class' in agents.a: known: workers, deadline, budget"),
+        ("<<: {name: a}", "1:1", "unknown key '<<'"),
+        ("? [a]\n: 1", "1:3", "a key in the file is a list"),
+        ("outlast: 2", "1:10", "'2' found, expected 1"),
+        ("name:", "1:6", "name is empty"),
+        ("name: ~", "1:7", "name is empty"),
+        ("name: [a]", "1:7", "name is a list, expected one value"),
+        ("name: {a: b}", "1:7", "name is a mapping, expected one value"),
+        ("name: 'a b'", "1:7", "name 'a b' is not valid"),
+        ("name: !!python/object/apply:os.system [ls]", "1:7", "name is a list"),
+        ("name: !!python/name:os.system x", "1:7", "tags are not allowed"),
+        ("name: a\nname: b", "2:1", "key 'name' stands twice in the file"),
+        ("agents: {a: {}, a: {}}", "1:17", "key 'a' stands twice in agents"),
+        ("agents: {'a b': {}}", "1:10", "agents name 'a b' is not valid"),
+        ("agents: {a: }", "1:12", "agents.a is empty, expected keys and values"),
+        ("agents: [a]", "1:9", "agents is a list, expected keys and values"),
+        ("app: app", "1:6", "expected module:object"),
+        ("app: '../app:app'", "1:6", "expected module:object"),
+        ("workers: 3", "1:10", "workers is a single value, expected keys and values"),
+        ("workers: {min: 0}", "1:16", "workers.min is 0, expected a number >= 1"),
+        ("workers: {min: 65}", "1:16", "workers.min is 65, expected a number <= 64"),
+        ("workers: {min: '2'}", "1:16", "expected a whole number, without quotes"),
+        ("workers: {min: 2.5}", "1:16", "expected a whole number"),
+        ("workers: {min: -1}", "1:16", "expected a whole number"),
+        ("workers: {min: 99999999999999999999}", "1:16", "expected a whole number"),
+        ("workers: {memory_max: 1GB}", "1:23", "size '1GB' is not understood"),
+        ("workers: {memory_max: 1073741824}", "1:23", "has no unit: write for example 1073741824MiB"),
+        ("takeover_after: 1", "1:17", "1 has no unit: write for example 1s"),
+        ("takeover_after: 0s", "1:17", "expected more than nothing"),
+        ("takeover_after: soon", "1:17", "duration 'soon' is not understood"),
+        ("takeover_after: 99999999999d", "1:17", "is not understood"),
+        ("agents: {a: {budget: {cost: 3EUR}}}", "1:29", "amount '3EUR' is not understood"),
+        ("agents: {a: {budget: {steps: many}}}", "1:30", "expected a whole number"),
+        ("models: {w: {endpoints: {}}}", "1:25", "models.w.endpoints is a mapping, expected a list"),
+        ("models: {w: {endpoints: []}}", "1:13", "models.w has 0 endpoints, expected exactly one"),
+        ("models: {w: {}}", "1:13", "models.w lacks endpoints"),
+        ("models: {w: {endpoints: [{name: a}]}}", "1:26", "models.w.endpoints[0] lacks url, model"),
+        ("server: {listen: '7788'}", "1:18", "expected HOST:PORT"),
+        ("server: {listen: 'localhost:70000'}", "1:18", "expected HOST:PORT"),
+        ("server: {listen: '0.0.0.0:80'}", "1:9", "which others can reach: set token"),
+        ("run_on: {local: {durability: none}}", "1:30", "'none' found, expected power or process"),
+        ("run_on: {local: {journal: postgres}}", "1:27", "'postgres' found, expected sqlite"),
+        ("run_on: {aws: {}}", "1:10", "unknown key 'aws' in run_on"),
+    ],
+)
+def test_what_cannot_be_accepted_is_refused_where_it_stands(text: str, where: str, message: str) -> None:
+    found = refused(text)
+    assert found.startswith(f"outlast.yaml:{where}: ")
+    assert message in found
+
+
+def test_two_endpoints_of_one_model_are_a_clear_error_for_now() -> None:
+    endpoint = "{name: a, url: 'http://h/v1', model: m}"
+    found = refused(f"models: {{w: {{endpoints: [{endpoint}, {endpoint}]}}}}")
+    assert "models.w has 2 endpoints, expected exactly one: pools of endpoints are not there yet" in found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://h/v1",
+        "h/v1",
+        "http://",
+        "http://h:99999/v1",
+        "http://[::1/v1",
+        "http://h/v1?a=hunter2",
+        "http://u:hunter2@h/v1",
+    ],
+)
+def test_a_bad_url_is_refused_and_not_shown_because_it_may_hold_a_secret(url: str) -> None:
+    found = refused(f"models: {{w: {{endpoints: [{{name: a, url: '{url}', model: m}}]}}}}")
+    assert "url" in found
+    assert "hunter2" not in found
+
+
+@pytest.mark.parametrize(
+    "where", ["server: {token: %s}", "models: {w: {endpoints: [{name: a, url: 'http://h', model: m, key: %s}]}}"]
+)
+def test_a_secret_that_stands_in_the_file_is_refused_and_not_shown(where: str) -> None:
+    found = refused(where % "hunter2")
+    assert "env:NAME or file:PATH" in found
+    assert "hunter2" not in found
+
+
+def test_an_agent_that_the_app_does_not_have_is_named_with_the_nearest_one() -> None:
+    blueprint = parse(b"agents: {suport: {}}")
+    with pytest.raises(ConfigurationError, match=r"agents\.suport is not an agent of app:app: did you mean 'support'"):
+        check_agents(blueprint, {"support": 1, "intake": 2})
+    check_agents(blueprint, {"suport": 1})
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "outlast.yaml").mkdir()
+    with pytest.raises(ConfigurationError, match=r"outlast\.yaml cannot be read: is a directory"):
+        load(tmp_path)
+
+
+def test_the_error_names_the_file_by_its_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "outlast.yaml").write_text("a: 1")
+    with pytest.raises(ConfigurationError) as caught:
+        load(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}/outlast.yaml:1:1: ")
+
+
+_words = st.sampled_from(
+    [
+        *Blueprint.__struct_fields__,
+        "support",
+        "min",
+        "endpoints",
+        "url",
+        "env:A",
+        "1s",
+        "1",
+        "a b",
+        "*a",
+        "&a",
+        "local",
+        "~",
+    ]
+)
+_values = st.recursive(
+    _words,
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: "[" + ", ".join(items) + "]")
+        | st.dictionaries(_words, inner, max_size=3).map(
+            lambda pairs: "{" + ", ".join(f"{key}: {value}" for key, value in pairs.items()) + "}"
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(_values)
+def test_any_yaml_gives_a_blueprint_or_one_clear_error(text: str) -> None:
+    try:
+        blueprint, found = parse(text.encode()), "outlast.yaml"
+    except ConfigurationError as error:
+        blueprint, found = Blueprint(), str(error)
+    assert found.startswith("outlast.yaml")
+    assert "\n" not in found
+    assert msgspec.convert(msgspec.to_builtins(blueprint), Blueprint) == blueprint

@@ -46,14 +46,14 @@ def beat(pulse: Pulse, count: int, now: float) -> Pulse:
 def look(policy: Heartbeat, pulse: Pulse, now: float) -> Pulse:
     """After the observer looked.
 
-    An observer that itself did not run since its last look (a paused machine, a starved process) blames nobody for that
-    time: what exceeds half of `silent_after_s` since the last look is added to `heard_at`. A hung process stays hung:
-    whoever is told so kills it.
+    An observer that itself did not run since its last look (a paused machine, a starved process) blames nobody for
+    that time: what exceeds a quarter of `silent_after_s` since the last look is added to `heard_at`. A hung process
+    stays hung: whoever is told so kills it.
     """
     gap = now - pulse.looked_at
     if gap < 0:
         return pulse
-    heard_at = min(now, pulse.heard_at + max(0.0, gap - policy.silent_after_s / 2))
+    heard_at = min(now, pulse.heard_at + max(0.0, gap - policy.silent_after_s / 4))
     age = now - heard_at
     verdict: Verdict = pulse.verdict
     if verdict != "hung":

@@ -138,8 +138,8 @@ class HostExecutors:
                 found.append(path.stem)
         return found
 
-    def prune(self) -> None:
-        """Remove the oldest files of the dead beyond `alive_files_max`."""
+    def prune(self, keep: int = alive_files_max) -> None:
+        """Remove the oldest files of the dead beyond `keep`."""
         dead: list[tuple[float, Path]] = []
         for path in self._directory.glob("*.alive"):
             try:
@@ -149,7 +149,7 @@ class HostExecutors:
             if alive.dead:
                 dead.append((alive.at, path))
         dead.sort()
-        for _, path in dead[: max(0, len(dead) - alive_files_max)]:
+        for _, path in dead[: max(0, len(dead) - keep)]:
             path.unlink(missing_ok=True)
 
 

@@ -14,9 +14,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import outlast
 from labels import Label, Labeller, open_labeller
 from ledger import Ledger, Receipt
+
+import outlast
 
 HERE = Path(__file__).parent
 ORDER_NUMBER = re.compile(r"(?<![\d.,])1\d{3}(?!\d)")
@@ -64,7 +65,8 @@ class Desk:
 @asynccontextmanager
 async def open_desk() -> AsyncIterator[Desk]:
     """The ledger is where SUPPORT_DESK_LEDGER says, else beside this file."""
-    orders = {number: Order(number, **order) for number, order in json.loads((HERE / "orders.json").read_text()).items()}
+    found = json.loads((HERE / "orders.json").read_text())
+    orders = {number: Order(number, **order) for number, order in found.items()}
     ledger = Ledger(Path(os.environ.get("SUPPORT_DESK_LEDGER") or HERE / "ledger.sqlite"))
     yield Desk(open_labeller(), orders, ledger)
 

@@ -9,10 +9,14 @@ WORDS = {
         r"refund|money back|back the money|geld zurück|erstatt|rimborso|reembols|rembours|"
         r"devuelvan el dinero|where is my money"
     ),
-    "damage": r"broken|damaged?|crushed|in pieces|shatter|crack|bent|torn|ripped|snapped|scratch|leaked out|cassé|fendu",
+    "damage": (
+        r"broken|damage|crushed|in pieces|shatter|crack|bent|torn|ripped|snapped|scratch|leaked out|cassé|fendu"
+    ),
     "complaint": r"complain|disgrace|terrible|worst|unacceptable|disappoint|rude|never shop|laughed at",
-    "delivery": r"where is (it|my)|deliver(ed|y)\b.*(still|date|waiting)|tracking|still (not|waiting)|late|shipment|when will",
-}  # fmt: skip
+    "delivery": (
+        r"where is (it|my)|deliver(ed|y)\b.*(still|date|waiting)|tracking|still (not|waiting)|late|shipment|when will"
+    ),
+}
 """In this order: the first label whose words are found wins."""
 
 DEFAULT = "question"

@@ -57,6 +57,10 @@ class _Events(msgspec.Struct, frozen=True):
     """The `after` of the following page."""
 
 
+class _View(msgspec.Struct, frozen=True):
+    result: Any = None
+
+
 class Client:
     """Asks the API at `address()`, which is looked up anew for each try, because a restart may change it.
 
@@ -102,6 +106,11 @@ class Client:
             if not page.events:  # a page may end early, at a bound of bytes: only an empty one is the last
                 return found
             after = page.next
+
+    async def result(self, run: str, within_s: float) -> Any:
+        """What a run returned; None if it has not, or nothing."""
+        raw = await self._ask("GET", f"/v1/runs/{quote(run, safe='')}", within_s)
+        return msgspec.json.decode(raw, type=_View).result
 
     async def ready(self, within_s: float) -> None:
         """Return when the system says that it serves."""

@@ -24,7 +24,7 @@ from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import blueprint_file, check_agents, load
 from outlast.blueprint.schema import Blueprint, Listen
 from outlast.cli.home import project, state_directory
-from outlast.kernel.error import ConfigurationError, OutlastError
+from outlast.kernel.error import ConfigurationError, OutlastError, StoreUnavailable
 from outlast.kernel.unit import duration_text
 
 app_import_timeout_s = 60.0
@@ -39,9 +39,6 @@ files_open_min = 1024
 _fsync_rounds = 15
 _sqlite_min = (3, 51, 3)
 _extras = {"local": ("numpy", "onnxruntime", "tokenizers", "xllamacpp"), "pydantic": ("pydantic",)}
-_network_file_systems = frozenset(
-    ("9p", "afs", "ceph", "cifs", "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "gfs2", "lustre", "ncpfs", "nfs", "nfs4")
-) | {"smb3", "smbfs"}
 
 Status = Literal["ok", "warning", "failed"]
 
@@ -133,27 +130,19 @@ def _permissions(directory: Path) -> Check:
 
 
 def _file_system(directory: Path) -> Check:
-    kind = file_system(directory)
-    if kind in _network_file_systems:
-        advice = "the journal needs a local disk: move the project, locks and syncs are not safe here"
-        return Check("file system", "failed", kind, advice)
+    from outlast.adapters.sqlite.filesystem import check_local, mounts
+
+    table = mounts()
+    try:
+        check_local(directory, table)
+    except StoreUnavailable as error:
+        return Check("file system", "failed", "network", str(error))
+    path = os.path.realpath(directory)
+    inside = [(place, kind) for place, kind in table if path == place or path.startswith(place.rstrip("/") + "/")]
+    kind = max(inside, key=lambda mount: len(mount[0]))[1] if inside else "unknown"
     if kind in ("tmpfs", "ramfs"):
         return Check("file system", "warning", kind, "it is in memory: a reboot loses the journal; use a disk")
     return Check("file system", "ok", kind)
-
-
-def file_system(directory: Path) -> str:
-    """The type of file system that holds `directory`; "unknown" where the system does not say."""
-    try:
-        device = os.stat(directory).st_dev  # noqa: PTH116 (follows to the mounted device)
-        wanted = f"{os.major(device)}:{os.minor(device)}"
-        for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            left, _, right = line.partition(" - ")
-            if left.split()[2] == wanted:
-                return right.split()[0]
-    except (OSError, IndexError):
-        pass
-    return "unknown"
 
 
 def _disk(directory: Path) -> Check:

@@ -17,6 +17,19 @@ _END = {
     "run.continued": ("continued in another run", "bold cyan"),
 }
 
+_STATES = {
+    "completed": "green",
+    "done": "green",
+    "failed": "red",
+    "quarantined": "bold red",
+    "held": "bold yellow",
+    "in_doubt": "bold yellow",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "ready": "cyan",
+    "parked": "dim",
+}
+
 
 def took(seconds: float) -> str:
     """A duration as people write it: ``3 ms``, ``1.2 s``, ``5 m 03 s``."""
@@ -64,6 +77,26 @@ def _mapping(value: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
+def state_style(state: str) -> str:
+    """Rich's style for the state of a run or a step."""
+    return _STATES.get(state, "")
+
+
+def advice(view: Mapping[str, Any]) -> list[str]:
+    """What a person can do about a run that waits for one."""
+    run = view["run"]
+    doubtful = [step for step in view["steps"] if step["state"] in ("in_doubt", "doubted", "held")]
+    lines = [
+        f"decide step {step['place']} ({step['name']}): "
+        f"outlast resolve {run} {step['place']} --done JSON | --retry | --fail"
+        for step in doubtful
+        if view["state"] == "held"
+    ]
+    if view["state"] == "quarantined" or (view["state"] == "held" and not lines):
+        lines.append(f"let it try again: outlast redrive {run}")
+    return lines
+
+
 class Teller:
     """Turns a run's events into lines, one event at a time; remembers what a line needs to know of earlier ones."""
 
@@ -73,8 +106,8 @@ class Teller:
         self._names: dict[str, str] = {}
         self._width = max(width, 60)
 
-    def line(self, event: Mapping[str, Any]) -> Text | None:
-        """The line for one event; None for what only machines care about."""
+    def line(self, event: Mapping[str, Any], *, everything: bool = False) -> Text | None:
+        """The line for one event; None for what only machines care about, unless `everything` is wanted."""
         data: Mapping[str, Any] = event["data"]
         at = float(event["at"])
         if self._began is None:
@@ -82,9 +115,9 @@ class Teller:
         if data.get("name") and data.get("place"):
             self._names[str(data["place"])] = str(data["name"])
         told = self._tell(str(event["type"]), data, at)
-        if told is None:
+        if told is None and not everything:
             return None
-        mark, style, text = told
+        mark, style, text = told or ("·", "dim", f"{event['type']} {short(data, self._width)}")
         head = f"{at - self._began:8.3f} s  "
         return Text.assemble((head, "dim"), (f"{mark} ", style), short(text, self._width - len(head) - 2))
 
@@ -164,7 +197,7 @@ class Teller:
             "signal.consumed": (
                 "✓",
                 "green",
-                f"{place} signal {data.get('name')}: {short(payload(data.get('value')), 60)}",
+                f"{place} signal {data.get('name')}: {value}",
             ),
             "signal.timed_out": ("✓", "yellow", f"{place} signal {data.get('name')} did not come in time"),
         }

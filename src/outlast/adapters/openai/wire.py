@@ -45,7 +45,7 @@ _decoder = msgspec.json.Decoder(_Received)
 
 
 def body(request: ModelRequest, model: str, limit_field: TokenLimitField, *, constrained: bool) -> bytes:
-    """The request as JSON. A schema goes into ``response_format`` if the server is `constrained`, else into the prompt."""
+    """The request as JSON. A schema goes into ``response_format`` if `constrained`, else into the prompt."""
     messages = request.messages
     document: dict[str, Any] = {"model": model}
     if request.schema is not None:

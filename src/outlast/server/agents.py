@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from outlast.agent.app import App
+from outlast.agent.app import Agent, App
 from outlast.agent.control import Control
 from outlast.kernel.error import NotFound
 from outlast.kernel.identity import check_name
@@ -46,6 +47,11 @@ class StopBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ResumeBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Nothing is asked of who lets an agent go on."""
+
+
+def describe(agent: Agent[..., Any]) -> str:
+    """What an agent is for: its docstring."""
+    return inspect.cleandoc(agent.__doc__ or "")
 
 
 class Agents:
@@ -99,4 +105,4 @@ class Agents:
     async def _view(self, name: str) -> AgentView:
         spec = self._app.agents[name]
         stopped = await self._control.agent_stopped(name)
-        return AgentView(name, spec.description, spec.pool, stopped, spec.input_schema(), spec.output_schema())
+        return AgentView(name, describe(spec), spec.pool, stopped, spec.input_schema(), spec.output_schema())

@@ -58,8 +58,11 @@ class Limits(msgspec.Struct, frozen=True):
     """How long a stopping server waits for the requests it is answering."""
 
 
-run_name_pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+text_end = r"$(?!\n)"
+"""The end of a pattern, for JSON Schema and for Python alike, whose ``$`` would let a line break follow."""
+
+name_pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}" + text_end
 """What `kernel.identity.check_name` accepts, as OpenAPI shows it."""
 
-idempotency_key_pattern = "^[!#-~]{1,128}$"
+idempotency_key_pattern = "^[!#-~]{1,128}" + text_end
 """Visible ASCII without the double quote: what an ``Idempotency-Key`` may be."""

@@ -10,10 +10,10 @@ import msgspec
 
 from outlast.agent.app import App
 from outlast.agent.control import RunView, SessionView
-from outlast.server.agents import AgentPage, AgentView, ResumeBody, StopBody
+from outlast.server.agents import AgentPage, AgentView, ResumeBody, StopBody, describe
 from outlast.server.follow import cursor_max
 from outlast.server.health import Live, Ready
-from outlast.server.limit import Limits, idempotency_key_pattern, run_name_pattern
+from outlast.server.limit import Limits, idempotency_key_pattern, name_pattern
 from outlast.server.problem import Problem
 from outlast.server.problem import media_type as problem_type
 from outlast.server.root import Index
@@ -30,11 +30,11 @@ from outlast.server.runs import (
     StartBody,
     Started,
 )
-from outlast.server.schema import Components, Schema, call_schema
+from outlast.server.schema import Components, Schema, call_schema, fields_always_sent, resolved
 
-_SPOKEN = (
-    Accepted, AgentPage, AgentView, CancelBody, EventPage, Index, Live, Problem, Ready, RedriveBody, ResolveBody,
-    ResumeBody, RunPage, RunView, SessionView, SignalBody, StartBody, Started, StopBody,
+_HEARD = (CancelBody, RedriveBody, ResolveBody, ResumeBody, SignalBody, StartBody, StopBody)
+_SAID = (
+    Accepted, AgentPage, AgentView, EventPage, Index, Live, Problem, Ready, RunPage, RunView, SessionView, Started,
 )  # fmt: skip
 _KEY: Schema = {
     "name": "Idempotency-Key",
@@ -71,8 +71,10 @@ class _Document:
         self._app = app
         self._authenticated = authenticated
         self._components = Components()
-        _, spoken = msgspec.json.schema_components(_SPOKEN, ref_template="#/components/schemas/{name}")
+        _, spoken = msgspec.json.schema_components([*_HEARD, *_SAID], ref_template="#/components/schemas/{name}")
         self._components.schemas.update(spoken)
+        for name, fields in fields_always_sent(_SAID).items():
+            self._components.schemas[name]["required"] = fields
 
     def make(self) -> Schema:
         paths = {**self._fixed(), **self._of_runs(), **self._of_agents()}
@@ -159,11 +161,11 @@ class _Document:
 
     def _start(self, name: str) -> Schema:
         spec = self._app.agents[name]
-        given = self._components.add(f"{name}.input", call_schema(spec.input_schema()))
+        given = self._components.add(f"{name}.input", call_schema(spec.input_schema(), spec.signature.names))
         result = self._components.add(f"{name}.output", spec.output_schema())
         body = dict(self._components.schemas["StartBody"])
         body["properties"] = {**body["properties"], "input": given}
-        body["required"] = ["input"] if spec.input_schema().get("required") else []
+        body["required"] = ["input"] if resolved(spec.input_schema()).get("required") else []
         self._components.schemas[f"{name}.start"] = body
         view = {"properties": {"result": {"anyOf": [result, {"type": "null"}]}}}
         started: Schema = {"allOf": [self._components.ref("Started"), {"properties": {"view": view}}]}
@@ -175,7 +177,7 @@ class _Document:
         }
         operation = self._operation(
             f"start_{name}",
-            spec.description or f"Start {name}",
+            describe(spec) or f"Start {name}",
             {200: answer, 201: answer},
             [404, 409, 413, 415, 422, 503],
         )
@@ -224,9 +226,7 @@ class _Document:
 
 
 def _path(name: str, values: Sequence[str] = ()) -> Schema:
-    schema: Schema = (
-        {"type": "string", "enum": list(values)} if values else {"type": "string", "pattern": run_name_pattern}
-    )
+    schema: Schema = {"type": "string", "enum": list(values)} if values else {"type": "string", "pattern": name_pattern}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

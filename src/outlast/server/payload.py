@@ -17,7 +17,7 @@ from outlast.server.refusal import BadRequest, WrongMediaType
 
 T = TypeVar("T")
 
-_KEY = re.compile(idempotency_key_pattern.removesuffix("$") + r"\Z")
+_KEY = re.compile(idempotency_key_pattern)
 
 
 async def read_body(request: Request, kind: type[T], limits: Limits) -> T:

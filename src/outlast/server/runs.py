@@ -20,16 +20,16 @@ from outlast.kernel.identity import check_name
 from outlast.kernel.unit import seconds
 from outlast.server.follow import END_TYPES, EventStream, Followers, cursor_max
 from outlast.server.gate import Turn
-from outlast.server.limit import Limits, run_name_pattern
+from outlast.server.limit import Limits, name_pattern, text_end
 from outlast.server.payload import NoQuery, idempotency_key, preferred_wait, read_body, read_query, wants_events
 from outlast.server.refusal import BadRequest
 from outlast.server.reply import reply
 
 B = TypeVar("B")
-Name = Annotated[str, Meta(pattern=run_name_pattern)]
+Name = Annotated[str, Meta(pattern=name_pattern)]
 Reason = Annotated[str, Meta(max_length=1000)]
 
-deadline_pattern = r"^(?!0+(\.0+)?[a-z])([0-9]{1,9}(\.[0-9]{1,3})?(ms|s)|[0-9]{1,4}(\.[0-9]{1,3})?[mhd])$"
+deadline_pattern = r"^(?!0+(\.0+)?[a-z])([0-9]{1,9}(\.[0-9]{1,3})?(ms|s)|[0-9]{1,4}(\.[0-9]{1,3})?[mhd])" + text_end
 deadline_max_s = 1e9
 
 
@@ -59,7 +59,7 @@ class CancelBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ResolveBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What became of a step in doubt: it is done with `value`, may be tried again, or failed with `message`."""
 
-    step: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=200)]
+    step: Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)*" + text_end, max_length=200)]
     how: Literal["done", "retry", "fail"]
     value: Any = None
     message: Reason = ""

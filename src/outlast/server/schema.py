@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
+
+import msgspec
+from msgspec import inspect
 
 Schema = dict[str, Any]
 
@@ -49,19 +53,60 @@ def _safe(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
-def call_schema(named: Schema) -> Schema:
-    """What ``input`` may be, from the schema of an agent's named arguments.
+def resolved(schema: Schema) -> Schema:
+    """The schema itself, where it is a reference to one of its own definitions."""
+    return schema.get("$defs", {}).get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
 
-    An object of named arguments, an array of positional ones, or, for an agent that one argument is enough for, just
-    that argument if it is neither.
+
+def fields_always_sent(kinds: Iterable[type[msgspec.Struct]]) -> dict[str, list[str]]:
+    """By name of struct, for `kinds` and what they hold: the fields that an encoded one always has.
+
+    msgspec's own schemas call a field required if it must be given to make one, which is less.
     """
-    properties: dict[str, Schema] = named.get("properties", {})
-    required: list[str] = named.get("required", [])
-    ways: list[Schema] = [named]
-    positional: Schema = {"type": "array", "minItems": len(required), "maxItems": len(properties)}
-    if properties:
-        positional["prefixItems"] = list(properties.values())
-    ways.append(positional)
-    if properties and len(required) <= 1:
-        ways.append({"allOf": [next(iter(properties.values())), {"not": {"type": ["object", "array"]}}]})
-    return {"anyOf": ways}
+    found: dict[str, list[str]] = {}
+
+    def visit(info: Any) -> None:
+        if isinstance(info, inspect.StructType):
+            if info.cls.__name__ in found:
+                return
+            omits: bool = info.cls.__struct_config__.omit_defaults
+            always = [field.encode_name for field in info.fields if field.required or not omits]
+            found[info.cls.__name__] = always
+            for field in info.fields:
+                visit(field.type)
+        elif isinstance(info, inspect.Type):
+            for inner in ("types", "item_types", "item_type", "key_type", "value_type"):
+                part: Any = getattr(info, inner, ())
+                for one in cast("tuple[Any, ...]", part if isinstance(part, tuple) else (part,)):
+                    visit(one)
+
+    for info in inspect.multi_type_info(list(kinds)):
+        visit(info)
+    return found
+
+
+def call_schema(named: Schema, names: Sequence[str]) -> Schema:
+    """What ``input`` may be for an agent, from the schema of its named arguments and their order.
+
+    As `agent/signature.py` reads it: an object gives arguments by name, an array by position, anything else is the
+    first one; an agent of one parameter also takes an object that does not name it as that argument; one of none takes
+    null.
+    """
+    definitions: dict[str, Schema] = named.get("$defs", {})
+    struct = resolved(named)
+    required: list[str] = struct.get("required", [])
+    types: list[Schema] = [struct["properties"][name] for name in names]
+    needed = max((index + 1 for index, name in enumerate(names) if name in required), default=0)
+    by_position: Schema = {"type": "array", "minItems": needed, "maxItems": len(names)}
+    ways: list[Schema] = [struct, by_position]
+    if not names:
+        ways.append({"type": "null"})
+    else:
+        by_position["prefixItems"] = types
+        scalar: Schema = {"not": {"type": ["object", "array"]}}
+        if len(names) == 1:
+            other: Schema = {"type": "object", "not": {"propertyNames": {"enum": list(names)}}}
+            ways.append({"allOf": [types[0], {"anyOf": [scalar, other]}]})
+        elif set(required) <= {names[0]}:
+            ways.append({"allOf": [types[0], scalar]})
+    return {"anyOf": ways, "$defs": definitions}

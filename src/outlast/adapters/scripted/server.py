@@ -15,6 +15,7 @@ from aiohttp import web
 
 from outlast.adapters.scripted.answer import answer, asked, model_name
 from outlast.adapters.scripted.instance import instance
+from outlast.kernel.clock import Clock
 from outlast.kernel.error import ConfigurationError
 from outlast.model.endpoint import EndpointError, Message, Usage
 
@@ -73,14 +74,19 @@ _decoder = msgspec.json.Decoder(_Chat)
 class ScriptedServer:
     """The server as an async context manager: ``async with ScriptedServer() as server: server.url``.
 
-    Port 0 takes any free one. Only loopback addresses are served: it has no authentication.
+    Port 0 takes any free one. Only loopback addresses are served: it has no authentication. With a `clock`, every
+    completion takes `delay_s` seconds, as a model's does.
     """
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, host: str = "127.0.0.1", port: int = 0, *, clock: Clock | None = None, delay_s: float = 0.0
+    ) -> None:
         if host not in ("127.0.0.1", "::1", "localhost"):
             raise ConfigurationError(f"the scripted model listens on loopback only, found {host!r}: use 127.0.0.1")
         self._host = host
         self._port = port
+        self._clock = clock
+        self._delay_s = delay_s
         self._runner: web.AppRunner | None = None
 
     @property
@@ -94,7 +100,7 @@ class ScriptedServer:
         app = web.Application(client_max_size=request_bytes_max, middlewares=[_errors])
         app.router.add_get("/health", _health)
         app.router.add_get("/v1/models", _models)
-        app.router.add_post("/v1/chat/completions", _chat)
+        app.router.add_post("/v1/chat/completions", self._complete)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -113,6 +119,11 @@ class ScriptedServer:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        if self._clock is not None:
+            await self._clock.sleep(self._delay_s)
+        return await _chat(request)
 
     async def __aenter__(self) -> ScriptedServer:
         await self.start()

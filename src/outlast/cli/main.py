@@ -49,7 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "signal": Entry("tell", "signal", "Run", "Send a signal to a run."),
     "cancel": Entry("tell", "cancel", "Run", "Ask a run to stop."),
     "runs": Entry("runs", "runs", "Look", "List runs, newest first."),
-    "show": Entry("show", "show", "Look", "Tell the story of one run, step by step."),
+    "show": Entry("runs", "show", "Look", "Tell the story of one run, step by step."),
     "replay": Entry("replay", "replay", "Look", "Execute a run's history against today's code, without effects."),
     "sessions": Entry("sessions", "sessions", "Look", "List sessions, the most recently used first."),
     "session": Entry("sessions", "session", "Look", "Show one session: its messages and turns."),

@@ -1,0 +1,155 @@
+"""The entry point: help, unknown words, errors, exit codes, colour."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from outlast.cli import main as entry
+from outlast.cli.main import COMMANDS, load_command, root
+from tests.cli.conftest import Said
+
+
+def test_help_lists_every_command_and_exits_with_0(cli: Callable[..., Said]) -> None:
+    said = cli("--help")
+    assert said.code == 0
+    for name, command in COMMANDS.items():
+        assert name in said.out
+        assert command.help in said.out
+
+
+def test_no_arguments_are_a_call_for_help(cli: Callable[..., Said]) -> None:
+    assert cli() == cli("-h") == cli("--help")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_with_an_example(name: str, cli: Callable[..., Said]) -> None:
+    command = load_command(name)
+    subcommands = list(getattr(command, "commands", {}))
+    for path in [[name], *[[name, inner] for inner in subcommands]]:
+        said = cli(*path, "--help")
+        assert said.code == 0
+        assert f"outlast {' '.join(path)}" in said.out
+        assert subcommands or "xample" in said.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_says_itself(name: str) -> None:
+    own = " ".join((load_command(name).help or "").split("\n\n")[0].split())
+    assert own == COMMANDS[name].help
+
+
+def test_a_command_reads_no_other_commands_module(process: Callable[..., Said]) -> None:
+    code = (
+        "import sys; from outlast.cli.main import main; main(['--help'])\n"
+        "heavy = {'msgspec', 'apsw', 'aiohttp', 'yaml', 'asyncio', 'uvicorn', 'starlette', 'http.client'}\n"
+        "sys.exit(f'imported: {sorted(heavy & set(sys.modules))}' if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_time_that_help_takes_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    times: list[float] = []
+    for _ in range(3):
+        start = time.monotonic()
+        subprocess.run([sys.executable, "-m", "outlast", "--help"], capture_output=True, timeout=60, check=True)
+        times.append(time.monotonic() - start)
+    with capsys.disabled():
+        sys.stdout.write(f"\noutlast --help: {min(times):.3f} s (best of {len(times)}; the aim is 0.4 s)\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verson"], "no command 'verson': did you mean 'version'?; see: outlast --help"),
+        (["xyz"], "no command 'xyz'; see: outlast --help"),
+        (["--verbos"], "no such option: --verbos"),
+        (["version", "--jsn"], "no such option: --jsn"),
+        (["version", "more"], "got unexpected extra argument"),
+        (["show"], "missing argument 'run'; see: outlast show --help"),
+        (["runs", "--limit", "0"], "invalid value for '--limit'"),
+        (["completion", "tcsh"], "'tcsh' is not one of"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_2(arguments: list[str], message: str, cli: Callable[..., Said]) -> None:
+    said = cli(*arguments)
+    assert said.code == 2
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert message.lower() in said.err.lower()
+    assert said.err.count("\n") == 1
+
+
+def test_a_fault_of_ours_is_two_lines_without_a_traceback(
+    cli: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(COMMANDS, "version", entry.Entry("nowhere", "nothing", "More", "…"))
+    said = cli("version")
+    assert said.code == 1
+    assert said.err.count("\n") == 2
+    assert "OUTLAST_DEBUG=1" in said.err
+    assert "Traceback" not in said.err
+    monkeypatch.setenv("OUTLAST_DEBUG", "1")
+    assert "Traceback" in cli("version").err
+
+
+def test_whoever_reads_our_output_may_stop_early(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        done = subprocess.run(
+            [sys.executable, "-m", "outlast", "--help"], stdout=closed, stderr=subprocess.PIPE, timeout=60, text=True
+        )
+    assert "Traceback" not in done.stderr
+    assert done.stderr == ""
+
+
+_colour = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "GITHUB_ACTIONS", "PY_COLORS")
+
+
+def seen_on_a_terminal(*arguments: str, env: dict[str, str]) -> bytes:
+    """What a command writes when its output and errors are a terminal."""
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "outlast", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+        env={name: value for name, value in os.environ.items() if name not in _colour} | {"TERM": "xterm"} | env,
+    )
+    os.close(theirs)
+    seen = b""
+    try:
+        while block := os.read(ours, 65536):
+            seen += block
+    except OSError:  # the other end is closed: the child has ended
+        pass
+    os.close(ours)
+    child.wait(30)
+    return seen
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["--help"], ["nonsense"]])
+def test_colour_is_for_terminals_and_no_color_turns_it_off(arguments: list[str]) -> None:
+    assert b"\x1b[" in seen_on_a_terminal(*arguments, env={})
+    colours = (b"\x1b[3", b"\x1b[1;3", b"\x1b[9")
+    plain = seen_on_a_terminal(*arguments, env={"NO_COLOR": "1"})
+    assert not any(colour in plain for colour in colours)
+
+
+@pytest.mark.parametrize("arguments", [["doctor"], ["--help"], ["nonsense"]])
+def test_there_is_no_colour_in_a_pipe(arguments: list[str], process: Callable[..., Said]) -> None:
+    said = process(*arguments)
+    assert "\x1b" not in said.out + said.err
+
+
+def test_the_whole_command_line_is_made_without_running_anything() -> None:
+    assert set(root().list_commands(None)) == set(COMMANDS)

@@ -39,13 +39,6 @@ class Log(msgspec.Struct, frozen=True, tag_field="t", tag="log", omit_defaults=T
     text: str
 
 
-class Suspect(msgspec.Struct, frozen=True, tag_field="t", tag="suspect", omit_defaults=True):
-    """A worker did not claim this run: it needs a trial alone (`policy/quarantine.py`)."""
-
-    run: str
-    pool: str = ""
-
-
 class Failed(msgspec.Struct, frozen=True, tag_field="t", tag="failed", omit_defaults=True):
     """The child cannot start, and why: starting it again will not help before somebody changes something."""
 
@@ -66,7 +59,7 @@ class Drain(msgspec.Struct, frozen=True, tag_field="t", tag="drain", omit_defaul
     within_s: float
 
 
-FromChild = Ready | Beat | Log | Suspect | Failed
+FromChild = Ready | Beat | Log | Failed
 ToChild = Ring | Drain
 
 

@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET
 
+from outlast.blueprint.schema import default_pool
 from outlast.journal.index import HintPatch, RunEntry
 
 
@@ -105,8 +106,13 @@ class Dispatcher:
         self._rings: dict[str, _Rung] = {}  # by run, oldest first
         self._timers: list[tuple[float, str]] = []
         self._trials: dict[str, _Trial] = {}
+        self._pools: frozenset[str] = frozenset()
 
     # Workers
+
+    def serves(self, pools: Iterable[str]) -> None:
+        """The pools that the app has today: runs of any other go to the default pool."""
+        self._pools = frozenset(pools)
 
     def joined(self, worker: str, pool: str, now: float, solo_for: str = "") -> list[Command]:
         """A worker is ready. Scan afterwards: there may be runs that nobody could take."""
@@ -175,9 +181,10 @@ class Dispatcher:
         if patch.state == "ready":
             if run in self._rings:
                 return []
-            if patch.pool is UNSET or run in self._trials:
-                return [Look(run)]
-            return self._ring_any(run, patch.pool, now)
+            return [Look(run)] if patch.pool is UNSET else self._ring_any(run, patch.pool, now)
+        if patch.state == "trial":
+            self._answered(run)
+            return [Look(run)]
         self._answered(run)
         if patch.state == "running":
             if patch.owner is not UNSET and patch.owner in self._workers:
@@ -197,14 +204,6 @@ class Dispatcher:
     def lost(self, run: str) -> None:
         """A look found no entry: nothing to ring for."""
         self._answered(run)
-
-    def suspected(self, run: str, pool: str, now: float) -> list[Command]:
-        """A worker did not claim it, because it needs a trial alone."""
-        self._answered(run)
-        if run in self._trials or len(self._trials) >= self._bounds.trials_max:
-            return []
-        self._trials[run] = _Trial(now)
-        return [Trial(run, pool)]
 
     def tick(self, now: float, wall: float) -> list[Command]:
         """Time passed: timers that are due, rings that nobody answered, trials that came to nothing."""
@@ -237,6 +236,8 @@ class Dispatcher:
         ring = self._rings.get(run)
         if ring is not None and not ring.stale:
             return []
+        if entry.state == "trial":
+            return self._try_alone(entry, now)
         if entry.state == "running" and self.alive(entry.owner):
             self._answered(run)
             return [Bell(entry.owner, run)] if entry.mail > entry.seen else []
@@ -244,20 +245,31 @@ class Dispatcher:
             self._answered(run)
             if entry.state == "parked":
                 self._set_timer(run, entry.wake_at, wall)
-            return self._end_trial(run) if entry.state != "ready" else []
-        trial = self._trials.get(run)
-        if trial is not None:
-            return [self._ring(trial.worker, run, now, set())] if self._live(trial.worker) else []
+            return self._end_trial(run)
         tried = ring.tried if ring is not None else set[str]()
         if entry.owner not in tried and self._live(entry.owner) and not self._workers[entry.owner].solo_for:
             return [self._ring(entry.owner, run, now, tried)]
         return self._ring_any(run, entry.pool, now, tried)
+
+    def _try_alone(self, entry: RunEntry, now: float) -> list[Command]:
+        trial = self._trials.get(entry.run)
+        if trial is not None:
+            return [self._ring(trial.worker, entry.run, now, set())] if self._live(trial.worker) else []
+        self._answered(entry.run)
+        if len(self._trials) >= self._bounds.trials_max:
+            return []
+        self._trials[entry.run] = _Trial(now)
+        return [Trial(entry.run, self._pool_of(entry.pool))]
+
+    def _pool_of(self, pool: str) -> str:
+        return pool if pool in self._pools or not self._pools else default_pool
 
     def _live(self, worker: str) -> bool:
         known = self._workers.get(worker)
         return known is not None and known.state == "live"
 
     def _ring_any(self, run: str, pool: str, now: float, tried: set[str] | None = None) -> list[Command]:
+        pool = self._pool_of(pool)
         able = [
             (worker.load, place, name)
             for place, (name, worker) in enumerate(self._workers.items())

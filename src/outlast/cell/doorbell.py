@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -78,6 +78,10 @@ class Doorbell:
 
     # What the workers do
 
+    def serves(self, pools: Iterable[str]) -> None:
+        """The pools that the app has today."""
+        self._dispatcher.serves(pools)
+
     def joined(self, worker: str, pool: str, solo_for: str = "") -> None:
         """A worker is ready."""
         self._do(self._dispatcher.joined(worker, pool, self._clock.monotonic(), solo_for))
@@ -106,10 +110,6 @@ class Doorbell:
         """A worker is dead: its runs are rung elsewhere at once."""
         self._do(self._dispatcher.left(worker))
         self._disown(worker)
-
-    def suspected(self, run: str, pool: str) -> None:
-        """A worker asks for a trial alone of this run."""
-        self._do(self._dispatcher.suspected(run, pool, self._clock.monotonic()))
 
     # What the store tells
 

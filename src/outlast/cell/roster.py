@@ -12,10 +12,11 @@ from typing import Literal
 import msgspec
 
 from outlast.cell import event as news
-from outlast.cell.child import Beat, Drain, Failed, FromChild, Kind, Log, Ready, Suspect, ToChild
+from outlast.cell.bound import Bounds, PoolSize
+from outlast.cell.child import Beat, Drain, Failed, FromChild, Kind, Log, Ready, ToChild
 from outlast.kernel.randomness import Randomness
 from outlast.policy.heartbeat import Heartbeat, Pulse, beat, begin, look
-from outlast.policy.restart import Deaths, Restart, after_death
+from outlast.policy.restart import Deaths, after_death
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -41,36 +42,6 @@ class Say(msgspec.Struct, frozen=True):
 
 
 Command = Start | Kill | Say | news.CellEvent
-
-
-class PoolSize(msgspec.Struct, frozen=True):
-    """How many workers besides the spare, and above how many resident bytes one is killed."""
-
-    workers: int = 2
-    memory_max: int = 1 << 30
-
-
-class Bounds(msgspec.Struct, frozen=True):
-    """The cell's bounds, in seconds unless named otherwise."""
-
-    takeover_after_s: float = 1.0
-    """A worker without a beat for so long is silent: its runs go elsewhere, another worker is started."""
-    kill_after_s: float = 10.0
-    """A worker or server without a beat for so long is killed."""
-    writer_stall_s: float = 5.0
-    """The writer without a beat for so long is killed and started again."""
-    drain_s: float = 30.0
-    """How long workers may take to end or park what is in flight."""
-    start_within_s: float = 60.0
-    """A child that does not serve after so long is killed and started again."""
-    kill_again_s: float = 1.0
-    """A killed child that is still there is killed again after so long."""
-    spares: int = 1
-    """Workers of each pool beyond its size, so that what takes over already runs."""
-    failed_starts_max: int = 5
-    """So many starts in a row of a kind that never served stop the cell."""
-    restart: Restart = Restart()
-    writer_restart: Restart = Restart(first_s=0.05, max_s=1.0)
 
 
 class ChildView(msgspec.Struct, frozen=True):
@@ -151,9 +122,9 @@ class Roster:
         return [news.ChildSaid(slot, "error", f"{reason}; next try in {delay:.1f} s")]
 
     def heard(self, child: str, word: FromChild, now: float) -> list[Command]:
-        """A child said something. `Suspect` is not for the roster."""
+        """A child said something."""
         member = self._members.get(child)
-        if member is None or isinstance(word, Suspect):
+        if member is None:
             return []
         match word:
             case Beat():
@@ -266,6 +237,11 @@ class Roster:
     def stopping(self) -> bool:
         """Whether everything was told to end at once."""
         return self._phase == "stopping"
+
+    @property
+    def pools(self) -> frozenset[str]:
+        """The pools known so far: the blueprint's, and those that the app's agents name."""
+        return frozenset(self._pools)
 
     def ready(self) -> bool:
         """Whether every kind and pool serves."""

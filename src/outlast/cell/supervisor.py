@@ -11,7 +11,7 @@ import msgspec
 
 from outlast.agent.executor import Executors
 from outlast.cell import event as news
-from outlast.cell.child import Beat, Child, ChildHost, ChildPlan, FromChild, Ring, Suspect
+from outlast.cell.child import Beat, Child, ChildHost, ChildPlan, FromChild, Ring
 from outlast.cell.doorbell import Doorbell
 from outlast.cell.roster import ChildView, Command, Kill, Roster, Say, Start
 from outlast.journal.index import RunIndex
@@ -135,10 +135,6 @@ class Supervisor:
     # Inside
 
     def _heard(self, child: str, word: FromChild) -> None:
-        if isinstance(word, Suspect):
-            if self._doorbell is not None:
-                self._doorbell.suspected(word.run, word.pool)
-            return
         if isinstance(word, Beat) and self._doorbell is not None:
             self._doorbell.loaded(child, word.runs)
         self._do(self._roster.heard(child, word, self._clock.monotonic()))
@@ -192,6 +188,7 @@ class Supervisor:
             return
         match event:
             case news.ChildReady(id=worker, kind="worker"):
+                bell.serves(self._roster.pools)
                 bell.joined(worker, event.pool, event.solo_for)
             case news.ChildSilent(id=worker, kind="worker"):
                 bell.silent(worker)
@@ -232,6 +229,7 @@ class Supervisor:
             bell = Doorbell(journal.index, self._clock, self, self._complain)
             stack.callback(journal.store.listen(bell.notices))
             self._doorbell = bell
+            bell.serves(self._roster.pools)
             for child in self._roster.view():
                 if child.kind == "worker" and child.state == "up":
                     bell.joined(child.id, child.pool, child.solo_for)

@@ -1,0 +1,27 @@
+"""What a tool is told about the call that it serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+D = TypeVar("D")
+
+
+@dataclass(frozen=True, slots=True)
+class Context(Generic[D]):
+    """First parameter of a tool that asks for it; hidden from callers and models."""
+
+    deps: D
+    """What the app's lifespan yielded in this worker."""
+    run: str
+    """The run's identifier."""
+    key: str
+    """The same for every attempt at this step, in every process and region, for ever: hand it to the receiver as its
+    idempotency key."""
+    attempt: int
+    """1 for the first."""
+    deadline: float
+    """Seconds since 1970 by which this attempt must end."""
+    remaining_s: float
+    """Seconds that this attempt had when it began: pass them on as a time-out."""

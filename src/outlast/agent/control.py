@@ -1,0 +1,247 @@
+"""What the outside may ask: start, look, signal, cancel, resolve, redrive. The server and the command line call this."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from outlast.agent import event as ev
+from outlast.agent.app import App
+from outlast.agent.create import NewRun, create_run, derived_run_id, read_created, run_key
+from outlast.agent.mail import post
+from outlast.agent.platform import Platform
+from outlast.agent.session import queue_turn, read_session
+from outlast.agent.switch import stopped_reason, switch
+from outlast.agent.view import EventView, RunView, event_view, view_of
+from outlast.journal.blob import store_payload
+from outlast.journal.record import Envelope
+from outlast.journal.writer import record_events_max
+from outlast.kernel.codec import encode
+from outlast.kernel.error import Conflict, NotFound, UsageError
+from outlast.kernel.identity import check_name, new_id
+
+_page = 1_000
+_text_chars_max = 1_000
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A run, and whether this call created it."""
+
+    run: str
+    created: bool
+
+
+class MessageView(msgspec.Struct, frozen=True):
+    """One message of a session."""
+
+    role: str
+    content: str
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """A session after all turns that have ended. `turns` are its runs in order, as far back as the last snapshot."""
+
+    session: str
+    state: dict[str, Any]
+    messages: list[MessageView]
+    turns_ended: int
+    turns: list[str]
+    expires_at: float | None
+
+
+class Control:
+    """All that is not done by workers. `app` is None where only existing runs are looked at."""
+
+    def __init__(self, platform: Platform, app: App[Any] | None = None) -> None:
+        self._platform = platform
+        self._app = app
+
+    @property
+    def platform(self) -> Platform:
+        return self._platform
+
+    @property
+    def app(self) -> App[Any] | None:
+        return self._app
+
+    async def start(
+        self,
+        agent: str,
+        input: Any = None,
+        *,
+        key: str | None = None,
+        session: str | None = None,
+        deadline_s: float | None = None,
+    ) -> Started:
+        """Create a run, durable when this returns. `input` is a JSON value: an object gives arguments by name, an array
+        by position, anything else is the first one.
+
+        With `key`, the same call again gives the same run. Raises NotFound for an unknown agent, TypeMismatch for an
+        input that does not fit, Conflict for a key used with another input and while the agent is stopped.
+        """
+        if self._app is None or agent not in self._app.agents:
+            known = ", ".join(self._app.agents) if self._app is not None else ""
+            raise NotFound(f"agent {agent[:128]!r} does not exist (there: {known or 'none'})")
+        spec = self._app.agents[agent]
+        raw = spec.signature.normalize(input)
+        if session is not None:
+            check_name("session", session)
+        if deadline_s is not None and not 0 < deadline_s <= self._platform.settings.run_lifetime_max_s:
+            raise UsageError(
+                f"deadline is {deadline_s:g} s: it must be more than 0 and at most "
+                f"{self._platform.settings.run_lifetime_max_s:g} s (run_lifetime_max_s)"
+            )
+        if key is not None and not 0 < len(key) <= 255:
+            raise UsageError(f"idempotency key has {len(key)} characters: use 1 to 255")
+        stopped = await stopped_reason(self._platform, agent)
+        if stopped is not None:
+            raise Conflict(f"agent {agent} is stopped: {stopped}; resume it first")
+        clock = self._platform.clock
+        if key is None:
+            run = new_id("run", clock, self._platform.randomness)
+        else:
+            run = derived_run_id("key", self._app.name, agent, key)
+        lifetime = deadline_s or spec.options.deadline_s or self._platform.settings.run_lifetime_max_s
+        new = NewRun(agent, spec.pool, raw, round(clock.now() + lifetime, 6), session or "", key or "")
+        created = await create_run(self._platform, run, new)
+        if session is not None:
+            await queue_turn(self._platform, session, run, spec.options.session_ttl_s)
+        return Started(run, created)
+
+    # -- telling a run -----------------------------------------------------------------------------------------------------
+
+    async def signal(self, run: str, name: str, payload: Any = None, *, id: str | None = None) -> None:
+        """Send a signal, durable when this returns. The same `id` again changes nothing."""
+        check_name("signal", name)
+        await self._open_run(run)
+        value = await store_payload(encode(payload, f"signal {name}"), self._platform.blobs)
+        await post(self._platform, run, ev.MailSignal(self._mail_id(id), name, value))
+
+    async def cancel(self, run: str, reason: str = "", *, id: str | None = None) -> None:
+        """Ask a run to stop; it settles what may be happening, then ends. Cancelling twice is cancelling once."""
+        await self._open_run(run)
+        await post(self._platform, run, ev.MailCancel(self._mail_id(id), reason[:_text_chars_max]))
+
+    async def resolve(
+        self,
+        run: str,
+        place: str,
+        how: Literal["done", "retry", "fail"],
+        value: Any = None,
+        message: str = "",
+        *,
+        id: str | None = None,
+    ) -> None:
+        """Decide a step in doubt: it happened (with `value` as its result), it may be tried again, or it failed.
+
+        Raises Conflict if that step is not held for a person.
+        """
+        if how not in ("done", "retry", "fail"):
+            raise UsageError(f"a step is resolved as done, retry or fail, not as {how!r}")
+        view = await self.view(run)
+        step = next((step for step in view.steps if step.place == place), None)
+        if step is None:
+            raise NotFound(f"run {run} has no step {place[:40]!r}")
+        if step.state not in ("held", "in_doubt"):
+            raise Conflict(f"step {place} ({step.name}) of run {run} is {step.state}: only a held one can be resolved")
+        payload = await store_payload(encode(value, f"result of {step.name}"), self._platform.blobs)
+        mail = ev.MailResolve(self._mail_id(id), place, how, payload, message[:_text_chars_max])
+        await post(self._platform, run, mail)
+
+    async def redrive(self, run: str, *, id: str | None = None) -> None:
+        """Let a held or quarantined run go on; its budget is granted once more. Raises Conflict for any other run."""
+        view = await self.view(run)
+        if view.state not in ("held", "quarantined"):
+            raise Conflict(f"run {run} is {view.state}: only a held or quarantined run can be redriven")
+        await post(self._platform, run, ev.MailRedrive(self._mail_id(id)))
+
+    def _mail_id(self, id: str | None) -> str:
+        if id is None:
+            return new_id("id", self._platform.clock, self._platform.randomness)
+        if not 0 < len(id) <= 255:
+            raise UsageError(f"message id has {len(id)} characters: use 1 to 255")
+        return f"client:{id}"
+
+    async def _open_run(self, run: str) -> None:
+        await read_created(self._platform, run)
+        entry = await self._platform.index.entry(run)
+        if entry is not None and entry.state in ("completed", "failed", "cancelled", "continued"):
+            raise Conflict(f"run {run} has ended: it is {entry.state}")
+
+    # -- the kill switch -----------------------------------------------------------------------------------------------------
+
+    async def stop_agent(self, agent: str, reason: str = "") -> None:
+        """No step of this agent begins any more, anywhere; its runs are held when they come to one."""
+        self._known(agent)
+        await switch(self._platform, agent, ev.AgentStopped(reason[:_text_chars_max] or "stopped by hand"))
+
+    async def resume_agent(self, agent: str) -> int:
+        """Let it go on; returns how many of its held runs were redriven."""
+        self._known(agent)
+        await switch(self._platform, agent, ev.AgentResumed())
+        redriven, before = 0, None
+        while True:
+            entries = await self._platform.index.list(state="held", agent=agent, before=before, limit=_page)
+            for entry in entries:
+                if entry.reason.startswith(f"agent {agent} is stopped"):
+                    await self.redrive(entry.run)
+                    redriven += 1
+            if len(entries) < _page:
+                return redriven
+            before = entries[-1].run
+
+    async def agent_stopped(self, agent: str) -> str | None:
+        """Why an agent is stopped; None if it is not."""
+        self._known(agent)
+        return await stopped_reason(self._platform, agent)
+
+    def _known(self, agent: str) -> None:
+        check_name("agent", agent)
+        if self._app is not None and agent not in self._app.agents:
+            raise NotFound(f"agent {agent!r} does not exist (there: {', '.join(self._app.agents) or 'none'})")
+
+    # -- looking -------------------------------------------------------------------------------------------------------------
+
+    async def view(self, run: str) -> RunView:
+        """The run as its events tell it; raises NotFound."""
+        return await view_of(run, await self._envelopes(run, 0, None), self._platform.blobs)
+
+    async def events(self, run: str, after: int = 0, limit: int = 1_000) -> list[EventView]:
+        """Events after number `after`, at most `limit`; raises NotFound for an unknown run."""
+        if after == 0:
+            await read_created(self._platform, run)
+        views: list[EventView] = []
+        start = max(0, after - 2 * record_events_max)  # a record may begin before `after` and end behind it
+        for envelope in await self._envelopes(run, start, after + limit):
+            for index, event in enumerate(envelope.events):
+                seq = envelope.seq + index
+                if after < seq and len(views) < limit:
+                    views.append(await event_view(seq, envelope.at, event, self._platform.blobs))
+        return views
+
+    async def _envelopes(self, run: str, after: int, upto: int | None) -> list[Envelope[ev.RunEvent]]:
+        key = run_key(self._platform, run)
+        envelopes: list[Envelope[ev.RunEvent]] = []
+        while upto is None or after < upto:
+            records = await self._platform.store.read(key, after, _page)
+            envelopes.extend(ev.RUN.read(key, record) for record in records)
+            if len(records) < _page:
+                break
+            after = records[-1].seq + records[-1].count - 1
+        if not envelopes and upto is None:
+            raise NotFound(f"run {run} does not exist")
+        return envelopes
+
+    async def session(self, session: str) -> SessionView:
+        """A session after the turns that have ended; raises NotFound for an unknown or expired one."""
+        ttl_s = max((agent.options.session_ttl_s for agent in self._app.agents.values()), default=0.0) if self._app else 0.0
+        state, tail = await read_session(self._platform, session, ttl_s)
+        return SessionView(
+            session,
+            {key: msgspec.json.decode(raw) for key, raw in state.state.items()},
+            [MessageView(role, content) for role, content in state.messages],
+            state.turns,
+            [turn.run for turn in tail.turns],
+            tail.last_at + ttl_s if ttl_s else None,
+        )

@@ -1,0 +1,144 @@
+"""Steps whose effect may or may not have happened: verified, cleared, or held for a person. Never guessed.
+
+Order matters: first the old executor must be unable to act, then `verify` is asked. The other way round, an executor that
+was only frozen could act after the answer. Source: Helland, "Life beyond Distributed Transactions", on uncertainty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from outlast.agent import event as ev
+from outlast.agent.attempt import Threads, attempt
+from outlast.agent.context import Context
+from outlast.agent.failure import record_failure
+from outlast.agent.platform import Platform
+from outlast.agent.recorder import Recorder
+from outlast.agent.step import StepCall, is_async
+from outlast.agent.verdict import Done, Unknown, Verdict
+from outlast.journal.blob import load_payload
+from outlast.kernel.codec import decode
+from outlast.kernel.error import NotDone, StepFailed
+
+CLEARED: Any = object()
+"""Another attempt is allowed."""
+
+
+class Results(Protocol):
+    """How an outcome is recorded and given."""
+
+    def bounds(self, call: StepCall[Any], number: int) -> tuple[float, Context[Any]]: ...
+
+    async def done(
+        self, call: StepCall[Any], number: int, started: float, value: Any, by: str = "call", mail: int = 0
+    ) -> Any: ...
+
+    async def fail(self, call: StepCall[Any], number: int, started: float, error: Exception, mail: int = 0) -> Any: ...
+
+
+class Persons(Protocol):
+    """Where people's decisions come in."""
+
+    async def resolution(self, call: StepCall[Any]) -> tuple[int, ev.MailResolve]: ...
+
+
+class Doubt:
+    """Settles the steps in doubt of one run."""
+
+    def __init__(
+        self, recorder: Recorder, platform: Platform, threads: Threads, persons: Persons, stopping: Callable[[], bool]
+    ) -> None:
+        self._recorder = recorder
+        self._history = recorder.history
+        self._platform = platform
+        self._threads = threads
+        self._persons = persons
+        self.stopping = stopping
+        self.still_running: dict[str, asyncio.Future[Any]] = {}
+        """Functions that run on in a thread of this very process, by place."""
+
+    async def settle(self, call: StepCall[Any], results: Results) -> Any:
+        """The step's result, or CLEARED; raises the error that a person or a type gave it."""
+        step, place = call.step, call.place
+        intent = self._history.intents[place]
+        number = intent.event.attempt
+        if place in self._history.held:
+            return await self._ask(call, number, results, self._history.held[place].reason)
+        if step.verify is None:
+            reason = f"step {place} ({step.name}) may or may not have happened, and the tool has no verify"
+            return await self._ask(call, number, results, reason)
+        failures = 0
+        while True:
+            harmless = await self._cannot_act(place)
+            try:
+                verdict = await self._verify(call, number, results)
+            except Exception as error:  # verify is user code: it may raise anything, and is asked again
+                failures += 1
+                if failures >= self._platform.settings.verify_attempts_max:
+                    said = record_failure(error)
+                    reason = f"verify of {step.name} at {place} failed {failures} times: {said.type}: {said.message}"
+                    return await self._ask(call, number, results, reason)
+                await self._platform.clock.sleep(0.2 * 2**failures)
+                continue
+            if isinstance(verdict, Done):
+                return await results.done(call, number, intent.at, verdict.value, "verify")
+            if isinstance(verdict, Unknown) or verdict is Unknown:
+                said_why = f": {verdict.reason}" if isinstance(verdict, Unknown) and verdict.reason else ""
+                return await self._ask(call, number, results, f"verify of {step.name} at {place} cannot tell{said_why}")
+            if not (isinstance(verdict, NotDone) or verdict is NotDone):
+                reason = f"verify of {step.name} at {place} answered {verdict!r}: expected Done(value), NotDone or Unknown"
+                return await self._ask(call, number, results, reason)
+            if harmless:
+                await self._recorder.record(ev.StepCleared(place, number, "verify"))
+                return CLEARED
+            wait = intent.at + step.settle_s - self._platform.clock.now()
+            if step.settle_s <= 0:
+                reason = (
+                    f"verify of {step.name} at {place} says not done, but its old executor {intent.worker} may still "
+                    "act: declare settle=... on the tool, or decide by hand"
+                )
+                return await self._ask(call, number, results, reason)
+            await self._platform.clock.sleep(max(wait, 0.001))
+
+    async def _cannot_act(self, place: str) -> bool:
+        """Whether the effect of the old attempt can no longer begin. A declared settle time is always waited out."""
+        intent = self._history.intents[place]
+        if intent.event.settle_s > 0:
+            return self._platform.clock.now() >= intent.at + intent.event.settle_s
+        if intent.worker == self._recorder.worker:
+            thread = self.still_running.get(place)
+            if thread is not None:
+                await asyncio.wait([thread], timeout=self._platform.settings.step_timeout_s)
+            return thread is None or thread.done()
+        return await self._platform.executors.confirm_dead(intent.worker)
+
+    async def _verify(self, call: StepCall[Any], number: int, results: Results) -> Verdict[Any]:
+        step = call.step
+        timeout_s, context = results.bounds(call, number)
+        arguments = (context, *call.arguments) if step.verify_takes_context else call.arguments
+        self._platform.points.reach("verify.before", step.name)
+        assert step.verify is not None
+        verdict = await attempt(
+            step.verify, arguments, call.keywords, is_async=is_async(step.verify), timeout_s=timeout_s,
+            threads=self._threads, what=f"verify of {step.name} at {call.place}",
+        )  # fmt: skip
+        self._platform.points.reach("verify.after", step.name)
+        return verdict
+
+    async def _ask(self, call: StepCall[Any], number: int, results: Results, reason: str) -> Any:
+        if call.place not in self._history.held:
+            await asyncio.shield(
+                asyncio.ensure_future(self._recorder.record(ev.RunHeld("in_doubt", reason, call.place)))
+            )
+        mail, resolution = await self._persons.resolution(call)
+        now = self._platform.clock.now()
+        if resolution.how == "retry":
+            await self._recorder.record(ev.StepCleared(call.place, number, "person", mail))
+            return CLEARED
+        if resolution.how == "fail":
+            message = resolution.message or "a person decided that it failed"
+            return await results.fail(call, number, now, StepFailed("outlast.Resolved", message), mail)
+        raw = await load_payload(resolution.value, self._platform.blobs)
+        return await results.done(call, number, now, decode(raw), "person", mail)

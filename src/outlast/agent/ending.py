@@ -1,0 +1,51 @@
+"""How a run ended, as those who wait for it see it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from outlast.agent import event as ev
+from outlast.agent.create import run_key
+from outlast.agent.platform import Platform
+from outlast.journal.blob import Payload
+
+_continuations_max = 10_000
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """A run's result, or its error; `session` is the Payload of its SessionChange."""
+
+    run: str
+    value: Payload = Payload(msgspec.Raw(b"null"))
+    error: ev.Failure | None = None
+    session: Payload | None = None
+
+
+async def last_event(platform: Platform, run: str) -> ev.RunEvent | None:
+    """The last event of a run; None if there is no such run."""
+    key = run_key(platform, run)
+    head = await platform.store.head(key)
+    back = 1
+    while head.seq:
+        records = await platform.store.read(key, max(0, head.seq - back), 1000)
+        if records:
+            return ev.RUN.read(key, records[-1]).events[-1]
+        back *= 8  # the last record begins earlier than that
+    return None
+
+
+async def read_ending(platform: Platform, run: str) -> Ending | None:
+    """How a run ended, followed through its continuations; None while it has not."""
+    for _ in range(_continuations_max):
+        match await last_event(platform, run):
+            case ev.RunCompleted() as event:
+                return Ending(run, event.value, None, event.session)
+            case ev.RunFailed() as event:
+                return Ending(run, error=event.error)
+            case ev.RunCancelledEvent() as event:
+                return Ending(run, error=ev.Failure("outlast.RunCancelled", event.reason))
+            case ev.RunContinued() as event:
+                run = event.run
+            case _:
+                return None
+    return None

@@ -1,0 +1,495 @@
+"""One run in one worker: from its claim until it ends, parks, is held, or is lost to another worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, NoReturn
+
+from outlast.agent import event as ev
+from outlast.agent.app import Agent, App
+from outlast.agent.asking import ask_model
+from outlast.agent.attempt import Threads
+from outlast.agent.branch import gather, start_line
+from outlast.agent.create import NewRun, create_run, derived_run_id
+from outlast.agent.doubt import Doubt
+from outlast.agent.failure import record_failure
+from outlast.agent.history import History
+from outlast.agent.mail import Mailbox, post
+from outlast.agent.mute import muted_while
+from outlast.agent.perform import Performer, origin_of
+from outlast.agent.platform import Platform
+from outlast.agent.recorder import Recorder, never
+from outlast.agent.run import ContinueAsNew, Run
+from outlast.agent.scope import Scope
+from outlast.agent.session import Entered, Session, enter_turn, next_turn, save_snapshot
+from outlast.agent.step import Frame, Step, StepCall
+from outlast.agent.wait import Waits
+from outlast.journal.blob import load_payload, store_payload
+from outlast.journal.index import State
+from outlast.journal.stream import Head
+from outlast.kernel.codec import encode
+from outlast.kernel.error import Conflict, OutlastError, StoreError
+from outlast.model.answer import Answer
+from outlast.model.endpoint import Message
+from outlast.policy.budget import Budget, Spent, exceeded
+
+Stop = Literal["ended", "parked", "held", "lost", "released"]
+"""Why a worker lets go of a run."""
+
+_settle_patience_s = 5.0
+
+
+class _Line:
+    """The run itself, waiting for its turn."""
+
+    def __init__(self) -> None:
+        self.place = "turn"
+        self.counted = True
+        self.waiting = False
+
+
+class Execution:
+    """The engine behind one Run. `run` is its whole life; `mail` and `release` come from the worker."""
+
+    def __init__(
+        self,
+        app: App[Any],
+        agent: Agent[..., Any],
+        platform: Platform,
+        run: str,
+        stream: str,
+        worker: str,
+        history: History,
+        head: Head,
+        claim: str,
+        deps: Any,
+        threads: Threads,
+        stopped_agents: Mapping[str, str],
+    ) -> None:
+        self.run_id = run
+        self._app = app
+        self._agent = agent
+        self._platform = platform
+        self._history = history
+        self._deps = deps
+        self._stopped_agents = stopped_agents
+        self._recorder = Recorder(platform, run, stream, worker, history, head, claim)
+        self._recorder.on_idle = self._on_idle
+        self._recorder.on_lost = self._on_lost
+        self._mailbox = Mailbox(history.mail)
+        self._waits = Waits(self._recorder, platform, self._mailbox, self)
+        self._doubt = Doubt(self._recorder, platform, threads, self._waits, lambda: self._stop is not None)
+        self._performer = Performer(
+            self._recorder, platform, self, threads, deps, app.errors, self._doubt,
+            {"sleep": self._waits.sleep, "signal": self._waits.signal, "child": self._waits.child},
+        )  # fmt: skip
+        self._stop: Stop | None = None
+        self._stopping = asyncio.Event()
+        self._closing: ev.RunCancelledEvent | ev.RunFailed | None = None
+        self._main: asyncio.Task[Any] | None = None
+        self._park: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+        self._fetching = asyncio.Lock()
+        self._entered: Entered | None = None
+        self._session: Session | None = None
+        self._parking: asyncio.Task[None] | None = None
+
+    # -- what agent code asks (RunEngine) --------------------------------------------------------------------------------
+
+    @property
+    def deadline_at(self) -> float:
+        return self._created.deadline_at
+
+    @property
+    def replaying(self) -> bool:
+        return self._recorder.replay.running
+
+    async def perform(self, call: StepCall[Any]) -> Any:
+        return await self._performer.perform(call)
+
+    def ask_model(
+        self, name: str, prompt: str | Sequence[Message], kind: Any, system: str | None, max_tokens: int | None,
+        temperature: float | None,
+    ) -> Callable[..., Awaitable[Answer[Any]]]:  # fmt: skip
+        return ask_model(self._platform.endpoints, name, prompt, kind, system, max_tokens, temperature)
+
+    def version(self, frame: Frame, name: str, version: int) -> int:
+        prefix, ordinal = frame.scope.future_places()
+        marked = self._history.versions.get(f"{prefix}{ordinal}:{name}")
+        if marked is not None:
+            return marked
+        if self._history.last_ordinal.get(prefix, 0) >= ordinal:
+            return 0
+        self._history.versions[f"{prefix}{ordinal}:{name}"] = version
+        self._recorder.along(ev.VersionMarked(f"{prefix}{ordinal}", name, version))
+        return version
+
+    async def gather(
+        self, frame: Frame, branches: Sequence[Callable[[], Awaitable[Any]]], limit: int | None
+    ) -> list[Any]:
+        return await gather(frame, branches, limit, self._recorder, self._platform)
+
+    # -- the gate ------------------------------------------------------------------------------------------------------
+
+    async def pass_through(self, step: Step) -> None:
+        """Return if something new may begin; else hold the run, or never return."""
+        if self._stop is not None or self._closing is not None:
+            await never()
+        history = self._history
+        stopped = self._stopped_agents.get(self._agent.name)
+        if stopped is not None:
+            await self.halt("agent_stopped", f"agent {self._agent.name} is stopped: {stopped}", "")
+        if history.events >= self._platform.settings.history_events_max:
+            await self.halt(
+                "history_full",
+                f"its history holds {history.events} events, the bound is history_events_max: use run.continue_as_new",
+                "",
+            )
+        budget = self._agent.options.budget
+        if budget != _no_budget:
+            spent = Spent(history.steps, history.tokens, history.usd, self._platform.clock.now() - history.created_at)
+            reason = exceeded(budget, spent, history.grants)
+            if reason is not None:
+                await self.halt("budget_exceeded", f"{reason}: raise it, or grant it once more with redrive", "")
+
+    async def halt(self, code: str, reason: str, place: str) -> NoReturn:
+        """Hold the whole run for a person. Does not return."""
+        if self._stop is None and self._closing is None:
+            self._recorder.ending = ("held", reason)
+            await asyncio.shield(asyncio.ensure_future(self._recorder.record(ev.RunHeld(code, reason, place))))
+            self._let_go("held")
+        return await never()
+
+    # -- life ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def _created(self) -> ev.RunCreated:
+        created = self._history.created
+        assert created is not None
+        return created
+
+    async def run(self) -> Stop:
+        """Run until it ends or is let go. Never raises for what the run does."""
+        try:
+            await self._live()
+        except (Conflict, StoreError) as error:
+            self._on_lost(error)
+        finally:
+            for handle in (self._park, self._expiry):
+                if handle is not None:
+                    handle.cancel()
+            await self._unwind()
+            self._recorder.writer.close(Conflict(f"run {self.run_id} was let go"))
+        assert self._stop is not None
+        return self._stop
+
+    async def _live(self) -> None:
+        self._recorder.busy = 1
+        await self.mail()
+        if not await self._may_run():
+            return
+        self._arm_deadline()
+        if self._created.session and not await self._enter_session():
+            return
+        arguments = self._agent.signature.arguments(await load_payload(self._created.input, self._platform.blobs))
+        run = Run(self, self._deps, self._session)
+        scope = Scope("", self._history.created_at)
+        code = muted_while(self._agent.function(run, **arguments), self)
+        self._main = start_line(self, scope, code)
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        try:
+            while True:
+                await asyncio.wait([self._main, stopping], return_when=asyncio.FIRST_COMPLETED)
+                if self._stop is not None:
+                    return
+                if self._closing is not None:
+                    await self._close()
+                    return
+                if self._main.done():
+                    await self._finish(self._main)
+                    return
+        finally:
+            stopping.cancel()
+
+    async def _may_run(self) -> bool:
+        """Whether the history lets it run now; else what it waits for has been said to the index."""
+        history = self._history
+        if self._mailbox.redrive is not None and (history.quarantined or history.held):
+            await self._recorder.record(ev.RunRedriven(self._mailbox.redrive))
+            self._mailbox.redrive = None
+        if history.cancelling is not None or self._mailbox.cancel is not None:
+            await self._begin_cancel()
+        elif history.quarantined is not None:
+            await self._rest("quarantined", history.quarantined.reason)
+            return False
+        elif "" in history.held:
+            await self._rest("held", history.held[""].reason)
+            return False
+        if self._closing is not None and not history.intents:
+            await self._close()
+            return False
+        return True
+
+    async def _rest(self, state: State, reason: str) -> None:
+        self._recorder.ending = (state, reason)
+        await self._recorder.record(ev.RunParked(f"still {state}", 0.0))
+        self._let_go("held")
+
+    async def _enter_session(self) -> bool:
+        created, settings = self._created, self._platform.settings
+        options = self._agent.options
+        line = _Line()
+        while self._stop is None:
+            entered = await enter_turn(
+                self._platform, created.session, self.run_id, options.session_ttl_s, options.on_held_turn == "skip"
+            )
+            if entered.state is not None:
+                self._entered = entered
+                self._session = Session(created.session, entered.state)
+                self._platform.points.reach("session.turn", created.session)
+                return True
+            if self._closing is not None:
+                await self._close()
+                return False
+            waiting = asyncio.ensure_future(self._waits.until_ended(line, entered.waits_for))
+            stopping = asyncio.ensure_future(self._stopping.wait())
+            poll = asyncio.ensure_future(self._platform.clock.sleep(settings.wait_poll_s))
+            await asyncio.wait([waiting, stopping, poll], return_when=asyncio.FIRST_COMPLETED)
+            for task in (waiting, stopping, poll):
+                task.cancel()
+            await asyncio.wait([waiting, stopping, poll])
+        return False
+
+    # -- ending ------------------------------------------------------------------------------------------------------------
+
+    async def _finish(self, main: asyncio.Task[Any]) -> None:
+        """Agent code has returned or raised."""
+        while self.settling and self._stop is None and self._closing is None:
+            stopping = asyncio.ensure_future(self._stopping.wait())
+            self._recorder.busy -= 1  # whoever was cancelled while in doubt keeps the run open
+            self._recorder.look()
+            await asyncio.wait([*self.settling, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self._recorder.busy += 1
+            stopping.cancel()
+        if self._stop is not None:
+            return
+        if self._closing is not None:
+            await self._close()
+            return
+        error = None if main.cancelled() else main.exception()
+        if main.cancelled():
+            error = RuntimeError("agent code cancelled itself")
+        left = self._recorder.replay.remaining()
+        if left:
+            name = self._history.names.get(left[0], "?")
+            await self._hold_at_end(left[0], name)
+            return
+        if isinstance(error, ContinueAsNew):
+            await self._continue(error)
+        elif error is not None:
+            if not isinstance(error, Exception):
+                error = RuntimeError(f"agent code raised {type(error).__name__}: {error}")
+            await self._end(self._failed(error))
+        else:
+            await self._complete(main.result())
+
+    @property
+    def settling(self) -> set[asyncio.Task[Any]]:
+        """`once` steps under way."""
+        return self._performer.settling
+
+    async def _hold_at_end(self, place: str, name: str) -> None:
+        reason = (
+            f"the code ended without calling step {place}, which is {name!r} in the history: restore the code that this "
+            "run began with, or guard the change with run.version(...)"
+        )
+        self._recorder.ending = ("held", reason)
+        await self._recorder.record(ev.RunHeld("replay_mismatch", reason, ""))
+        self._let_go("held")
+
+    def _failed(self, error: Exception) -> ev.RunFailed:
+        origin = origin_of(error)
+        if origin is None:
+            return ev.RunFailed(record_failure(error))
+        return ev.RunFailed(record_failure(error), origin.place, origin.name, origin.attempt)
+
+    async def _complete(self, value: Any) -> None:
+        try:
+            raw = encode(value, f"result of agent {self._agent.name}", self._platform.settings.payload_bytes_max)
+            self._agent.signature.check_result(raw)
+            change = None
+            if self._session is not None:
+                change = await store_payload(encode(self._session.change()), self._platform.blobs)
+            payload = await store_payload(raw, self._platform.blobs)
+        except OutlastError as error:
+            if isinstance(error, StoreError):
+                raise
+            await self._end(self._failed(error))
+            return
+        await self._end(ev.RunCompleted(payload, change))
+
+    async def _continue(self, next_input: ContinueAsNew) -> None:
+        created = self._created
+        try:
+            raw = self._agent.signature.bind(next_input.arguments, next_input.keywords)
+        except OutlastError as error:
+            await self._end(self._failed(error))
+            return
+        successor = derived_run_id("continue", self.run_id)
+        lifetime = created.deadline_at - self._history.created_at
+        new = NewRun(
+            self._agent.name, created.pool, raw, self._history.last_at + lifetime, parent=created.parent,
+            parent_place=created.parent_place, continued_from=self.run_id,
+        )  # fmt: skip
+        await create_run(self._platform, successor, new)
+        await self._end(ev.RunContinued(successor))
+
+    async def _end(self, event: ev.RunEnd) -> None:
+        state, reason = _ending_of(event)
+        self._recorder.ending = (state, reason)
+        self._platform.points.reach("run.end.before", self.run_id)
+        await self._recorder.record(event)
+        self._platform.points.reach("run.end.after", self.run_id)
+        await self._tell_others(event)
+        self._let_go("ended")
+
+    async def _tell_others(self, event: ev.RunEnd) -> None:
+        """Hints to who may wait for this run: its parent, the next turn. Whoever waits also looks by itself."""
+        try:
+            if self._created.parent and not isinstance(event, ev.RunContinued):
+                await self._wake(self._created.parent)
+            if self._entered is not None:
+                turn, state = self._entered.turn, self._entered.state
+                after = await next_turn(self._platform, self._created.session, turn)
+                if after is not None:
+                    await self._wake(after)
+                every = self._platform.settings.session_snapshot_every
+                if state is not None and (state.turns + 1) % every == 0:
+                    change = self._session.change() if self._session and isinstance(event, ev.RunCompleted) else None
+                    messages_max = self._platform.settings.session_messages_max
+                    await save_snapshot(
+                        self._platform, self._created.session, turn, state.after(change, turn.at, messages_max)
+                    )
+        except OutlastError:
+            return  # hints only: those who wait look by themselves after wait_poll_s
+
+    async def _wake(self, run: str) -> None:
+        await post(self._platform, run, ev.MailWake(f"ended:{self.run_id}", self.run_id))
+
+    async def _close(self) -> None:
+        """Cancelled or out of time: settle what may be happening, stop the code, write the end."""
+        assert self._closing is not None
+        clock = self._platform.clock
+        give_up_at = clock.monotonic() + _settle_patience_s
+        while self._main is not None and self._stop is None and self._history.intents:
+            under_way = set(self.settling)
+            if not under_way and (self._main.done() or clock.monotonic() >= give_up_at):
+                break  # agent code does not come back to the step that is in doubt
+            done = asyncio.ensure_future(clock.sleep(0.05))
+            await asyncio.wait([done, *under_way], return_when=asyncio.FIRST_COMPLETED)
+            done.cancel()
+        if self._stop is not None:
+            return
+        if self._history.intents:
+            place, intent = next(iter(self._history.intents.items()))
+            reason = f"cancelled, but step {place} ({intent.event.name}) is in doubt: resolve it by hand"
+            self._recorder.ending = ("held", reason)
+            await self._recorder.record(ev.RunHeld("in_doubt", reason, place))
+            self._let_go("held")
+            return
+        await self._unwind()
+        for child in self._waits.children:
+            mail = ev.MailCancel(f"parent:{self.run_id}", f"its parent {self.run_id} was stopped")
+            await post(self._platform, child, mail)
+        await self._end(self._closing)
+
+    async def _unwind(self) -> None:
+        """Cancel agent code and what it started; wait for a bounded time."""
+        tasks = [task for task in (self._main, *self.settling) if task is not None and not task.done()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=self._platform.settings.unwind_s)
+
+    # -- what comes from outside ------------------------------------------------------------------------------------------
+
+    async def mail(self) -> None:
+        """Look into the inbox: something has come, or the run has just been claimed."""
+        async with self._fetching:
+            fresh = await self._mailbox.fetch(self._platform, self.run_id)
+            self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
+        self._waits.wake(fresh)
+        if self._mailbox.cancel is not None and self._main is not None and self._closing is None:
+            await self._begin_cancel()
+
+    async def _begin_cancel(self) -> None:
+        """Write down that it was asked for; nothing new starts after that."""
+        if self._history.cancelling is None and self._mailbox.cancel is not None:
+            number, letter = self._mailbox.cancel
+            await self._recorder.record(ev.RunCancelling(number, letter.reason))
+        if self._history.cancelling is not None and self._closing is None:
+            self._closing = ev.RunCancelledEvent(self._history.cancelling.reason)
+            self._stopping.set()
+
+    def _arm_deadline(self) -> None:
+        left = self._created.deadline_at - self._platform.clock.now()
+        if self._created.deadline_at > 0 and left < 86400:
+            self._expiry = asyncio.get_running_loop().call_later(max(0.0, left), self._expire)
+
+    def _expire(self) -> None:
+        if self._closing is None and self._stop is None:
+            error = ev.Failure("outlast.DeadlineExceeded", "the run did not end before its deadline")
+            self._closing = ev.RunFailed(error)
+            self._stopping.set()
+
+    def release(self) -> None:
+        """The worker is stopping: let go at once of what only waits or can be repeated."""
+        self._let_go("released")
+
+    @property
+    def acting(self) -> bool:
+        """Whether a `once` step is under way, which a draining worker waits for."""
+        return bool(self.settling)
+
+    def _on_lost(self, error: Exception) -> None:
+        self._let_go("lost")
+
+    def _let_go(self, why: Stop) -> None:
+        if self._stop is None:
+            self._stop = why
+            self._stopping.set()
+
+    # -- parking ---------------------------------------------------------------------------------------------------------
+
+    def _on_idle(self) -> None:
+        if self._park is None:
+            seconds = self._platform.settings.park_after_s
+            self._park = asyncio.get_running_loop().call_later(seconds, self._begin_park)
+
+    def _begin_park(self) -> None:
+        self._park = None
+        if self._recorder.busy == 0 and self._recorder.waits and self._stop is None and self._closing is None:
+            self._parking = asyncio.get_running_loop().create_task(self._do_park())
+
+    async def _do_park(self) -> None:
+        if not self._recorder.is_hinted():
+            await self._recorder.record(ev.RunParked("waits", self._recorder.wake_at()))
+        if self._recorder.busy == 0 and self._closing is None:
+            self._let_go("parked")
+
+
+def _ending_of(event: ev.RunEnd) -> tuple[State, str]:
+    match event:
+        case ev.RunCompleted():
+            return "completed", ""
+        case ev.RunFailed():
+            where = f" in step {event.place} ({event.name}), attempt {event.attempt}" if event.place else ""
+            return "failed", f"{event.error.type}: {event.error.message}"[:300] + where
+        case ev.RunCancelledEvent():
+            return "cancelled", event.reason
+        case ev.RunContinued():
+            return "continued", event.run
+
+
+_no_budget = Budget()

@@ -1,0 +1,109 @@
+"""Exceptions through the codec: recorded as data, rebuilt the same way live and in replay.
+
+Only classes that the application registered (`App.error`), builtin ones of `_BUILTIN`, and Outlast's own step errors are
+rebuilt. All others become `StepFailed`. No class is ever looked up by a name that data holds.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from outlast.agent.event import Failure
+from outlast.kernel.codec import encode
+from outlast.kernel.error import BudgetExceeded, NotDone, OutlastError, PayloadTooLarge, StepFailed, StepTimeout, TypeMismatch
+from outlast.model.endpoint import EndpointError, EndpointOverloaded, EndpointRefused, EndpointUnavailable
+
+_message_chars_max = 2_000
+_data_bytes_max = 8 * 1024
+
+_BUILTIN = {
+    name: getattr(builtins, name)
+    for name in (
+        "ArithmeticError",
+        "AssertionError",
+        "AttributeError",
+        "ConnectionError",
+        "EOFError",
+        "Exception",
+        "FileExistsError",
+        "FileNotFoundError",
+        "IndexError",
+        "KeyError",
+        "LookupError",
+        "NotImplementedError",
+        "OSError",
+        "OverflowError",
+        "PermissionError",
+        "RuntimeError",
+        "TimeoutError",
+        "TypeError",
+        "ValueError",
+        "ZeroDivisionError",
+    )
+}
+_OWN = {
+    f"outlast.{kind.__name__}": kind
+    for kind in (
+        StepTimeout,
+        NotDone,
+        TypeMismatch,
+        PayloadTooLarge,
+        BudgetExceeded,
+        EndpointError,
+        EndpointOverloaded,
+        EndpointRefused,
+        EndpointUnavailable,
+    )
+}
+_PROGRAMMING = (TypeError, ValueError, AttributeError, LookupError, AssertionError, NotImplementedError, ArithmeticError)
+
+
+def type_name(kind: type[BaseException]) -> str:
+    """How a class is named in records: ``ValueError``, ``outlast.NotDone``, ``app.Declined``."""
+    if _BUILTIN.get(kind.__name__) is kind:
+        return kind.__name__
+    own = f"outlast.{kind.__name__}"
+    if _OWN.get(own) is kind:
+        return own
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether another attempt may end otherwise: not for mistakes of the program, nor for what says so itself."""
+    if isinstance(error, OutlastError):
+        return error.retryable or isinstance(error, StepTimeout)
+    return isinstance(error, Exception) and not isinstance(error, _PROGRAMMING)
+
+
+def record_failure(error: BaseException) -> Failure:
+    """An exception as data. What it said is bounded to 2,000 characters."""
+    if isinstance(error, StepFailed):
+        data = None if error.data is None else _raw(error.data)
+        return Failure(error.type, error.message[:_message_chars_max], data)
+    data = _raw(list(error.args)) if error.args else None
+    return Failure(type_name(type(error)), str(error)[:_message_chars_max], data, is_retryable(error))
+
+
+def _raw(value: Any) -> msgspec.Raw | None:
+    try:
+        raw = encode(value)
+    except OutlastError:
+        return None
+    return msgspec.Raw(raw) if len(raw) <= _data_bytes_max else None
+
+
+def rebuild(failure: Failure, registered: Mapping[str, type[Exception]]) -> Exception:
+    """The exception that agent code sees: a known class from its recorded arguments, else StepFailed."""
+    kind = registered.get(failure.type) or _OWN.get(failure.type) or _BUILTIN.get(failure.type)
+    data = None if failure.data is None else msgspec.json.decode(failure.data)
+    if kind is not None and (data is None or isinstance(data, list)):
+        arguments: list[Any] = data or ([failure.message] if failure.message else [])
+        try:
+            return kind(*arguments)
+        except Exception:  # a constructor that does not take its own args back is not rebuildable
+            return StepFailed(failure.type, failure.message, data)
+    return StepFailed(failure.type, failure.message, data)

@@ -1,0 +1,257 @@
+"""A run's history folded into what replay asks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from outlast.agent import event as ev
+from outlast.journal.record import Envelope
+from outlast.kernel.error import invariant
+
+Outcome = ev.StepDone | ev.StepFailedEvent | ev.TimerFired | ev.SignalConsumed | ev.SignalTimedOut
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """How a step ended, and when."""
+
+    event: Outcome
+    at: float
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """A `once` step whose effect may have begun: when, by which worker."""
+
+    event: ev.StepIntended
+    at: float
+    worker: str
+
+
+class History:
+    """What has happened in one run. `apply` is the only way in, live as in replay."""
+
+    def __init__(self) -> None:
+        self.created: ev.RunCreated | None = None
+        self.created_at = 0.0
+        self.last_at = 0.0
+        self.events = 0
+        self.names: dict[str, str] = {}
+        self.outcomes: dict[str, Settled] = {}
+        self.deliveries: list[str] = []
+        """Places in the order in which their outcomes were recorded."""
+        self.intents: dict[str, Intent] = {}
+        """Open ones only: an outcome or a clearance removes them."""
+        self.doubts: dict[str, ev.StepDoubted] = {}
+        self.attempts: dict[str, int] = {}
+        """The number of the last attempt that ended without an outcome."""
+        self.next_at: dict[str, float] = {}
+        self.errors: dict[str, ev.Failure] = {}
+        """The last error of an attempt."""
+        self.crashes: dict[str, int] = {}
+        """How often an attempt ended with its worker, without effect."""
+        self.abandoned: set[str] = set()
+        self.held: dict[str, ev.RunHeld] = {}
+        """Why the run is held, by place; "" for the whole run."""
+        self.timers: dict[str, float] = {}
+        self.awaited: dict[str, ev.SignalAwaited] = {}
+        self.versions: dict[str, int] = {}
+        self.drifts: set[tuple[str, str]] = set()
+        self.last_ordinal: dict[str, int] = {}
+        """By scope prefix, the highest ordinal that left a trace."""
+        self.mail: set[int] = set()
+        """Numbers of inbox events that have been acted on."""
+        self.claims = 0
+        self.owner = ""
+        self.fruitless = 0
+        """Claims at the end of the history that led to nothing."""
+        self.tried_alone = False
+        self.quarantined: ev.RunQuarantined | None = None
+        self.grants = 0
+        """How often a person has driven it on: each grants the budget once more."""
+        self.steps = 0
+        self.tokens = 0
+        self.usd = 0.0
+        self.cancelling: ev.RunCancelling | None = None
+        self.ended: ev.RunEnd | None = None
+        self.ended_at = 0.0
+
+    def apply_all(self, envelopes: Iterable[Envelope[ev.RunEvent]]) -> None:
+        for envelope in envelopes:
+            for event in envelope.events:
+                self.apply(event, envelope.at)
+
+    def apply(self, event: ev.RunEvent, at: float) -> None:
+        """Fold one event in."""
+        self.events += 1
+        self.last_at = at
+        _FOLD[type(event)](self, event, at)
+        if type(event) not in _NO_PROGRESS:
+            self.fruitless = 0
+            self.tried_alone = False
+
+    def _trace(self, place: str, name: str = "") -> None:
+        if name:
+            self.names[place] = name
+        cut = place.rfind(".") + 1
+        prefix, ordinal = place[:cut], int(place[cut:])
+        if ordinal > self.last_ordinal.get(prefix, 0):
+            self.last_ordinal[prefix] = ordinal
+        while prefix:  # a gather leaves its trace by its branches
+            parts = prefix[:-1].split(".")
+            prefix = ".".join(parts[:-2]) + "." if len(parts) > 2 else ""
+            if int(parts[-2]) > self.last_ordinal.get(prefix, 0):
+                self.last_ordinal[prefix] = int(parts[-2])
+
+    def _settle(self, place: str, event: Outcome, at: float) -> None:
+        invariant(place not in self.outcomes, f"step {place} has two outcomes")
+        self.outcomes[place] = Settled(event, at)
+        self.deliveries.append(place)
+        self.intents.pop(place, None)
+        self.doubts.pop(place, None)
+        self.held.pop(place, None)
+
+    # -- one small function for each event ---------------------------------------------------------------------------
+
+    def _created(self, event: ev.RunCreated, at: float) -> None:
+        self.created, self.created_at = event, at
+
+    def _claimed(self, event: ev.RunClaimed, at: float) -> None:
+        self.claims = event.claim
+        self.owner = event.worker
+        self.fruitless += 1
+        self.tried_alone = self.tried_alone or event.solo
+
+    def _released(self, event: ev.RunReleased, at: float) -> None:
+        self.owner = ""
+
+    def _nothing(self, event: ev.RunEvent, at: float) -> None:
+        return None
+
+    def _held(self, event: ev.RunHeld, at: float) -> None:
+        self.held[event.place] = event
+
+    def _quarantined(self, event: ev.RunQuarantined, at: float) -> None:
+        self.quarantined = event
+
+    def _redriven(self, event: ev.RunRedriven, at: float) -> None:
+        self.mail.add(event.mail)
+        self.quarantined = None
+        self.held.clear()
+        self.crashes.clear()
+        self.grants += 1
+
+    def _cancelling(self, event: ev.RunCancelling, at: float) -> None:
+        self.mail.add(event.mail)
+        self.cancelling = event
+
+    def _ended(self, event: ev.RunEnd, at: float) -> None:
+        self.ended, self.ended_at = event, at
+
+    def _intended(self, event: ev.StepIntended, at: float) -> None:
+        self._trace(event.place, event.name)
+        self.intents[event.place] = Intent(event, at, self.owner)
+        self.attempts[event.place] = event.attempt
+
+    def _retried(self, event: ev.StepRetried, at: float) -> None:
+        self._trace(event.place, event.name)
+        self.attempts[event.place] = event.attempt
+        self.next_at[event.place] = event.next_at
+        self.errors[event.place] = event.error
+        self.intents.pop(event.place, None)
+
+    def _doubted(self, event: ev.StepDoubted, at: float) -> None:
+        self.doubts[event.place] = event
+        if event.error is not None:
+            self.errors[event.place] = event.error
+
+    def _cleared(self, event: ev.StepCleared, at: float) -> None:
+        if event.mail:
+            self.mail.add(event.mail)
+        self.intents.pop(event.place, None)
+        doubt = self.doubts.pop(event.place, None)
+        if doubt is None or doubt.error is None:
+            self.crashes[event.place] = self.crashes.get(event.place, 0) + 1
+        self.held.pop(event.place, None)
+
+    def _done(self, event: ev.StepDone, at: float) -> None:
+        self._trace(event.place, event.name)
+        self._settle(event.place, event, at)
+        if event.mail:
+            self.mail.add(event.mail)
+        self.steps += 1
+        self.tokens += event.tokens
+        self.usd += event.usd
+
+    def _failed(self, event: ev.StepFailedEvent, at: float) -> None:
+        self._trace(event.place, event.name)
+        self._settle(event.place, event, at)
+        if event.mail:
+            self.mail.add(event.mail)
+        self.steps += 1
+
+    def _abandoned(self, event: ev.StepAbandoned, at: float) -> None:
+        self._trace(event.place, event.name)
+        self.abandoned.add(event.place)
+        self.held.pop(event.place, None)
+
+    def _drifted(self, event: ev.StepDrifted, at: float) -> None:
+        self.drifts.add((event.place, event.now))
+
+    def _timer(self, event: ev.TimerSet, at: float) -> None:
+        self._trace(event.place, "sleep")
+        self.timers[event.place] = event.fire_at
+
+    def _fired(self, event: ev.TimerFired, at: float) -> None:
+        self._settle(event.place, event, at)
+        self.steps += 1
+
+    def _awaited(self, event: ev.SignalAwaited, at: float) -> None:
+        self._trace(event.place, f"signal:{event.name}")
+        self.awaited[event.place] = event
+
+    def _consumed(self, event: ev.SignalConsumed, at: float) -> None:
+        self._trace(event.place, f"signal:{event.name}")
+        self.mail.add(event.mail)
+        self._settle(event.place, event, at)
+        self.steps += 1
+
+    def _timed_out(self, event: ev.SignalTimedOut, at: float) -> None:
+        self._trace(event.place, f"signal:{event.name}")
+        self._settle(event.place, event, at)
+        self.steps += 1
+
+    def _version(self, event: ev.VersionMarked, at: float) -> None:
+        self.versions[f"{event.place}:{event.name}"] = event.version
+
+
+_NO_PROGRESS = {ev.RunClaimed, ev.RunTrial, ev.RunParked}
+_FOLD = {
+    ev.RunCreated: History._created,
+    ev.RunClaimed: History._claimed,
+    ev.RunTrial: History._nothing,
+    ev.RunParked: History._nothing,
+    ev.RunReleased: History._released,
+    ev.RunHeld: History._held,
+    ev.RunQuarantined: History._quarantined,
+    ev.RunRedriven: History._redriven,
+    ev.RunCancelling: History._cancelling,
+    ev.RunCompleted: History._ended,
+    ev.RunFailed: History._ended,
+    ev.RunCancelledEvent: History._ended,
+    ev.RunContinued: History._ended,
+    ev.StepIntended: History._intended,
+    ev.StepRetried: History._retried,
+    ev.StepDoubted: History._doubted,
+    ev.StepCleared: History._cleared,
+    ev.StepDone: History._done,
+    ev.StepFailedEvent: History._failed,
+    ev.StepAbandoned: History._abandoned,
+    ev.StepDrifted: History._drifted,
+    ev.TimerSet: History._timer,
+    ev.TimerFired: History._fired,
+    ev.SignalAwaited: History._awaited,
+    ev.SignalConsumed: History._consumed,
+    ev.SignalTimedOut: History._timed_out,
+    ev.VersionMarked: History._version,
+}

@@ -1,0 +1,112 @@
+"""A run's inbox: what others tell it. They append here, never to its own stream; the owner records what it acts on."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import msgspec
+
+from outlast.agent import event as ev
+from outlast.agent.platform import Platform
+from outlast.journal.chain import genesis
+from outlast.journal.index import HintPatch
+from outlast.journal.record import make_append
+from outlast.journal.stream import Head, StreamKey
+from outlast.journal.writer import Fenced, settle_append
+from outlast.kernel.error import Conflict, UsageError
+from outlast.kernel.identity import check_name, new_id
+
+_page = 500
+_race_rounds_max = 200
+
+
+def inbox_key(platform: Platform, run: str) -> str:
+    return str(StreamKey("inbox", check_name("run", run), platform.store.lineage))
+
+
+class Letter(msgspec.Struct, frozen=True):
+    """A message and its number in the inbox."""
+
+    number: int
+    mail: ev.Mail
+
+
+async def read_inbox(platform: Platform, run: str, after: int = 0) -> tuple[list[Letter], Head]:
+    """Letters after number `after`, and the inbox's head."""
+    key = inbox_key(platform, run)
+    letters: list[Letter] = []
+    head = genesis(key) if after == 0 else Head(after, b"")
+    while True:
+        records = await platform.store.read(key, head.seq, _page)
+        for record in records:
+            envelope = ev.INBOX.read(key, record)
+            letters.extend(Letter(record.seq + index, mail) for index, mail in enumerate(envelope.events))
+            head = Head(record.seq + record.count - 1, record.hash)
+        if len(records) < _page:
+            return letters, head
+
+
+async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
+    """Append a message unless one with its id is there; returns its number. Durable when this returns.
+
+    Raises UsageError when the inbox is full (`inbox_events_max`), Conflict for an id used with other content.
+    """
+    key = inbox_key(platform, run)
+    letters, head = await read_inbox(platform, run)
+    for _ in range(_race_rounds_max):
+        for letter in letters:
+            if letter.mail.id == mail.id:
+                if letter.mail != mail:
+                    raise Conflict(f"run {run}: message id {mail.id!r} was used before with other content: use a new id")
+                return letter.number
+        if head.seq >= platform.settings.inbox_events_max:
+            raise UsageError(
+                f"run {run}: its inbox holds {head.seq} messages, the bound inbox_events_max is "
+                f"{platform.settings.inbox_events_max}: let it end, or continue as new"
+            )
+        token = new_id("mail", platform.clock, platform.randomness)
+        hint = HintPatch(run, mail=head.seq + 1, updated_at=platform.clock.now())
+        append = make_append(key, head, token, round(platform.clock.now(), 6), [mail], hint)
+        try:
+            await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
+        except Fenced:  # another sender was first: look at what it sent, then try behind it
+            letters, head = await read_inbox(platform, run)
+            continue
+        return append.head
+    raise Conflict(f"run {run}: too many senders at once; try again")
+
+
+class Mailbox:
+    """Letters that the owner has read and not acted on yet."""
+
+    def __init__(self, consumed: set[int]) -> None:
+        self.read_to = 0
+        self.signals: dict[str, deque[tuple[int, ev.MailSignal]]] = {}
+        self.resolutions: dict[str, tuple[int, ev.MailResolve]] = {}
+        self.cancel: tuple[int, ev.MailCancel] | None = None
+        self.redrive: int | None = None
+        self._consumed = consumed
+
+    async def fetch(self, platform: Platform, run: str) -> list[ev.Mail]:
+        """Read and sort what is new; returns it."""
+        letters, _ = await read_inbox(platform, run, self.read_to)
+        fresh: list[ev.Mail] = []
+        for letter in letters:
+            self.read_to = max(self.read_to, letter.number)
+            if letter.number not in self._consumed:
+                self._sort(letter.number, letter.mail)
+                fresh.append(letter.mail)
+        return fresh
+
+    def _sort(self, number: int, mail: ev.Mail) -> None:
+        match mail:
+            case ev.MailSignal():
+                self.signals.setdefault(mail.name, deque()).append((number, mail))
+            case ev.MailResolve():
+                self.resolutions[mail.place] = (number, mail)
+            case ev.MailCancel():
+                self.cancel = self.cancel or (number, mail)
+            case ev.MailRedrive():
+                self.redrive = number
+            case ev.MailWake():
+                pass

@@ -1,0 +1,61 @@
+"""Prints, log lines and spans of agent code are muted while its recorded steps are given again: they happened already."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Coroutine
+from contextvars import ContextVar
+from typing import Any, Protocol, TextIO, TypeVar
+
+T = TypeVar("T")
+
+
+class Replaying(Protocol):
+    """Knows whether recorded outcomes are being given again."""
+
+    @property
+    def replaying(self) -> bool: ...
+
+
+_current: ContextVar[Replaying | None] = ContextVar("outlast_replaying", default=None)
+
+
+def is_muted() -> bool:
+    """Whether the code that asks is agent code in replay."""
+    current = _current.get()
+    return current is not None and current.replaying
+
+
+async def muted_while(code: Coroutine[Any, Any, T], replaying: Replaying) -> T:
+    """Run agent code so that `is_muted` knows it."""
+    _current.set(replaying)
+    return await code
+
+
+class _MuteFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not is_muted()
+
+
+class _MutedText:
+    """A text stream that drops what agent code writes in replay."""
+
+    def __init__(self, inner: TextIO) -> None:
+        self._inner = inner
+
+    def write(self, text: str) -> int:
+        return len(text) if is_muted() else self._inner.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def install() -> None:
+    """Mute standard output, standard error and the root logger's handlers of this process; once, in a worker."""
+    if not isinstance(sys.stdout, _MutedText):
+        sys.stdout = _MutedText(sys.stdout)  # type: ignore[assignment] # it stands in for one
+        sys.stderr = _MutedText(sys.stderr)  # type: ignore[assignment] # it stands in for one
+    for handler in logging.getLogger().handlers:
+        if not any(isinstance(one, _MuteFilter) for one in handler.filters):
+            handler.addFilter(_MuteFilter())

@@ -1,0 +1,176 @@
+"""What a run's engine shares: its history, the writer of its stream, and what the index is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable
+from typing import Any, NoReturn, Protocol
+
+from msgspec import UNSET, UnsetType
+
+from outlast.agent import event as ev
+from outlast.agent.history import History
+from outlast.agent.platform import Platform
+from outlast.agent.replay import Replay
+from outlast.journal.index import ENDED, HintPatch, State
+from outlast.journal.stream import Head
+from outlast.journal.writer import StreamWriter
+from outlast.kernel.error import Conflict, StoreError
+
+_along_max = 64
+_DELIVERED = (ev.StepDone, ev.StepFailedEvent, ev.TimerFired, ev.SignalConsumed, ev.SignalTimedOut)
+
+
+async def never() -> NoReturn:
+    """Wait until cancelled: what agent code gets when its run is over in this worker."""
+    while True:
+        await asyncio.get_running_loop().create_future()
+
+
+def _ignore(*_: object) -> None:
+    return None
+
+
+class Line(Protocol):
+    """A line of code that may wait: where, whether the run counts it as busy, whether it waits now."""
+
+    place: str
+    counted: bool
+    waiting: bool
+
+
+class Recorder:
+    """Appends to one run's stream and folds what is durable.
+
+    It also counts who is busy: when nobody is, the run only waits, and the index learns when it wants to be woken.
+    """
+
+    def __init__(
+        self, platform: Platform, run: str, stream: str, worker: str, history: History, head: Head, claim: str
+    ) -> None:
+        self.run = run
+        self.worker = worker
+        self.history = history
+        self.replay = Replay(history)
+        self.seen = 0
+        """The last inbox event that has been looked at."""
+        self.busy = 0
+        """Lines of agent code that are not waiting for time, mail or a person."""
+        self.waits: dict[str, float] = {}
+        """Places that wait, and when each wants to be woken (0: by mail only)."""
+        self.ending: tuple[State, str] | None = None
+        """The state and reason that the last event brings."""
+        self.on_idle: Callable[[], None] = _ignore
+        self.on_lost: Callable[[Exception], None] = _ignore
+        self._platform = platform
+        self._pending: list[ev.RunEvent] = []
+        self._hinted: tuple[State, str, float, int, str] | None = ("running", worker, 0.0, 0, "")
+        self.writer = StreamWriter(
+            platform.store, stream, head, claim, platform.clock, platform.points,
+            platform.settings.append_patience_s, self._hint,
+        )  # fmt: skip
+
+    async def record(self, *events: ev.RunEvent, size: int = 0) -> float:
+        """Append and, once durable, fold; returns the time in the record. Being cancelled does not undo it.
+
+        If the run is lost to another worker, or the store stays away, `on_lost` is told and this never returns.
+        """
+        while len(self._pending) > _along_max:
+            first, self._pending = tuple(self._pending[:_along_max]), self._pending[_along_max:]
+            self.writer.append(*first, then=functools.partial(self._fold, first))
+        if self._pending:
+            events, self._pending = (*self._pending, *events), []
+        try:
+            return await self.writer.append(*events, size=size, then=functools.partial(self._fold, events))
+        except (Conflict, StoreError) as error:
+            self.on_lost(error)
+            return await never()
+
+    def along(self, event: ev.RunEvent) -> None:
+        """Write `event` with the next record: for what costs nothing to lose together with it."""
+        self._pending.append(event)
+
+    def _fold(self, events: tuple[ev.RunEvent, ...], at: float) -> None:
+        for event in events:
+            self.history.apply(event, at)
+            if isinstance(event, _DELIVERED):
+                self.history.outcomes.pop(event.place)
+
+    # -- waiting -------------------------------------------------------------------------------------------------------
+
+    def begin_wait(self, line: Line, wake_at: float) -> None:
+        """A line of code waits from now on, until `wake_at` (0: for mail only)."""
+        self.waits[line.place] = wake_at
+        if line.counted and not line.waiting:
+            line.waiting = True
+            self.busy -= 1
+            self.look()
+
+    def look(self) -> None:
+        """Tell `on_idle` if nobody is busy."""
+        if self.busy == 0:
+            self.on_idle()
+
+    def end_wait(self, line: Line) -> None:
+        """It goes on."""
+        self.waits.pop(line.place, None)
+        if line.waiting:
+            line.waiting = False
+            self.busy += 1
+
+    def leave_wait(self, line: Line) -> None:
+        """Agent code goes on without what it waited for, which may wait on in the background."""
+        if line.waiting:
+            line.waiting = False
+            self.busy += 1
+        line.counted = False
+
+    def wake_at(self) -> float:
+        """When an idle run wants to go on by itself; 0: never."""
+        times = [at for at in self.waits.values() if at > 0]
+        created = self.history.created
+        if created is not None and created.deadline_at > 0:
+            times.append(created.deadline_at)
+        return min(times, default=0.0)
+
+    # -- the index -----------------------------------------------------------------------------------------------------
+
+    def wanted(self) -> tuple[State, str, float, int, str]:
+        """What the index should say: state, owner, wake_at, seen, reason."""
+        if self.ending is not None:
+            state, reason = self.ending
+            ended = state in ENDED or state in ("ready", "trial", "held", "quarantined")
+            return state, "" if ended else self.worker, self.wake_at() if state == "parked" else 0.0, self.seen, reason
+        if self.busy > 0 or not self.waits:
+            return "running", self.worker, 0.0, self.seen, ""
+        held = self.history.held
+        if held and all(place in held for place in self.waits):
+            first = next(iter(held.values()))
+            return "held", self.worker, 0.0, self.seen, first.reason
+        return "parked", self.worker, self.wake_at(), self.seen, ""
+
+    def is_hinted(self) -> bool:
+        """Whether the index already says what it should."""
+        return self._hinted == self.wanted()
+
+    def _hint(self) -> HintPatch | None:
+        wanted = self.wanted()
+        before = self._hinted
+        if wanted == before:
+            return None
+        self._hinted = wanted
+        state, owner, wake_at, seen, reason = wanted
+
+        def changed(index: int, value: Any) -> Any | UnsetType:
+            return UNSET if before is not None and before[index] == value else value
+
+        return HintPatch(
+            self.run,
+            state=changed(0, state),
+            owner=changed(1, owner),
+            wake_at=changed(2, wake_at),
+            seen=changed(3, seen),
+            reason=changed(4, reason),
+            updated_at=self._platform.clock.now(),
+        )

@@ -1,0 +1,310 @@
+"""Conversations: an ordered stream of turns, each a run; the state is folded from how they ended.
+
+A turn's change stands in its run's terminal event, so that a turn ends, and changes the session, in one append.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import msgspec
+
+from outlast.agent import event as ev
+from outlast.agent.ending import read_ending
+from outlast.agent.platform import Platform
+from outlast.journal.blob import load_payload
+from outlast.journal.chain import genesis
+from outlast.journal.index import ENDED
+from outlast.journal.record import make_append
+from outlast.journal.snapshot import Snapshot
+from outlast.journal.stream import Head, StoredRecord, StreamKey
+from outlast.journal.writer import Fenced, settle_append
+from outlast.kernel.codec import decode, encode
+from outlast.kernel.error import Conflict, NotFound, OutlastError
+from outlast.kernel.identity import check_name, new_id
+from outlast.model.endpoint import Message
+
+snapshot_version = 1
+_page = 500
+_tail_first = 16
+_race_rounds_max = 200
+
+
+class SessionState(msgspec.Struct, frozen=True):
+    """What a session is after some of its turns: the last messages, the state by key, how many turns it took in."""
+
+    messages: list[tuple[str, str]] = []
+    state: dict[str, msgspec.Raw] = {}
+    turns: int = 0
+    last_at: float = 0.0
+
+    def after(self, change: ev.SessionChange | None, at: float, messages_max: int) -> SessionState:
+        """This state after one turn."""
+        if change is None:
+            return msgspec.structs.replace(self, turns=self.turns + 1, last_at=at)
+        state = {key: value for key, value in self.state.items() if key not in change.removed} | change.state
+        messages = [*self.messages, *change.messages][-messages_max:]
+        return SessionState(messages, state, self.turns + 1, at)
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """One entry of a session's order: the number of its event, the run, when it was queued."""
+
+    seq: int
+    run: str
+    at: float
+
+
+def session_key(platform: Platform, session: str) -> str:
+    return str(StreamKey("session", check_name("session", session), platform.store.lineage))
+
+
+class Tail(msgspec.Struct, frozen=True):
+    """The end of a session's stream: turns since `begin`, which of them are skipped, the last expiry (0: none seen)."""
+
+    begin: int
+    turns: list[Turn]
+    skipped: set[str]
+    expired_at_seq: int
+    head: Head
+    last_at: float
+
+
+async def read_tail(platform: Platform, session: str, after: int) -> Tail:
+    """What a session's stream holds after event `after`."""
+    key = session_key(platform, session)
+    turns: list[Turn] = []
+    skipped: set[str] = set()
+    expired, last_at = 0, 0.0
+    head = genesis(key)
+    cursor = after
+    while True:
+        records = await platform.store.read(key, cursor, _page)
+        for record in records:
+            envelope = ev.SESSION.read(key, record)
+            head, last_at = _head_of(record), envelope.at
+            for index, event in enumerate(envelope.events):
+                match event:
+                    case ev.TurnQueued():
+                        turns.append(Turn(record.seq + index, event.run, envelope.at))
+                    case ev.TurnSkipped():
+                        skipped.add(event.run)
+                    case ev.SessionExpired():
+                        expired = record.seq + index
+        if len(records) < _page:
+            break
+        cursor = head.seq
+    if head.seq == 0:
+        head = await platform.store.head(key)
+    return Tail(after, turns, skipped, expired, head, last_at)
+
+
+def _head_of(record: StoredRecord) -> Head:
+    return Head(record.seq + record.count - 1, record.hash)
+
+
+async def _append(platform: Platform, session: str, head: Head, events: list[ev.SessionEvent]) -> Head:
+    token = new_id("turn", platform.clock, platform.randomness)
+    append = make_append(session_key(platform, session), head, token, round(platform.clock.now(), 6), events)
+    return await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
+
+
+async def queue_turn(platform: Platform, session: str, run: str, ttl_s: float) -> Turn:
+    """Give a run its place in the session's order (once); an idle time over `ttl_s` expires the session first."""
+    for _ in range(_race_rounds_max):
+        head = await platform.store.head(session_key(platform, session))
+        turn, tail = await _find(platform, session, run, head)
+        if turn is not None:
+            return turn
+        events: list[ev.SessionEvent] = [ev.TurnQueued(run)]
+        idle_s = await _idle_s(platform, tail)
+        if idle_s is not None and ttl_s > 0 and idle_s > ttl_s:
+            events.insert(0, ev.SessionExpired(idle_s))
+        try:
+            new = await _append(platform, session, tail.head, events)
+        except Fenced:
+            continue
+        return Turn(new.seq, run, platform.clock.now())
+    raise Conflict(f"session {session}: too many turns are being queued at once; try again")
+
+
+async def _find(platform: Platform, session: str, run: str, head: Head) -> tuple[Turn | None, Tail]:
+    """A run's turn, looked for from the end: a turn that is asked about is nearly always among the last."""
+    span = _tail_first
+    while True:
+        tail = await read_tail(platform, session, max(0, head.seq - span))
+        for turn in tail.turns:
+            if turn.run == run:
+                return turn, tail
+        if span >= head.seq or span >= 4096:
+            return None, tail
+        span *= 8
+
+
+async def _idle_s(platform: Platform, tail: Tail) -> float | None:
+    """Seconds since the last turn ended; None if there is none, or it has not ended."""
+    if not tail.turns:
+        return None
+    entry = await platform.index.entry(tail.turns[-1].run)
+    if entry is not None and entry.state not in ENDED:
+        return None
+    return platform.clock.now() - max(tail.last_at, entry.updated_at if entry else 0.0)
+
+
+class Entered(msgspec.Struct, frozen=True):
+    """A turn's own place and the state it begins with; or the run before it that has not ended."""
+
+    turn: Turn
+    state: SessionState | None
+    waits_for: str = ""
+
+
+async def enter_turn(platform: Platform, session: str, run: str, ttl_s: float, skip_held: bool) -> Entered:
+    """The state before a run's turn, or for whom it must wait. With `skip_held`, held turns before it are skipped."""
+    while True:
+        turn = await queue_turn(platform, session, run, ttl_s)
+        base, base_seq = await _load_snapshot(platform, session, turn.seq - 1)
+        tail = await read_tail(platform, session, base_seq)
+        if base_seq < tail.expired_at_seq < turn.seq:
+            base, base_seq = SessionState(), tail.expired_at_seq
+        state = base
+        for before in tail.turns:
+            if before.seq <= base_seq or before.seq >= turn.seq or before.run in tail.skipped:
+                continue
+            ending = await read_ending(platform, before.run)
+            if ending is None:
+                if skip_held and await _is_held(platform, before.run):
+                    break
+                return Entered(turn, None, before.run)
+            change = None
+            if ending.session is not None:
+                change = decode(await load_payload(ending.session, platform.blobs), ev.SessionChange)
+            state = state.after(change, before.at, platform.settings.session_messages_max)
+        else:
+            return Entered(turn, state)
+        try:
+            await _append(platform, session, tail.head, [ev.TurnSkipped(before.run)])
+        except Fenced:
+            continue
+
+
+async def _is_held(platform: Platform, run: str) -> bool:
+    entry = await platform.index.entry(run)
+    return entry is not None and entry.state in ("held", "quarantined")
+
+
+async def _load_snapshot(platform: Platform, session: str, upto: int) -> tuple[SessionState, int]:
+    """The latest snapshot up to event `upto` that fits the stream; else the empty state and 0."""
+    key = session_key(platform, session)
+    snapshot = await platform.snapshots.load(key)
+    if snapshot is None or snapshot.v != snapshot_version or snapshot.seq > upto:
+        return SessionState(), 0
+    records = await platform.store.read(key, max(0, snapshot.seq - 1), 1)
+    if not records or _head_of(records[0]) != Head(snapshot.seq, snapshot.hash):
+        return SessionState(), 0
+    try:
+        return decode(snapshot.body, SessionState, "session snapshot"), snapshot.seq
+    except OutlastError:  # a snapshot is only a short cut: one that cannot be read is not used
+        return SessionState(), 0
+
+
+async def save_snapshot(platform: Platform, session: str, turn: Turn, state: SessionState) -> None:
+    """Keep the state after `turn`, whose run has ended."""
+    key = session_key(platform, session)
+    records = await platform.store.read(key, turn.seq - 1, 1)
+    if not records or records[0].seq + records[0].count - 1 != turn.seq:
+        return  # an expiry shares the record with this turn: the next turn's snapshot will do
+    platform.points.reach("snapshot.before", session)
+    body = encode(state, f"snapshot of session {session}")
+    await platform.snapshots.save(Snapshot(key, turn.seq, records[0].hash, snapshot_version, body))
+    platform.points.reach("snapshot.after", session)
+
+
+async def read_session(platform: Platform, session: str, ttl_s: float) -> tuple[SessionState, Tail]:
+    """The state after all turns that have ended, without an expired past; raises NotFound."""
+    head = await platform.store.head(session_key(platform, session))
+    if head.seq == 0:
+        raise NotFound(f"session {session} does not exist")
+    base, base_seq = await _load_snapshot(platform, session, head.seq)
+    tail = await read_tail(platform, session, base_seq)
+    if tail.expired_at_seq > base_seq:
+        base, base_seq = SessionState(), tail.expired_at_seq
+    state = base
+    for turn in tail.turns:
+        if turn.seq <= base_seq or turn.run in tail.skipped:
+            continue
+        ending = await read_ending(platform, turn.run)
+        if ending is None:
+            break
+        change = None
+        if ending.session is not None:
+            change = decode(await load_payload(ending.session, platform.blobs), ev.SessionChange)
+        state = state.after(change, turn.at, platform.settings.session_messages_max)
+    idle_s = await _idle_s(platform, tail)
+    if ttl_s > 0 and idle_s is not None and idle_s > ttl_s:
+        raise NotFound(f"session {session} has expired: it was idle for {idle_s:.0f} s, its time to live is {ttl_s:.0f} s")
+    return state, tail
+
+
+async def next_turn(platform: Platform, session: str, turn: Turn) -> str | None:
+    """The run whose turn comes after `turn`, if one is queued."""
+    tail = await read_tail(platform, session, turn.seq)
+    return tail.turns[0].run if tail.turns else None
+
+
+class StateView(MutableMapping[str, Any]):
+    """A session's state inside a turn: a mapping of JSON values. What changes is written when the run completes."""
+
+    def __init__(self, state: dict[str, msgspec.Raw]) -> None:
+        self._values: dict[str, Any] = {key: msgspec.json.decode(raw) for key, raw in state.items()}
+        self._before = {key: bytes(raw) for key, raw in state.items()}
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._values[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def changes(self) -> tuple[dict[str, msgspec.Raw], list[str]]:
+        """Keys set, encoded, and keys removed; values changed in place count. Raises TypeMismatch."""
+        encoded = {key: encode(value, f"session state {key!r}") for key, value in self._values.items()}
+        changed = {key: msgspec.Raw(raw) for key, raw in encoded.items() if self._before.get(key) != raw}
+        return changed, [key for key in self._before if key not in encoded]
+
+
+class Session:
+    """The conversation that a run is a turn of: ``run.session``."""
+
+    def __init__(self, id: str, state: SessionState) -> None:
+        self.id = id
+        self.state = StateView(state.state)
+        self._before = [Message(role, content) for role, content in state.messages]  # type: ignore[arg-type] # roles were checked when said
+        self._said: list[Message] = []
+        self.turn = state.turns + 1
+        """1 for the first."""
+
+    @property
+    def messages(self) -> list[Message]:
+        """The last `session_messages_max` messages of earlier turns, and those of this one."""
+        return [*self._before, *self._said]
+
+    def say(self, role: str, content: str) -> None:
+        """Add a message; it becomes part of the session when the run completes."""
+        if role not in ("system", "user", "assistant"):
+            raise ValueError(f"role {role!r} is not known: use system, user or assistant")
+        self._said.append(Message(role, content))
+
+    def change(self) -> ev.SessionChange:
+        """What this turn changes."""
+        state, removed = self.state.changes()
+        return ev.SessionChange([(message.role, message.content) for message in self._said], state, removed)

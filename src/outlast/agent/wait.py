@@ -1,0 +1,201 @@
+"""Steps that only wait: for time, for a signal, for another run, for a person's decision."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+from outlast.agent import event as ev
+from outlast.agent.arguments import digest
+from outlast.agent.create import NewRun, create_run, derived_run_id
+from outlast.agent.ending import Ending, read_ending
+from outlast.agent.mail import Mailbox
+from outlast.agent.platform import Platform
+from outlast.agent.recorder import Line, Recorder
+from outlast.agent.step import Step, StepCall
+
+
+class Passage(Protocol):
+    """Asked before anything new begins."""
+
+    async def pass_through(self, step: Step) -> None: ...
+
+
+class Waits:
+    """What one run waits for."""
+
+    def __init__(self, recorder: Recorder, platform: Platform, mailbox: Mailbox, gate: Passage) -> None:
+        self._recorder = recorder
+        self._history = recorder.history
+        self._platform = platform
+        self._mailbox = mailbox
+        self._gate = gate
+        self._signals: dict[str, list[asyncio.Future[None]]] = {}
+        self._persons: dict[str, asyncio.Future[None]] = {}
+        self._runs: dict[str, asyncio.Event] = {}
+        self.children: set[str] = set()
+        """Child runs that have not ended, as far as is known."""
+
+    def wake(self, mail: list[ev.Mail]) -> None:
+        """Mail has come: those that wait for it look again."""
+        for letter in mail:
+            match letter:
+                case ev.MailSignal():
+                    _first(self._signals.get(letter.name, []))
+                case ev.MailResolve():
+                    _first([self._persons[letter.place]] if letter.place in self._persons else [])
+                case ev.MailWake():
+                    if letter.run in self._runs:
+                        self._runs[letter.run].set()
+                case _:
+                    pass
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    async def sleep(self, call: StepCall[Any]) -> ev.RunEvent:
+        place, clock = call.place, self._platform.clock
+        fire_at = self._history.timers.get(place)
+        is_new = fire_at is None
+        if fire_at is None:
+            await self._gate.pass_through(call.step)
+            fire_at = clock.now() + call.arguments[0]
+        self._recorder.begin_wait(call, fire_at)
+        try:
+            if is_new:
+                await self._recorder.record(ev.TimerSet(place, fire_at))
+                self._platform.points.reach("timer.set", place)
+            while (left := fire_at - clock.now()) > 0:
+                await clock.sleep(left)
+        finally:
+            self._recorder.end_wait(call)
+        event = ev.TimerFired(place)
+        await self._recorder.record(event)
+        self._platform.points.reach("timer.fired", place)
+        return event
+
+    # -- signals -------------------------------------------------------------------------------------------------------
+
+    async def signal(self, call: StepCall[Any]) -> ev.RunEvent:
+        place, clock = call.place, self._platform.clock
+        name: str = call.arguments[0]
+        timeout_s: float | None = call.keywords.get("timeout_s")
+        awaited = self._history.awaited.get(place)
+        if awaited is not None:
+            deadline_at = awaited.deadline_at
+        else:
+            await self._gate.pass_through(call.step)
+            deadline_at = 0.0 if timeout_s is None else clock.now() + timeout_s
+        self._recorder.begin_wait(call, deadline_at)
+        try:
+            if awaited is None and not self._mailbox.signals.get(name):
+                await self._recorder.record(ev.SignalAwaited(place, name, deadline_at))
+            came = await self._until_signal(name, deadline_at)
+        finally:
+            self._recorder.end_wait(call)
+        if not came:
+            timed_out = ev.SignalTimedOut(place, name)
+            await self._recorder.record(timed_out)
+            return timed_out
+        number, mail = self._mailbox.signals[name].popleft()
+        event = ev.SignalConsumed(place, name, mail.id, number, mail.value)
+        await self._recorder.record(event, size=len(mail.value.json))
+        self._platform.points.reach("signal.consumed", name)
+        return event
+
+    async def _until_signal(self, name: str, deadline_at: float) -> bool:
+        clock = self._platform.clock
+        while not self._mailbox.signals.get(name):
+            if deadline_at and clock.now() >= deadline_at:
+                return False
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiting = self._signals.setdefault(name, [])
+            waiting.append(future)
+            try:
+                await self._either(future, deadline_at)
+            finally:
+                waiting.remove(future)
+        return True
+
+    async def _either(self, future: asyncio.Future[None], at: float) -> None:
+        """Until `future` is done or, unless 0, the time is `at`."""
+        if not at:
+            await future
+            return
+        timer = asyncio.ensure_future(self._platform.clock.sleep(max(0.0, at - self._platform.clock.now())))
+        try:
+            await asyncio.wait([future, timer], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            timer.cancel()
+
+    # -- people --------------------------------------------------------------------------------------------------------
+
+    async def resolution(self, call: StepCall[Any]) -> tuple[int, ev.MailResolve]:
+        """A person's decision about the step in doubt at a place."""
+        place = call.place
+        self._recorder.begin_wait(call, 0.0)
+        try:
+            while place not in self._mailbox.resolutions:
+                future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._persons[place] = future
+                await future
+        finally:
+            self._persons.pop(place, None)
+            self._recorder.end_wait(call)
+        return self._mailbox.resolutions.pop(place)
+
+    # -- other runs ----------------------------------------------------------------------------------------------------
+
+    async def child(self, call: StepCall[Any]) -> ev.RunEvent:
+        """Start the child run if it is not there, and wait for its end. Arguments: the agent, its arguments, by name."""
+        agent, arguments, keywords = call.arguments
+        place = call.place
+        raw: bytes = agent.signature.bind(arguments, keywords)
+        created = self._history.created
+        assert created is not None
+        child = derived_run_id("child", self._recorder.run, place)
+        await self._gate.pass_through(call.step)
+        started = self._platform.clock.now()
+        deadline_at = created.deadline_at
+        if agent.options.deadline_s is not None:  # from the parent's creation: the same in every attempt
+            deadline_at = min(deadline_at, self._history.created_at + agent.options.deadline_s)
+        new = NewRun(agent.name, agent.pool, raw, deadline_at, parent=self._recorder.run, parent_place=place)
+        await create_run(self._platform, child, new)
+        self.children.add(child)
+        ending = await self.until_ended(call, child)
+        self.children.discard(child)
+        name, args = call.step.name, digest(call)
+        if ending.error is None:
+            event = ev.StepDone(place, name, "child", args, 1, started, ending.value)
+        else:
+            event = ev.StepFailedEvent(place, name, "child", args, 1, started, ending.error)
+        await self._recorder.record(event, size=len(ending.value.json))
+        return event
+
+    async def until_ended(self, line: Line, run: str) -> Ending:
+        """The ending of another run: looks when mail says so, and by itself every `wait_poll_s`."""
+        event = self._runs.setdefault(run, asyncio.Event())
+        while True:
+            event.clear()
+            ending = await read_ending(self._platform, run)
+            if ending is not None:
+                self._runs.pop(run, None)
+                return ending
+            wake_at = self._platform.clock.now() + self._platform.settings.wait_poll_s
+            self._recorder.begin_wait(line, wake_at)
+            try:
+                waiter = asyncio.ensure_future(event.wait())
+                timer = asyncio.ensure_future(self._platform.clock.sleep(self._platform.settings.wait_poll_s))
+                try:
+                    await asyncio.wait([waiter, timer], return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    waiter.cancel()
+                    timer.cancel()
+            finally:
+                self._recorder.end_wait(line)
+
+
+def _first(futures: list[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+            return

@@ -1,0 +1,101 @@
+"""Taking a run: read its history, append `claimed` at exactly the head that was read. No lock, nothing to leak."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import msgspec
+
+from outlast.agent import event as ev
+from outlast.agent.create import run_key
+from outlast.agent.history import History
+from outlast.agent.platform import Platform
+from outlast.journal.chain import genesis, link
+from outlast.journal.index import HintPatch
+from outlast.journal.record import make_append
+from outlast.journal.stream import Head
+from outlast.journal.writer import Fenced, settle_append
+from outlast.kernel.error import NotFound, StoreCorrupt
+from outlast.kernel.identity import new_id
+
+_page = 2_000
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A run that this worker owns now: its stream, its history up to and including the claim, the claim's name."""
+
+    stream: str
+    history: History
+    head: Head
+    token: str
+
+
+async def read_history(platform: Platform, run: str) -> tuple[History, Head]:
+    """A run's whole history, its chain verified, and its head. Raises NotFound, StoreCorrupt."""
+    stream = run_key(platform, run)
+    history = History()
+    head = genesis(stream)
+    while True:
+        records = await platform.store.read(stream, head.seq, _page)
+        for record in records:
+            if record.seq != head.seq + 1 or record.hash != link(head.hash, record.body):
+                raise StoreCorrupt(
+                    f"run {run}: its events from {head.seq + 1} are not what was written: see `outlast audit verify`"
+                )
+            history.apply_all((ev.RUN.read(stream, record),))
+            head = Head(record.seq + record.count - 1, record.hash)
+        if len(records) < _page:
+            break
+    if history.created is None:
+        raise NotFound(f"run {run} does not exist")
+    return history, head
+
+
+async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: Container[str]) -> Claimed | None:
+    """The run, owned by `worker`; None if there is nothing to do, or another worker was first.
+
+    A run whose claims came to nothing `claims_without_progress_max` times is sent to a trial in a worker of its own; if
+    that comes to nothing too, it is quarantined. A run of an agent that is not among `agents` is held.
+    """
+    try:
+        history, head = await read_history(platform, run)
+    except NotFound:
+        return None
+    if history.ended is not None:
+        return None
+    stream = run_key(platform, run)
+    too_often = history.fruitless >= platform.settings.claims_without_progress_max and history.quarantined is None
+    now = round(platform.clock.now(), 6)
+    token = new_id("claim", platform.clock, platform.randomness)
+    owner: str = ""
+    created = history.created
+    assert created is not None
+    if created.agent not in agents:
+        if "" in history.held:
+            return None
+        reason = f"its agent {created.agent!r} is not in the app that runs now: bring it back, then redrive"
+        events: list[ev.RunEvent] = [ev.RunHeld("unknown_agent", reason, "")]
+        hint = HintPatch(run, state="held", owner="", reason=reason, updated_at=now)
+    elif too_often and history.tried_alone:
+        reason = f"{history.fruitless} workers died or hung with it, one of them alone with it"
+        events = [ev.RunQuarantined(history.fruitless, reason)]
+        hint = HintPatch(run, state="quarantined", owner="", reason=reason, updated_at=now)
+    elif too_often and not solo:
+        events = [ev.RunTrial(history.fruitless)]
+        hint = HintPatch(run, state="trial", owner="", reason="to be tried alone", updated_at=now)
+    else:
+        owner = worker
+        events = [ev.RunClaimed(worker, history.claims + 1, history.fruitless, solo)]
+        hint = HintPatch(run, state="running", owner=worker, wake_at=0.0, reason="", updated_at=now)
+    append = make_append(stream, head, token, now, events, hint)
+    platform.points.reach("claim.before", run)
+    try:
+        head = await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
+    except Fenced:
+        return None
+    platform.points.reach("claim.after", run)
+    if not owner:
+        return None
+    for event in events:
+        history.apply(event, now)
+    return Claimed(stream, history, head, token)

@@ -1,0 +1,187 @@
+"""A worker: takes runs when the doorbell rings, runs many at a time, lets go of them when it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from outlast.agent.app import App
+from outlast.agent.attempt import Threads
+from outlast.agent.execution import Execution
+from outlast.agent.platform import Platform
+from outlast.agent.switch import read_stopped
+from outlast.cell.claim import claim
+from outlast.journal.stream import Notice
+from outlast.kernel.error import OutlastError
+
+_refresh_stopped_s = 1.0
+
+
+def _silent(line: str) -> None:
+    return None
+
+
+class Worker:
+    """Runs one app's agents. `identity` is unique for each process that ever was.
+
+    ``async with worker:`` opens the app's dependencies; `offer` hands in runs; leaving the block lets go of all.
+    """
+
+    def __init__(
+        self, app: App[Any], platform: Platform, identity: str, *, runs_max: int = 1000,
+        report: Callable[[str], None] = _silent,
+    ) -> None:  # fmt: skip
+        self.identity = identity
+        self._app = app
+        self._platform = platform
+        self._runs_max = runs_max
+        self._threads = Threads(platform.settings.threads_max)
+        self._executions: dict[str, Execution] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._stopped_agents: dict[str, str] = {}
+        self._report = report
+        self._draining = False
+        self._deps: Any = None
+        self._open = contextlib.AsyncExitStack()
+        self._background: set[asyncio.Task[None]] = set()
+        self._refresh_soon = asyncio.Event()
+
+    @property
+    def runs(self) -> int:
+        """How many runs it holds now."""
+        return len(self._tasks)
+
+    @property
+    def draining(self) -> bool:
+        return self._draining
+
+    async def __aenter__(self) -> Worker:
+        self._deps = await self._open.enter_async_context(self._app.open())
+        await self._refresh_stopped()
+        self._open.callback(self._platform.store.listen(self._heard))
+        refresh = asyncio.get_running_loop().create_task(self._keep_refreshing())
+        self._open.callback(refresh.cancel)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._draining = True
+        for execution in list(self._executions.values()):
+            execution.release()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            if not task.done():
+                await asyncio.wait([task], timeout=self._platform.settings.unwind_s * 2)
+                task.cancel()
+        self._threads.close()
+        await self._open.aclose()
+
+    def offer(self, run: str, solo: bool = False) -> bool:
+        """A hint that there is something to do for `run`; any number of times. False: no room, or draining."""
+        execution = self._executions.get(run)
+        if execution is not None or run in self._tasks:
+            self._again.add(run)
+            if execution is not None:
+                self._start_mail(run, execution)
+            return True
+        if self._draining or len(self._tasks) >= self._runs_max:
+            return False
+        self._tasks[run] = asyncio.get_running_loop().create_task(self._take(run, solo))
+        return True
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Take nothing new; wait for steps that must not be repeated, then let go. True if all went within the time."""
+        self._draining = True
+        clock = self._platform.clock
+        give_up_at = clock.monotonic() + timeout_s
+        while self._tasks and clock.monotonic() < give_up_at:
+            for execution in list(self._executions.values()):
+                if not execution.acting:
+                    execution.release()
+            await clock.sleep(0.02)
+        return not self._tasks
+
+    # -- one run -----------------------------------------------------------------------------------------------------------
+
+    async def _take(self, run: str, solo: bool) -> None:
+        try:
+            await self._hold(run, solo)
+        except OutlastError as error:
+            self._report(f"run {run}: {error}")
+        except Exception as error:  # the outermost loop: one run's trouble must not be another's
+            self._report(f"run {run}: {type(error).__name__}: {error}")
+        finally:
+            self._executions.pop(run, None)
+            self._tasks.pop(run, None)
+            if run in self._again and not self._draining:
+                self._again.discard(run)
+                self._look_again(run)
+
+    async def _hold(self, run: str, solo: bool) -> None:
+        claimed = await claim(self._platform, run, self.identity, solo, self._app.agents)
+        if claimed is None:
+            return
+        created = claimed.history.created
+        assert created is not None
+        agent = self._app.agents[created.agent]
+        execution = Execution(
+            self._app, agent, self._platform, run, claimed.stream, self.identity, claimed.history, claimed.head,
+            claimed.token, self._deps, self._threads, self._stopped_agents,
+        )  # fmt: skip
+        self._executions[run] = execution
+        self._again.discard(run)
+        await execution.run()
+
+    def _look_again(self, run: str) -> None:
+        """It was offered while it was being let go: only the index says cheaply whether something is to be done."""
+
+        async def look() -> None:
+            entry = await self._platform.index.entry(run)
+            if entry is not None and entry.due(self._platform.clock.now()):
+                self.offer(run)
+
+        task = asyncio.get_running_loop().create_task(look())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _start_mail(self, run: str, execution: Execution) -> None:
+        task = asyncio.get_running_loop().create_task(self._deliver(run, execution))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _deliver(self, run: str, execution: Execution) -> None:
+        try:
+            await execution.mail()
+        except OutlastError as error:
+            self._report(f"run {run}: its inbox cannot be read: {error}")
+
+    # -- the kill switch -----------------------------------------------------------------------------------------------------
+
+    def _heard(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            if notice.stream.startswith("agent/"):
+                self._refresh_soon.set()
+            elif notice.stream.startswith("inbox/"):
+                run = notice.stream[6 : notice.stream.index("@")]
+                execution = self._executions.get(run)
+                if execution is not None:
+                    self._again.add(run)
+                    self._start_mail(run, execution)
+
+    async def _keep_refreshing(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_refresh_stopped_s):
+                    await self._refresh_soon.wait()
+            self._refresh_soon.clear()
+            try:
+                await self._refresh_stopped()
+            except OutlastError as error:
+                self._report(f"the kill switches cannot be read: {error}")
+
+    async def _refresh_stopped(self) -> None:
+        stopped = await read_stopped(self._platform, self._app.agents)
+        self._stopped_agents.clear()
+        self._stopped_agents.update(stopped)

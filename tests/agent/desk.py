@@ -1,0 +1,165 @@
+"""A cell in this process: memory stores, workers that come and go, and a doorbell that rings whoever is there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.adapters.memory.blob import MemoryBlobs
+from outlast.adapters.memory.store import MemoryStore
+from outlast.agent.app import App
+from outlast.agent.control import Control
+from outlast.agent.platform import Platform, Settings
+from outlast.agent.view import RunView
+from outlast.cell.worker import Worker
+from outlast.journal.stream import Append, Notice, Outcome
+from outlast.kernel.point import NoPoints, Place, Points
+from outlast.model.endpoint import Endpoint
+
+OPEN = ("ready", "running", "trial", "parked")
+
+
+class Wire:
+    """One worker's way to the store. Cut it, and what the worker writes neither arrives nor is answered."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self.cut = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def append(self, append: Append) -> Outcome:
+        if self.cut:
+            await asyncio.get_running_loop().create_future()
+        return await self._store.append(append)
+
+
+class At:
+    """Points that call a function when a place is reached."""
+
+    def __init__(self, place: Place, action: Callable[[str], None]) -> None:
+        self._place = place
+        self._action = action
+
+    def reach(self, place: Place, subject: str = "") -> None:
+        if place == self._place:
+            self._action(subject)
+
+
+class Dead:
+    """Executors: says of every worker what it is told to."""
+
+    def __init__(self) -> None:
+        self.answer = True
+        self.asked: list[str] = []
+
+    async def confirm_dead(self, worker: str) -> bool:
+        self.asked.append(worker)
+        return self.answer
+
+
+class Desk:
+    """Use: ``async with desk(app) as d: run = await d.start("agent", ...); view = await d.until_settled(run)``."""
+
+    def __init__(self, app: App[Any], endpoints: dict[str, Endpoint], **settings: Any) -> None:
+        self.app = app
+        self.store = MemoryStore()
+        self.executors = Dead()
+        self.blobs = MemoryBlobs()
+        self.clock = SystemClock()
+        self.settings = Settings(**{"park_after_s": 0.05, "wait_poll_s": 0.5, "append_patience_s": 2.0, **settings})
+        self.endpoints = endpoints
+        self.control = Control(self.platform(self.store), app)
+        self.workers: list[Worker] = []
+        self.wires: dict[str, Wire] = {}
+        self.reports: list[str] = []
+        self._stack = contextlib.AsyncExitStack()
+        self._count = 0
+
+    def platform(self, store: Any, points: Points | None = None) -> Platform:
+        return Platform(
+            self.clock, OsRandomness(), store, self.store, self.store, self.blobs, self.executors, self.endpoints,
+            points or NoPoints(), self.settings,
+        )  # fmt: skip
+
+    async def hire(self, points: Points | None = None) -> str:
+        """One more worker; returns its identity."""
+        self._count += 1
+        name = f"worker-{self._count}"
+        self.wires[name] = Wire(self.store)
+        worker = Worker(self.app, self.platform(self.wires[name], points), name, report=self.reports.append)
+        await self._stack.enter_async_context(worker)
+        self.workers.append(worker)
+        return name
+
+    def kill(self, name: str) -> None:
+        """From now on nothing of this worker reaches the store, and nothing is offered to it."""
+        self.wires[name].cut = True
+        self.workers = [worker for worker in self.workers if worker.identity != name]
+
+    async def take_over(self, dead: str) -> None:
+        """Offer the runs of a dead worker to the others."""
+        for entry in await self.store.owned(dead):
+            self.ring(entry.run)
+
+    def ring(self, run: str, solo: bool = False) -> None:
+        for worker in self.workers:
+            if worker.offer(run, solo):
+                return
+
+    async def __aenter__(self) -> Desk:
+        self._stack.callback(self.store.listen(self._heard))
+        scan = asyncio.get_running_loop().create_task(self._scan())
+        self._stack.callback(scan.cancel)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    def _heard(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            if notice.hint is not None:
+                asyncio.get_running_loop().call_soon(self.ring_if_due, notice.hint.run)
+
+    def ring_if_due(self, run: str) -> None:
+        entry = self.store._entries.get(run)  # pyright: ignore[reportPrivateUsage]
+        if entry is not None and entry.due(self.clock.now()):
+            self.ring(run, entry.state == "trial")
+
+    async def _scan(self) -> None:
+        while True:
+            for entry in await self.store.due(self.clock.now()):
+                self.ring(entry.run, entry.state == "trial")
+            await asyncio.sleep(0.05)
+
+    async def start(self, agent: str, input: Any = None, **options: Any) -> str:
+        return (await self.control.start(agent, input, **options)).run
+
+    async def until(self, run: str, *states: str, deadline_s: float = 10.0) -> RunView:
+        """The view, once the run is in one of `states` (default: any that is not open)."""
+        async with asyncio.timeout(deadline_s):
+            while True:
+                view = await self.control.view(run)
+                entry = await self.store.entry(run)
+                state = view.state if view.ended_at else (entry.state if entry else view.state)
+                if state in states if states else state not in OPEN:
+                    return view
+                await asyncio.sleep(0.005)
+
+    async def types(self, run: str) -> list[str]:
+        return [event.type for event in await self.control.events(run)]
+
+
+@contextlib.asynccontextmanager
+async def desk(
+    app: App[Any], workers: int = 1, endpoints: dict[str, Endpoint] | None = None, **settings: Any
+) -> AsyncIterator[Desk]:
+    async with Desk(app, endpoints or {}, **settings) as made:
+        for _ in range(workers):
+            await made.hire()
+        yield made

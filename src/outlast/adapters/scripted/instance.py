@@ -127,8 +127,8 @@ class _Maker:
         """The first branch that is not null; deep inside a recursion, null or what nests least."""
         resolved = [self._resolved(branch) for branch in branches]
         nulls = [branch for branch in resolved if branch.get("type") == "null"]
-        if depth >= _shallow and nulls:
-            return None
+        if nulls and (depth >= _shallow or (not self._numbers and resolved[0].get("type") in ("integer", "number"))):
+            return None  # deep enough, or asked for a number where the prompt has none
         solid = [branch for branch in resolved if branch.get("type") != "null"] or nulls
         if depth >= _shallow:
             solid.sort(key=lambda branch: branch.get("type") in ("object", "array") or "anyOf" in branch)
@@ -252,8 +252,9 @@ class _Maker:
         if not words or words == ["id"]:
             return None
         stem = next(word for word in words if word != "id")
+        plural = r"\w{0,2}" if len(stem) > 2 else ""
         match = re.search(
-            rf"\b{re.escape(stem)}\w{{0,2}}\W{{1,3}}(?:no\W{{1,2}}|number )?([\w-]{{0,40}}\d[\w-]{{0,40}})",
+            rf"\b{re.escape(stem)}{plural}\W{{1,3}}(?:no\W{{1,2}}|number )?([\w-]{{0,40}}\d[\w-]{{0,40}})",
             self._prompt,
             re.IGNORECASE,
         )

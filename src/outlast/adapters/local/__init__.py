@@ -1,0 +1,1 @@
+"""Small real models on this machine, without a network once they are pulled: the extra ``local``."""

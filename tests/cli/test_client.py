@@ -107,18 +107,24 @@ def test_what_the_server_refuses_is_raised_as_its_own_kind(
     status: int, code: str, kind: type[errors.OutlastError]
 ) -> None:
     body = json.dumps({"status": status, "detail": "the reason", "code": code}).encode()
-    with serving(lambda request: request.reply(status, body, "application/problem+json")) as (address, _):
-        with pytest.raises(kind, match="the reason"):
-            Client(address).get("/v1/runs")
+    with (
+        serving(lambda request: request.reply(status, body, "application/problem+json")) as (address, _),
+        pytest.raises(kind, match="the reason"),
+    ):
+        Client(address).get("/v1/runs")
 
 
 def test_an_answer_that_is_not_ours_is_said_to_be_none() -> None:
-    with serving(lambda request: request.reply(200, b"<html>")) as (address, _):
-        with pytest.raises(Unavailable, match="is it an outlast server"):
-            Client(address).get("/v1/runs?token=x")
-    with serving(lambda request: request.reply(418, b"<html>")) as (address, _):
-        with pytest.raises(errors.OutlastError, match="status 418"):
-            Client(address).get("/v1/runs")
+    with (
+        serving(lambda request: request.reply(200, b"<html>")) as (address, _),
+        pytest.raises(Unavailable, match="is it an outlast server"),
+    ):
+        Client(address).get("/v1/runs?token=x")
+    with (
+        serving(lambda request: request.reply(418, b"<html>")) as (address, _),
+        pytest.raises(errors.OutlastError, match="status 418"),
+    ):
+        Client(address).get("/v1/runs")
 
 
 def test_nobody_there_is_unavailable_and_says_what_to_do() -> None:
@@ -138,9 +144,11 @@ def test_a_server_that_never_answers_is_given_up() -> None:
 
 def test_an_answer_beyond_its_bound_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "answer_bytes_max", 10)
-    with serving(lambda request: request.reply(200, b'"0123456789"')) as (address, _):
-        with pytest.raises(errors.PayloadTooLarge, match="answer_bytes_max"):
-            Client(address).get("/")
+    with (
+        serving(lambda request: request.reply(200, b'"0123456789"')) as (address, _),
+        pytest.raises(errors.PayloadTooLarge, match="answer_bytes_max"),
+    ):
+        Client(address).get("/")
 
 
 def test_events_are_parsed_as_the_standard_says() -> None:
@@ -153,9 +161,11 @@ def test_events_are_parsed_as_the_standard_says() -> None:
 
 def test_a_line_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "line_bytes_max", 100)
-    with serving(lambda request: request.stream("data: " + "x" * 1000)) as (address, _):
-        with pytest.raises(errors.PayloadTooLarge):
-            list(Client(address).events("/e", 0))
+    with (
+        serving(lambda request: request.stream("data: " + "x" * 1000)) as (address, _),
+        pytest.raises(errors.PayloadTooLarge),
+    ):
+        list(Client(address).events("/e", 0))
 
 
 def test_a_follower_comes_back_where_it_was_until_the_last_event() -> None:
@@ -183,17 +193,18 @@ def test_a_follower_of_a_run_that_is_over_ends_at_once() -> None:
 
 def test_a_follower_gives_up_when_nobody_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outlast.cli.remote.follow_patience_s", 0.3)
-    with serving(lambda request: request.reply(503, b"{}")) as (address, seen):
-        with pytest.raises(Unavailable):
-            list(Remote(Client(address)).follow("run_1"))
-        assert len(seen) > 1
+    with serving(lambda request: request.reply(503, b"{}")) as (address, seen), pytest.raises(Unavailable):
+        list(Remote(Client(address)).follow("run_1"))
+    assert len(seen) > 1
 
 
 def test_an_error_in_the_stream_is_raised() -> None:
     problem = json.dumps({"detail": "its history is broken", "code": "store_corrupt"})
-    with serving(lambda request: request.stream(f"event: outlast.error\ndata: {problem}\n\n")) as (address, _):
-        with pytest.raises(errors.OutlastError, match="its history is broken"):
-            list(Remote(Client(address)).follow("run_1"))
+    with (
+        serving(lambda request: request.stream(f"event: outlast.error\ndata: {problem}\n\n")) as (address, _),
+        pytest.raises(errors.OutlastError, match="its history is broken"),
+    ):
+        list(Remote(Client(address)).follow("run_1"))
 
 
 def test_lists_are_read_page_by_page_up_to_the_limit() -> None:

@@ -28,6 +28,9 @@ _STATES = {
     "running": "cyan",
     "ready": "cyan",
     "parked": "dim",
+    "waiting": "dim",
+    "abandoned": "dim",
+    "retrying": "yellow",
 }
 
 
@@ -53,24 +56,18 @@ def moment(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S") if at else "-"
 
 
-def payload(value: Any) -> Any:
-    """The value inside an event: its JSON, or a word about the blob that holds it."""
-    fields = _mapping(value)
-    if set(fields) == {"json"}:
-        return fields["json"]
-    if set(fields) == {"blob"}:
-        blob = _mapping(fields["blob"])
-        return f"({blob.get('size')} bytes in blob {str(blob.get('sha256'))[:12]})"
-    return value
-
-
 def failure(error: Any) -> str:
     """A recorded exception on one line."""
     fields = _mapping(error)
     if "message" not in fields:
         return short(error, 300)
     name = str(fields.get("type", "")).rsplit(".", 1)[-1]
-    return short(f"{name}: {fields['message']}" if name else fields["message"], 300)
+    step = (
+        f" (step {fields['step']} {fields.get('name', '')}, attempt {fields.get('attempt')})"
+        if "step" in fields
+        else ""
+    )
+    return short(f"{name}: {fields['message']}{step}", 300)
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -85,11 +82,11 @@ def state_style(state: str) -> str:
 def advice(view: Mapping[str, Any]) -> list[str]:
     """What a person can do about a run that waits for one."""
     run = view["run"]
-    doubtful = [step for step in view["steps"] if step["state"] in ("in_doubt", "doubted", "held")]
+    held = [step for step in view["steps"] if step["state"] == "held"]
     lines = [
         f"decide step {step['place']} ({step['name']}): "
         f"outlast resolve {run} {step['place']} --done JSON | --retry | --fail"
-        for step in doubtful
+        for step in held
         if view["state"] == "held"
     ]
     if view["state"] == "quarantined" or (view["state"] == "held" and not lines):
@@ -139,7 +136,7 @@ class Teller:
             attempt = f", attempt {data['attempt']}" if data.get("attempt") else ""
             return mark, style, f"{word}{where}{attempt}: {failure(data.get('error'))}"
         if kind == "run.completed":
-            return mark, style, f"{word}: {short(payload(data.get('value')))}"
+            return mark, style, f"{word}: {short(data.get('value'))}"
         return mark, style, f"{word}: {data.get('reason') or data.get('run') or ''}"
 
     def _run(self, kind: str, data: Mapping[str, Any]) -> tuple[str, str, str] | None:
@@ -169,7 +166,7 @@ class Teller:
             by = {"verify": "  (verify: it had happened, not repeated)", "person": "  (decided by a person)"}
             took_s = at - float(data.get("started_at") or at)
             attempt = f", attempt {data['attempt']}" if data.get("attempt", 1) > 1 else ""
-            value = short(payload(data.get("value")), 60)
+            value = short(data.get("value"), 60)
             text = f"{name}{by.get(str(data.get('by')), '')} → {value}  ({took(took_s)}{attempt})"
             return "✓", "green", text
         if kind == "step.failed":
@@ -189,7 +186,7 @@ class Teller:
 
     def _wait(self, kind: str, data: Mapping[str, Any], at: float) -> tuple[str, str, str] | None:
         place = str(data.get("place", ""))
-        value = short(payload(data.get("value")), 60)
+        value = short(data.get("value"), 60)
         texts = {
             "timer.set": ("·", "dim", f"{place} sleeps {took(float(data.get('fire_at') or at) - at)}"),
             "timer.fired": ("✓", "green", f"{place} slept"),

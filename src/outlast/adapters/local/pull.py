@@ -263,7 +263,10 @@ def _last_words(text: str) -> str:
     errors = [line for line in lines if line.startswith("ERROR:")] or lines[-1:]
     said = (errors[0].removeprefix("ERROR:").strip() if errors else "it said nothing")[:_output_chars_max]
     said = re.sub(r"//[^/@\s]+@", "//", "".join(char if char.isprintable() else " " for char in said))
-    return said[:300].rstrip(".").lower()
+    cause = re.search(
+        r"\[Errno -?\d+\] ([A-Za-z ]{1,80})", text
+    )  # of the connection, in pip's warnings above the error
+    return said[:300].rstrip(".").lower() + (f" ({cause[1].strip().lower()})" if cause else "")
 
 
 def _unpack(artifact: Artifact, wheel: Path, target: Path, report: Report) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
 from outlast.agent.failure import type_name
@@ -29,7 +29,7 @@ class Options:
 
     pool: str = ""
     deadline_s: float | None = None
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
     session_ttl_s: float = 30 * 86400.0
     on_held_turn: Literal["block", "skip"] = "block"
 
@@ -163,8 +163,8 @@ class App(Generic[D]):
 
         `effect` is never assumed: 'pure' (changes nothing), 'idempotent' (the receiver dedupes on ``ctx.key``) or
         'once' (must not be repeated: its intent is recorded first). `timeout` of one attempt, default 5 minutes.
-        `retry`: attempts in all, default 3, or a Retry. `settle`: how long after its intent a `once` call may still take
-        effect, for when its executor cannot be seen to be dead. A first parameter named ``ctx``, or annotated
+        `retry`: attempts in all, default 3, or a Retry. `settle`: how long after its intent a `once` call may still
+        take effect, for when its executor cannot be seen to be dead. A first parameter named ``ctx``, or annotated
         `Context`, receives the Context. Raises ConfigurationError.
         """
 
@@ -186,7 +186,7 @@ class App(Generic[D]):
         return kind
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[D]:
+    async def open(self) -> AsyncGenerator[D]:
         """Open the dependencies for as long as the block runs."""
         if self._lifespan is None:
             yield cast(D, None)

@@ -26,7 +26,9 @@ def ask_model(
     endpoint = endpoints.get(name)
     if endpoint is None:
         known = ", ".join(sorted(endpoints)) or "none"
-        raise ConfigurationError(f"model {name!r} is not configured: add it under models: in outlast.yaml (there: {known})")
+        raise ConfigurationError(
+            f"model {name!r} is not configured: add it under models: in outlast.yaml (there: {known})"
+        )
     messages = prompt_messages(prompt, system)
     schema = output_schema(kind)
 

@@ -1,4 +1,4 @@
-"""What the outside may ask: start, look, signal, cancel, resolve, redrive. The server and the command line call this."""
+"""What the outside may ask: start, look, signal, cancel, resolve, redrive. Server and command line call this."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Control:
             await queue_turn(self._platform, session, run, spec.options.session_ttl_s)
         return Started(run, created)
 
-    # -- telling a run -----------------------------------------------------------------------------------------------------
+    # -- telling a run -----------------------------------------------------------------------------------------------
 
     async def signal(self, run: str, name: str, payload: Any = None, *, id: str | None = None) -> None:
         """Send a signal, durable when this returns. The same `id` again changes nothing."""
@@ -169,7 +169,7 @@ class Control:
         if entry is not None and entry.state in ("completed", "failed", "cancelled", "continued"):
             raise Conflict(f"run {run} has ended: it is {entry.state}")
 
-    # -- the kill switch -----------------------------------------------------------------------------------------------------
+    # -- the kill switch ---------------------------------------------------------------------------------------------
 
     async def stop_agent(self, agent: str, reason: str = "") -> None:
         """No step of this agent begins any more, anywhere; its runs are held when they come to one."""
@@ -201,7 +201,7 @@ class Control:
         if self._app is not None and agent not in self._app.agents:
             raise NotFound(f"agent {agent!r} does not exist (there: {', '.join(self._app.agents) or 'none'})")
 
-    # -- looking -------------------------------------------------------------------------------------------------------------
+    # -- looking -----------------------------------------------------------------------------------------------------
 
     async def view(self, run: str) -> RunView:
         """The run as its events tell it; raises NotFound."""
@@ -235,7 +235,9 @@ class Control:
 
     async def session(self, session: str) -> SessionView:
         """A session after the turns that have ended; raises NotFound for an unknown or expired one."""
-        ttl_s = max((agent.options.session_ttl_s for agent in self._app.agents.values()), default=0.0) if self._app else 0.0
+        ttl_s = (
+            max((agent.options.session_ttl_s for agent in self._app.agents.values()), default=0.0) if self._app else 0.0
+        )
         state, tail = await read_session(self._platform, session, ttl_s)
         return SessionView(
             session,

@@ -19,6 +19,7 @@ from outlast.kernel.identity import check_name, new_id
 
 
 def run_key(platform: Platform, run: str) -> str:
+    """The key of a run's stream; raises UsageError for what is no identifier."""
     return str(StreamKey("run", check_name("run", run), platform.store.lineage))
 
 

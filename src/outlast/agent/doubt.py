@@ -1,7 +1,9 @@
 """Steps whose effect may or may not have happened: verified, cleared, or held for a person. Never guessed.
 
-Order matters: first the old executor must be unable to act, then `verify` is asked. The other way round, an executor that
-was only frozen could act after the answer. Source: Helland, "Life beyond Distributed Transactions", on uncertainty.
+Order matters: first the old executor must be unable to act, then `verify` is asked. The other way round, an executor
+that was only frozen could act after the answer.
+
+Source: Helland, "Life beyond Distributed Transactions" (CIDR 2007), on uncertainty.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class Doubt:
             harmless = await self._cannot_act(place)
             try:
                 verdict = await self._verify(call, number, results)
-            except Exception as error:  # verify is user code: it may raise anything, and is asked again
+            except Exception as error:  # noqa: BLE001 # verify is user code: it may raise anything, and is asked again
                 failures += 1
                 if failures >= self._platform.settings.verify_attempts_max:
                     said = record_failure(error)
@@ -88,7 +90,9 @@ class Doubt:
                 said_why = f": {verdict.reason}" if isinstance(verdict, Unknown) and verdict.reason else ""
                 return await self._ask(call, number, results, f"verify of {step.name} at {place} cannot tell{said_why}")
             if not (isinstance(verdict, NotDone) or verdict is NotDone):
-                reason = f"verify of {step.name} at {place} answered {verdict!r}: expected Done(value), NotDone or Unknown"
+                reason = (
+                    f"verify of {step.name} at {place} answered {verdict!r}: expected Done(value), NotDone or Unknown"
+                )
                 return await self._ask(call, number, results, reason)
             if harmless:
                 await self._recorder.record(ev.StepCleared(place, number, "verify"))

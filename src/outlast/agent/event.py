@@ -32,7 +32,7 @@ class _Event(msgspec.Struct, frozen=True, tag_field="type"):
 # -- a run ----------------------------------------------------------------------------------------------------------
 
 
-class RunCreated(_Event, tag="run.created"):
+class RunCreated(_Event, frozen=True, tag="run.created"):
     agent: str
     input: Payload
     """``{"args": [...], "kwargs": {...}}``"""
@@ -47,7 +47,7 @@ class RunCreated(_Event, tag="run.created"):
     v: int = 1
 
 
-class RunClaimed(_Event, tag="run.claimed"):
+class RunClaimed(_Event, frozen=True, tag="run.claimed"):
     worker: str
     claim: int
     fruitless: int
@@ -56,45 +56,45 @@ class RunClaimed(_Event, tag="run.claimed"):
     v: int = 1
 
 
-class RunTrial(_Event, tag="run.trial"):
+class RunTrial(_Event, frozen=True, tag="run.trial"):
     """Its claims came to nothing: it is to be tried alone."""
 
     claims: int
     v: int = 1
 
 
-class RunParked(_Event, tag="run.parked"):
+class RunParked(_Event, frozen=True, tag="run.parked"):
     reason: str
     wake_at: float
     v: int = 1
 
 
-class RunReleased(_Event, tag="run.released"):
+class RunReleased(_Event, frozen=True, tag="run.released"):
     """A worker that is stopping lets go of it."""
 
     worker: str
     v: int = 1
 
 
-class RunHeld(_Event, tag="run.held"):
+class RunHeld(_Event, frozen=True, tag="run.held"):
     code: str
     reason: str
     place: str = ""
     v: int = 1
 
 
-class RunQuarantined(_Event, tag="run.quarantined"):
+class RunQuarantined(_Event, frozen=True, tag="run.quarantined"):
     claims: int
     reason: str
     v: int = 1
 
 
-class RunRedriven(_Event, tag="run.redriven"):
+class RunRedriven(_Event, frozen=True, tag="run.redriven"):
     mail: int
     v: int = 1
 
 
-class RunCancelling(_Event, tag="run.cancelling"):
+class RunCancelling(_Event, frozen=True, tag="run.cancelling"):
     mail: int
     reason: str
     v: int = 1
@@ -108,14 +108,14 @@ class SessionChange(msgspec.Struct, frozen=True, omit_defaults=True):
     removed: list[str] = []
 
 
-class RunCompleted(_Event, tag="run.completed"):
+class RunCompleted(_Event, frozen=True, tag="run.completed"):
     value: Payload
     session: Payload | None = None
     """A SessionChange."""
     v: int = 1
 
 
-class RunFailed(_Event, tag="run.failed"):
+class RunFailed(_Event, frozen=True, tag="run.failed"):
     error: Failure
     place: str = ""
     name: str = ""
@@ -123,12 +123,12 @@ class RunFailed(_Event, tag="run.failed"):
     v: int = 1
 
 
-class RunCancelledEvent(_Event, tag="run.cancelled"):
+class RunCancelledEvent(_Event, frozen=True, tag="run.cancelled"):
     reason: str
     v: int = 1
 
 
-class RunContinued(_Event, tag="run.continued"):
+class RunContinued(_Event, frozen=True, tag="run.continued"):
     run: str
     v: int = 1
 
@@ -136,7 +136,7 @@ class RunContinued(_Event, tag="run.continued"):
 # -- its steps ------------------------------------------------------------------------------------------------------
 
 
-class StepIntended(_Event, tag="step.intended"):
+class StepIntended(_Event, frozen=True, tag="step.intended"):
     place: str
     name: str
     args: str
@@ -146,7 +146,7 @@ class StepIntended(_Event, tag="step.intended"):
     v: int = 1
 
 
-class StepRetried(_Event, tag="step.retried"):
+class StepRetried(_Event, frozen=True, tag="step.retried"):
     """An attempt failed and another one follows, not before `next_at`."""
 
     place: str
@@ -157,7 +157,7 @@ class StepRetried(_Event, tag="step.retried"):
     v: int = 1
 
 
-class StepDoubted(_Event, tag="step.doubted"):
+class StepDoubted(_Event, frozen=True, tag="step.doubted"):
     place: str
     attempt: int
     reason: str
@@ -165,7 +165,7 @@ class StepDoubted(_Event, tag="step.doubted"):
     v: int = 1
 
 
-class StepCleared(_Event, tag="step.cleared"):
+class StepCleared(_Event, frozen=True, tag="step.cleared"):
     """Its effect surely did not happen, and the old executor cannot act any more: another attempt is allowed."""
 
     place: str
@@ -175,7 +175,7 @@ class StepCleared(_Event, tag="step.cleared"):
     v: int = 1
 
 
-class StepDone(_Event, tag="step.done"):
+class StepDone(_Event, frozen=True, tag="step.done"):
     place: str
     name: str
     kind: Kind
@@ -190,7 +190,7 @@ class StepDone(_Event, tag="step.done"):
     v: int = 1
 
 
-class StepFailedEvent(_Event, tag="step.failed"):
+class StepFailedEvent(_Event, frozen=True, tag="step.failed"):
     place: str
     name: str
     kind: Kind
@@ -203,7 +203,7 @@ class StepFailedEvent(_Event, tag="step.failed"):
     v: int = 1
 
 
-class StepAbandoned(_Event, tag="step.abandoned"):
+class StepAbandoned(_Event, frozen=True, tag="step.abandoned"):
     """Agent code cancelled it."""
 
     place: str
@@ -211,7 +211,7 @@ class StepAbandoned(_Event, tag="step.abandoned"):
     v: int = 1
 
 
-class StepDrifted(_Event, tag="step.drifted"):
+class StepDrifted(_Event, frozen=True, tag="step.drifted"):
     """The code asks with other arguments than the recorded step had; the recorded result stands."""
 
     place: str
@@ -221,25 +221,25 @@ class StepDrifted(_Event, tag="step.drifted"):
     v: int = 1
 
 
-class TimerSet(_Event, tag="timer.set"):
+class TimerSet(_Event, frozen=True, tag="timer.set"):
     place: str
     fire_at: float
     v: int = 1
 
 
-class TimerFired(_Event, tag="timer.fired"):
+class TimerFired(_Event, frozen=True, tag="timer.fired"):
     place: str
     v: int = 1
 
 
-class SignalAwaited(_Event, tag="signal.awaited"):
+class SignalAwaited(_Event, frozen=True, tag="signal.awaited"):
     place: str
     name: str
     deadline_at: float
     v: int = 1
 
 
-class SignalConsumed(_Event, tag="signal.consumed"):
+class SignalConsumed(_Event, frozen=True, tag="signal.consumed"):
     place: str
     name: str
     id: str
@@ -248,13 +248,13 @@ class SignalConsumed(_Event, tag="signal.consumed"):
     v: int = 1
 
 
-class SignalTimedOut(_Event, tag="signal.timed_out"):
+class SignalTimedOut(_Event, frozen=True, tag="signal.timed_out"):
     place: str
     name: str
     v: int = 1
 
 
-class VersionMarked(_Event, tag="version.marked"):
+class VersionMarked(_Event, frozen=True, tag="version.marked"):
     place: str
     name: str
     version: int
@@ -296,20 +296,20 @@ RunEnd = RunCompleted | RunFailed | RunCancelledEvent | RunContinued
 # -- its inbox ------------------------------------------------------------------------------------------------------
 
 
-class MailSignal(_Event, tag="mail.signal"):
+class MailSignal(_Event, frozen=True, tag="mail.signal"):
     id: str
     name: str
     value: Payload
     v: int = 1
 
 
-class MailCancel(_Event, tag="mail.cancel"):
+class MailCancel(_Event, frozen=True, tag="mail.cancel"):
     id: str
     reason: str
     v: int = 1
 
 
-class MailResolve(_Event, tag="mail.resolve"):
+class MailResolve(_Event, frozen=True, tag="mail.resolve"):
     id: str
     place: str
     how: Literal["done", "retry", "fail"]
@@ -318,12 +318,12 @@ class MailResolve(_Event, tag="mail.resolve"):
     v: int = 1
 
 
-class MailRedrive(_Event, tag="mail.redrive"):
+class MailRedrive(_Event, frozen=True, tag="mail.redrive"):
     id: str
     v: int = 1
 
 
-class MailWake(_Event, tag="mail.wake"):
+class MailWake(_Event, frozen=True, tag="mail.wake"):
     """Another run ended that this one may wait for: its child, or the turn before it."""
 
     id: str
@@ -337,19 +337,19 @@ Mail = MailSignal | MailCancel | MailResolve | MailRedrive | MailWake
 # -- sessions and agents --------------------------------------------------------------------------------------------
 
 
-class TurnQueued(_Event, tag="turn.queued"):
+class TurnQueued(_Event, frozen=True, tag="turn.queued"):
     run: str
     v: int = 1
 
 
-class TurnSkipped(_Event, tag="turn.skipped"):
+class TurnSkipped(_Event, frozen=True, tag="turn.skipped"):
     """Later turns do not wait for this held one, and its change, should it still end, is not part of the session."""
 
     run: str
     v: int = 1
 
 
-class SessionExpired(_Event, tag="session.expired"):
+class SessionExpired(_Event, frozen=True, tag="session.expired"):
     """Everything before is over; what follows begins with an empty state."""
 
     idle_s: float
@@ -359,12 +359,12 @@ class SessionExpired(_Event, tag="session.expired"):
 SessionEvent = TurnQueued | TurnSkipped | SessionExpired
 
 
-class AgentStopped(_Event, tag="agent.stopped"):
+class AgentStopped(_Event, frozen=True, tag="agent.stopped"):
     reason: str
     v: int = 1
 
 
-class AgentResumed(_Event, tag="agent.resumed"):
+class AgentResumed(_Event, frozen=True, tag="agent.resumed"):
     v: int = 1
 
 

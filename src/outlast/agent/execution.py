@@ -95,7 +95,7 @@ class Execution:
         self._session: Session | None = None
         self._parking: asyncio.Task[None] | None = None
 
-    # -- what agent code asks (RunEngine) --------------------------------------------------------------------------------
+    # -- what agent code asks (RunEngine) ----------------------------------------------------------------------------
 
     @property
     def deadline_at(self) -> float:
@@ -130,7 +130,7 @@ class Execution:
     ) -> list[Any]:
         return await gather(frame, branches, limit, self._recorder, self._platform)
 
-    # -- the gate ------------------------------------------------------------------------------------------------------
+    # -- the gate ----------------------------------------------------------------------------------------------------
 
     async def pass_through(self, step: Step) -> None:
         """Return if something new may begin; else hold the run, or never return."""
@@ -161,7 +161,7 @@ class Execution:
             self._let_go("held")
         return await never()
 
-    # -- life ------------------------------------------------------------------------------------------------------------
+    # -- life --------------------------------------------------------------------------------------------------------
 
     @property
     def _created(self) -> ev.RunCreated:
@@ -261,7 +261,7 @@ class Execution:
             await asyncio.wait([waiting, stopping, poll])
         return False
 
-    # -- ending ------------------------------------------------------------------------------------------------------------
+    # -- ending ------------------------------------------------------------------------------------------------------
 
     async def _finish(self, main: asyncio.Task[Any]) -> None:
         """Agent code has returned or raised."""
@@ -301,8 +301,8 @@ class Execution:
 
     async def _hold_at_end(self, place: str, name: str) -> None:
         reason = (
-            f"the code ended without calling step {place}, which is {name!r} in the history: restore the code that this "
-            "run began with, or guard the change with run.version(...)"
+            f"the code ended without calling step {place}, which is {name!r} in the history: restore the code that "
+            "this run began with, or guard the change with run.version(...)"
         )
         self._recorder.ending = ("held", reason)
         await self._recorder.record(ev.RunHeld("replay_mismatch", reason, ""))
@@ -412,7 +412,7 @@ class Execution:
         if tasks:
             await asyncio.wait(tasks, timeout=self._platform.settings.unwind_s)
 
-    # -- what comes from outside ------------------------------------------------------------------------------------------
+    # -- what comes from outside -------------------------------------------------------------------------------------
 
     async def mail(self) -> None:
         """Look into the inbox: something has come, or the run has just been claimed."""
@@ -460,7 +460,7 @@ class Execution:
             self._stop = why
             self._stopping.set()
 
-    # -- parking ---------------------------------------------------------------------------------------------------------
+    # -- parking -----------------------------------------------------------------------------------------------------
 
     def _on_idle(self) -> None:
         if self._park is None:

@@ -1,20 +1,28 @@
 """Exceptions through the codec: recorded as data, rebuilt the same way live and in replay.
 
-Only classes that the application registered (`App.error`), builtin ones of `_BUILTIN`, and Outlast's own step errors are
-rebuilt. All others become `StepFailed`. No class is ever looked up by a name that data holds.
+Only classes that the application registered (`App.error`), builtin ones of `_BUILTIN`, and Outlast's own step errors
+are rebuilt. All others become `StepFailed`. No class is ever looked up by a name that data holds.
 """
 
 from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from outlast.agent.event import Failure
 from outlast.kernel.codec import encode
-from outlast.kernel.error import BudgetExceeded, NotDone, OutlastError, PayloadTooLarge, StepFailed, StepTimeout, TypeMismatch
+from outlast.kernel.error import (
+    BudgetExceeded,
+    NotDone,
+    OutlastError,
+    PayloadTooLarge,
+    StepFailed,
+    StepTimeout,
+    TypeMismatch,
+)
 from outlast.model.endpoint import EndpointError, EndpointOverloaded, EndpointRefused, EndpointUnavailable
 
 _message_chars_max = 2_000
@@ -59,7 +67,15 @@ _OWN = {
         EndpointUnavailable,
     )
 }
-_PROGRAMMING = (TypeError, ValueError, AttributeError, LookupError, AssertionError, NotImplementedError, ArithmeticError)
+_PROGRAMMING = (
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    AssertionError,
+    NotImplementedError,
+    ArithmeticError,
+)
 
 
 def type_name(kind: type[BaseException]) -> str:
@@ -101,9 +117,9 @@ def rebuild(failure: Failure, registered: Mapping[str, type[Exception]]) -> Exce
     kind = registered.get(failure.type) or _OWN.get(failure.type) or _BUILTIN.get(failure.type)
     data = None if failure.data is None else msgspec.json.decode(failure.data)
     if kind is not None and (data is None or isinstance(data, list)):
-        arguments: list[Any] = data or ([failure.message] if failure.message else [])
+        arguments = cast("list[Any]", data) or ([failure.message] if failure.message else [])
         try:
             return kind(*arguments)
-        except Exception:  # a constructor that does not take its own args back is not rebuildable
+        except Exception:  # noqa: BLE001 # a constructor that does not take its own args back is not rebuildable
             return StepFailed(failure.type, failure.message, data)
     return StepFailed(failure.type, failure.message, data)

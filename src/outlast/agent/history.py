@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -26,6 +27,9 @@ class Intent(msgspec.Struct, frozen=True):
     event: ev.StepIntended
     at: float
     worker: str
+
+
+_NO_PROGRESS = {ev.RunClaimed, ev.RunTrial, ev.RunParked}
 
 
 class History:
@@ -85,7 +89,7 @@ class History:
         """Fold one event in."""
         self.events += 1
         self.last_at = at
-        _FOLD[type(event)](self, event, at)
+        self._fold[type(event)](self, event, at)
         if type(event) not in _NO_PROGRESS:
             self.fruitless = 0
             self.tried_alone = False
@@ -224,34 +228,32 @@ class History:
     def _version(self, event: ev.VersionMarked, at: float) -> None:
         self.versions[f"{event.place}:{event.name}"] = event.version
 
-
-_NO_PROGRESS = {ev.RunClaimed, ev.RunTrial, ev.RunParked}
-_FOLD = {
-    ev.RunCreated: History._created,
-    ev.RunClaimed: History._claimed,
-    ev.RunTrial: History._nothing,
-    ev.RunParked: History._nothing,
-    ev.RunReleased: History._released,
-    ev.RunHeld: History._held,
-    ev.RunQuarantined: History._quarantined,
-    ev.RunRedriven: History._redriven,
-    ev.RunCancelling: History._cancelling,
-    ev.RunCompleted: History._ended,
-    ev.RunFailed: History._ended,
-    ev.RunCancelledEvent: History._ended,
-    ev.RunContinued: History._ended,
-    ev.StepIntended: History._intended,
-    ev.StepRetried: History._retried,
-    ev.StepDoubted: History._doubted,
-    ev.StepCleared: History._cleared,
-    ev.StepDone: History._done,
-    ev.StepFailedEvent: History._failed,
-    ev.StepAbandoned: History._abandoned,
-    ev.StepDrifted: History._drifted,
-    ev.TimerSet: History._timer,
-    ev.TimerFired: History._fired,
-    ev.SignalAwaited: History._awaited,
-    ev.SignalConsumed: History._consumed,
-    ev.SignalTimedOut: History._timed_out,
-    ev.VersionMarked: History._version,
-}
+    _fold: ClassVar[dict[type[Any], Callable[..., None]]] = {
+        ev.RunCreated: _created,
+        ev.RunClaimed: _claimed,
+        ev.RunTrial: _nothing,
+        ev.RunParked: _nothing,
+        ev.RunReleased: _released,
+        ev.RunHeld: _held,
+        ev.RunQuarantined: _quarantined,
+        ev.RunRedriven: _redriven,
+        ev.RunCancelling: _cancelling,
+        ev.RunCompleted: _ended,
+        ev.RunFailed: _ended,
+        ev.RunCancelledEvent: _ended,
+        ev.RunContinued: _ended,
+        ev.StepIntended: _intended,
+        ev.StepRetried: _retried,
+        ev.StepDoubted: _doubted,
+        ev.StepCleared: _cleared,
+        ev.StepDone: _done,
+        ev.StepFailedEvent: _failed,
+        ev.StepAbandoned: _abandoned,
+        ev.StepDrifted: _drifted,
+        ev.TimerSet: _timer,
+        ev.TimerFired: _fired,
+        ev.SignalAwaited: _awaited,
+        ev.SignalConsumed: _consumed,
+        ev.SignalTimedOut: _timed_out,
+        ev.VersionMarked: _version,
+    }

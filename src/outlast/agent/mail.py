@@ -21,6 +21,7 @@ _race_rounds_max = 200
 
 
 def inbox_key(platform: Platform, run: str) -> str:
+    """The key of a run's inbox."""
     return str(StreamKey("inbox", check_name("run", run), platform.store.lineage))
 
 
@@ -57,7 +58,9 @@ async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
         for letter in letters:
             if letter.mail.id == mail.id:
                 if letter.mail != mail:
-                    raise Conflict(f"run {run}: message id {mail.id!r} was used before with other content: use a new id")
+                    raise Conflict(
+                        f"run {run}: message id {mail.id!r} was used before with other content: use a new id"
+                    )
                 return letter.number
         if head.seq >= platform.settings.inbox_events_max:
             raise UsageError(

@@ -1,10 +1,10 @@
-"""Prints, log lines and spans of agent code are muted while its recorded steps are given again: they happened already."""
+"""Prints and log lines of agent code are muted while its recorded steps are given again: they happened already."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from contextvars import ContextVar
 from typing import Any, Protocol, TextIO, TypeVar
 
@@ -27,7 +27,7 @@ def is_muted() -> bool:
     return current is not None and current.replaying
 
 
-async def muted_while(code: Coroutine[Any, Any, T], replaying: Replaying) -> T:
+async def muted_while(code: Awaitable[T], replaying: Replaying) -> T:
     """Run agent code so that `is_muted` knows it."""
     _current.set(replaying)
     return await code
@@ -54,8 +54,8 @@ class _MutedText:
 def install() -> None:
     """Mute standard output, standard error and the root logger's handlers of this process; once, in a worker."""
     if not isinstance(sys.stdout, _MutedText):
-        sys.stdout = _MutedText(sys.stdout)  # type: ignore[assignment] # it stands in for one
-        sys.stderr = _MutedText(sys.stderr)  # type: ignore[assignment] # it stands in for one
+        sys.stdout = _MutedText(sys.stdout)
+        sys.stderr = _MutedText(sys.stderr)
     for handler in logging.getLogger().handlers:
         if not any(isinstance(one, _MuteFilter) for one in handler.filters):
             handler.addFilter(_MuteFilter())

@@ -100,7 +100,7 @@ class Performer:
                 asyncio.ensure_future(self._recorder.record(ev.StepAbandoned(call.place, call.step.name)))
             )
 
-    # -- results -------------------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------------
 
     async def give_live(self, call: StepCall[Any], event: ev.RunEvent) -> Any:
         """What agent code gets from an outcome that has just been recorded."""
@@ -133,7 +133,7 @@ class Performer:
             self._history.drifts.add((call.place, now))
             self._recorder.along(ev.StepDrifted(call.place, call.step.name, event.args, now))
 
-    # -- pure and idempotent steps -------------------------------------------------------------------------------------
+    # -- pure and idempotent steps -----------------------------------------------------------------------------------
 
     async def _repeatable(self, call: StepCall[Any]) -> Any:
         step, place = call.step, call.place
@@ -145,7 +145,7 @@ class Performer:
             started = self._platform.clock.now()
             try:
                 value = await self._call(call, number)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
                 delay = self._delay(retry, number, error)
                 if delay is None:
                     return await self.fail(call, number, started, error)
@@ -185,7 +185,7 @@ class Performer:
         key = f"{self._recorder.run}:{call.place}"
         return timeout_s, Context(self._deps, self._recorder.run, key, number, now + timeout_s, timeout_s)
 
-    # -- recording -----------------------------------------------------------------------------------------------------
+    # -- recording ---------------------------------------------------------------------------------------------------
 
     async def done(
         self, call: StepCall[Any], number: int, started: float, value: Any, by: str = "call", mail: int = 0
@@ -217,7 +217,7 @@ class Performer:
         await self._recorder.record(event)
         return await self.give_live(call, event)
 
-    # -- steps that must not happen twice --------------------------------------------------------------------------------
+    # -- steps that must not happen twice ----------------------------------------------------------------------------
 
     async def _shielded_once(self, call: StepCall[Any]) -> Any:
         task = asyncio.get_running_loop().create_task(self._once(call))
@@ -258,7 +258,9 @@ class Performer:
             last = history.errors.get(place)
             crashes = history.crashes.get(place, 0)
             if crashes > self._platform.settings.crashes_max:
-                reason = f"step {place} ({step.name}) ended with its worker {crashes} times: look at the tool, then redrive"
+                reason = (
+                    f"step {place} ({step.name}) ended with its worker {crashes} times: look at the tool, then redrive"
+                )
                 await self._gate.halt("crash_loop", reason, "")
             if number - crashes > retry.attempts:
                 error = rebuild(last, self._errors) if last else NotDone(f"{number - 1} attempts came to nothing")
@@ -292,7 +294,7 @@ class Performer:
                 inner.cancel()
                 raise
             return await self._settle(call, number, "agent code cancelled it while it was under way")
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
             reason = f"{type(error).__name__} after the intent"
             return await self._settle(call, number, reason, error)
         finally:

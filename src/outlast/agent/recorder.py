@@ -97,7 +97,7 @@ class Recorder:
             if isinstance(event, _DELIVERED):
                 self.history.outcomes.pop(event.place)
 
-    # -- waiting -------------------------------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------------------------
 
     def begin_wait(self, line: Line, wake_at: float) -> None:
         """A line of code waits from now on, until `wake_at` (0: for mail only)."""
@@ -134,7 +134,7 @@ class Recorder:
             times.append(created.deadline_at)
         return min(times, default=0.0)
 
-    # -- the index -----------------------------------------------------------------------------------------------------
+    # -- the index ---------------------------------------------------------------------------------------------------
 
     def wanted(self) -> tuple[State, str, float, int, str]:
         """What the index should say: state, owner, wake_at, seen, reason."""

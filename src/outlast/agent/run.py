@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
-import random as _random
 import uuid as _uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any, Generic, NoReturn, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast, overload
 
 from outlast.agent.app import Agent
 from outlast.agent.session import Session
-from outlast.agent.step import Effect, Engine, Frame, Step, StepCall, current_frame, hints_of, is_async, name_of, takes_context
+from outlast.agent.step import (
+    Effect,
+    Engine,
+    Frame,
+    Step,
+    StepCall,
+    current_frame,
+    hints_of,
+    is_async,
+    name_of,
+    takes_context,
+)
 from outlast.kernel.error import ConfigurationError, ScopeError, UsageError
 from outlast.kernel.randomness import derived
 from outlast.kernel.unit import Duration, seconds
 from outlast.model.answer import Answer
 from outlast.model.endpoint import Message
 from outlast.policy.retry import Retry
+
+if TYPE_CHECKING:
+    from random import Random  # noqa: TID251 # only the type of what `derived` returns
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -96,7 +109,7 @@ class Run(Generic[D]):
         """Whether recorded results are being given again. Don't decide by it; it is for logs and metrics."""
         return self._engine.replaying
 
-    # -- steps -----------------------------------------------------------------------------------------------------------
+    # -- steps -------------------------------------------------------------------------------------------------------
 
     @overload
     def step(
@@ -117,7 +130,9 @@ class Run(Generic[D]):
         `effect` as for `App.tool`; 'once' needs a decorated tool, which can have a verify. Other parameters as there.
         """
         if effect not in ("pure", "idempotent"):
-            raise ConfigurationError(f"run.step takes effect 'pure' or 'idempotent', {effect!r} was given: make it a tool")
+            raise ConfigurationError(
+                f"run.step takes effect 'pure' or 'idempotent', {effect!r} was given: make it a tool"
+            )
         step = Step(
             name=name or name_of(function),
             kind="step",
@@ -167,7 +182,7 @@ class Run(Generic[D]):
         """
         return StepCall(self._frame(), agent.signature.child_step(agent.name), (agent, args, kwargs), {})
 
-    # -- waiting -----------------------------------------------------------------------------------------------------------
+    # -- waiting -----------------------------------------------------------------------------------------------------
 
     def sleep(self, duration: Duration) -> Awaitable[None]:
         """Wait, for seconds or for months: a timer that survives restarts and needs no worker meanwhile."""
@@ -179,9 +194,7 @@ class Run(Generic[D]):
     @overload
     def signal(self, name: str, type: type[T], *, timeout: Duration | None = None) -> Awaitable[T]: ...
     @overload
-    def signal(
-        self, name: str, type: type[T], *, timeout: Duration, default: Default
-    ) -> Awaitable[T | Default]: ...
+    def signal(self, name: str, type: type[T], *, timeout: Duration, default: Default) -> Awaitable[T | Default]: ...
     def signal(
         self, name: str, type: Any = Any, *, timeout: Duration | None = None, default: Any = _missing
     ) -> Awaitable[Any]:
@@ -195,7 +208,7 @@ class Run(Generic[D]):
             keywords["default"] = default
         return StepCall(self._frame(), step, (name,), keywords)
 
-    # -- branches ------------------------------------------------------------------------------------------------------------
+    # -- branches ----------------------------------------------------------------------------------------------------
 
     @overload
     async def gather(self, a: Awaitable[A], b: Awaitable[B], /) -> tuple[A, B]: ...
@@ -219,13 +232,13 @@ class Run(Generic[D]):
         branches = [cast("Callable[[], Awaitable[Any]]", _calling(function, item)) for item in items]
         return await self._engine.gather(self._frame(), branches, limit)
 
-    # -- time, chance, change --------------------------------------------------------------------------------------------------
+    # -- time, chance, change ----------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
         """The time (UTC) of the last recorded step seen here: the same live and in replay, and it costs no write."""
         return datetime.fromtimestamp(self._frame().scope.now, UTC)
 
-    def random(self) -> _random.Random:
+    def random(self) -> Random:
         """A generator of its own for this place in the run: the same numbers live and in replay."""
         return derived("random", self.id, self._frame().scope.next_place("run.random"))
 

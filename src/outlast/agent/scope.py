@@ -24,8 +24,8 @@ class Scope:
         """The place of the step that is being called; raises ScopeError from a task that does not own this scope."""
         if asyncio.current_task() is not self.task:
             raise ScopeError(
-                f"{what} was called from a task that the run does not know, so its place could not be found again after "
-                "a crash: use run.gather(...) or run.map(...), which give each branch a scope of its own"
+                f"{what} was called from a task that the run does not know, so its place could not be found again "
+                "after a crash: use run.gather(...) or run.map(...), which give each branch a scope of its own"
             )
         self._count += 1
         return f"{self._prefix}{self._count}"

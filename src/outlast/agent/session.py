@@ -57,6 +57,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 def session_key(platform: Platform, session: str) -> str:
+    """The key of a session's stream."""
     return str(StreamKey("session", check_name("session", session), platform.store.lineage))
 
 
@@ -243,7 +244,9 @@ async def read_session(platform: Platform, session: str, ttl_s: float) -> tuple[
         state = state.after(change, turn.at, platform.settings.session_messages_max)
     idle_s = await _idle_s(platform, tail)
     if ttl_s > 0 and idle_s is not None and idle_s > ttl_s:
-        raise NotFound(f"session {session} has expired: it was idle for {idle_s:.0f} s, its time to live is {ttl_s:.0f} s")
+        raise NotFound(
+            f"session {session} has expired: it was idle for {idle_s:.0f} s, its time to live is {ttl_s:.0f} s"
+        )
     return state, tail
 
 

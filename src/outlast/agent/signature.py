@@ -28,7 +28,9 @@ class Signature:
         hints = hints_of(function)
         parameters = list(inspect.signature(function).parameters.values())
         if not parameters:
-            raise ConfigurationError(f"agent {agent} takes no parameter: its first one must be the run (run: outlast.Run)")
+            raise ConfigurationError(
+                f"agent {agent} takes no parameter: its first one must be the run (run: outlast.Run)"
+            )
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
         for parameter in parameters[1:]:
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -64,7 +66,7 @@ class Signature:
         if value is None and not self.names:
             return {}
         if not self.names:
-            raise TypeMismatch(f"agent {self.agent} takes no input, {type(value).__name__} was given")
+            raise TypeMismatch(f"agent {self.agent} takes no input, {type(cast('object', value)).__name__} was given")
         return {self.names[0]: value}
 
     def _takes(self) -> str:
@@ -75,7 +77,9 @@ class Signature:
         if len(arguments) > len(self.names):
             raise TypeMismatch(f"agent {self.agent} was called with {len(arguments)} values, it takes {self._takes()}")
         named = dict(zip(self.names, arguments, strict=False)) | keywords
-        return encode(decode(encode(named, f"input of agent {self.agent}"), self._struct, f"input of agent {self.agent}"))
+        return encode(
+            decode(encode(named, f"input of agent {self.agent}"), self._struct, f"input of agent {self.agent}")
+        )
 
     def arguments(self, raw: bytes | msgspec.Raw) -> dict[str, Any]:
         """The recorded input as keyword arguments."""

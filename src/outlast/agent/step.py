@@ -19,7 +19,7 @@ from outlast.policy.retry import Retry
 T = TypeVar("T")
 
 Effect = Literal["pure", "idempotent", "once"]
-"""What a call does to the world: nothing; the same however often it is repeated with its key; or it must not be repeated."""
+"""What a call does to the world: nothing; the same however often its key is repeated; or it must not be repeated."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -72,13 +72,15 @@ class StepCall(Generic[T]):
         self.keywords = keywords
         self.place = frame.scope.next_place(step.name)
         self.counted = False
-        """Whether the line of code that awaits it is one that the run counts as busy (not a wrapper task of asyncio's)."""
+        """Whether the run counts the code that awaits it as busy (not so for a wrapper task of asyncio's)."""
         self.waiting = False
         self._awaited = False
 
     def __await__(self) -> Generator[Any, Any, T]:
         if self._awaited:
-            raise RuntimeError(f"step {self.step.name} at {self.place} was awaited twice: keep its result in a variable")
+            raise RuntimeError(
+                f"step {self.step.name} at {self.place} was awaited twice: keep its result in a variable"
+            )
         self._awaited = True
         return self.frame.engine.perform(self).__await__()
 
@@ -110,7 +112,7 @@ def is_async(function: Callable[..., Any]) -> bool:
     inner = function
     while isinstance(inner, functools.partial):
         inner = inner.func
-    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(getattr(inner, "__call__", None))
+    return inspect.iscoroutinefunction(inner) or inspect.iscoroutinefunction(type(inner).__call__)
 
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
         inner = inner.func
     try:
         return inspect.get_annotations(inner, eval_str=True)
-    except Exception as error:  # an annotation is user code: it may raise anything
+    except Exception as error:  # noqa: BLE001 # an annotation is user code: it may raise anything
         raise TypeMismatch(
             f"annotations of {name_of(function)} cannot be resolved: {error}; name types that the module can see"
         ) from None

@@ -17,6 +17,7 @@ _race_rounds_max = 50
 
 
 def agent_key(platform: Platform, agent: str) -> str:
+    """The key of an agent's switch."""
     return str(StreamKey("agent", check_name("agent", agent), platform.store.lineage))
 
 

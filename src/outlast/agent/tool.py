@@ -86,9 +86,7 @@ class Tool(Generic[P, R]):
             )
         if self._step.verify is not None:
             raise ConfigurationError(f"tool {self._step.name} has a verify already")
-        self._step = msgspec.structs.replace(
-            self._step, verify=function, verify_takes_context=takes_context(function)
-        )
+        self._step = msgspec.structs.replace(self._step, verify=function, verify_takes_context=takes_context(function))
         return function
 
 
@@ -109,7 +107,9 @@ def make_tool(
         )
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise ConfigurationError(f"tool {tool_name} takes *{parameter.name}: name every parameter, models need them")
+            raise ConfigurationError(
+                f"tool {tool_name} takes *{parameter.name}: name every parameter, models need them"
+            )
     return Tool(
         Step(
             name=tool_name,

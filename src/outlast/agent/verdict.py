@@ -7,14 +7,14 @@ from typing import Generic, TypeVar
 
 from outlast.kernel.error import NotDone
 
-T = TypeVar("T", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
-class Done(Generic[T]):
+class Done(Generic[T_co]):
     """It happened, and this is what the call would have returned."""
 
-    value: T
+    value: T_co
 
 
 @dataclass(frozen=True)
@@ -24,5 +24,5 @@ class Unknown:
     reason: str = ""
 
 
-Verdict = Done[T] | Unknown | NotDone | type[NotDone] | type[Unknown]
+Verdict = Done[T_co] | Unknown | NotDone | type[NotDone] | type[Unknown]
 """``Done(value)``, ``NotDone`` (or ``NotDone("why")``), ``Unknown`` (or ``Unknown("why")``)."""

@@ -86,12 +86,16 @@ class _Viewer:
             self.view.steps.append(step)
         return step
 
-    async def take(self, event: ev.RunEvent, at: float) -> None:
+    async def take(self, event: ev.RunEvent, at: float) -> None:  # noqa: C901 # one case for each event
         view = self.view
         match event:
             case ev.RunCreated():
                 view.agent, view.created_at, view.session, view.key = event.agent, at, event.session, event.key
-                view.parent, view.continued_from, view.deadline_at = event.parent, event.continued_from, event.deadline_at
+                view.parent, view.continued_from, view.deadline_at = (
+                    event.parent,
+                    event.continued_from,
+                    event.deadline_at,
+                )
                 view.input = await _value(event.input, self._blobs)
             case ev.RunClaimed():
                 view.state, view.owner, view.claims, view.reason = "running", event.worker, event.claim, ""
@@ -126,7 +130,7 @@ class _Viewer:
             case _:
                 await self._take_step(event, at)
 
-    async def _take_step(self, event: Any, at: float) -> None:
+    async def _take_step(self, event: Any, at: float) -> None:  # noqa: C901 # one case for each event
         match event:
             case ev.StepIntended():
                 step = self._step(event.place, event.name, "tool", at)

@@ -50,7 +50,7 @@ class Waits:
                 case _:
                     pass
 
-    # -- time ----------------------------------------------------------------------------------------------------------
+    # -- time --------------------------------------------------------------------------------------------------------
 
     async def sleep(self, call: StepCall[Any]) -> ev.RunEvent:
         place, clock = call.place, self._platform.clock
@@ -73,7 +73,7 @@ class Waits:
         self._platform.points.reach("timer.fired", place)
         return event
 
-    # -- signals -------------------------------------------------------------------------------------------------------
+    # -- signals -----------------------------------------------------------------------------------------------------
 
     async def signal(self, call: StepCall[Any]) -> ev.RunEvent:
         place, clock = call.place, self._platform.clock
@@ -127,7 +127,7 @@ class Waits:
         finally:
             timer.cancel()
 
-    # -- people --------------------------------------------------------------------------------------------------------
+    # -- people ------------------------------------------------------------------------------------------------------
 
     async def resolution(self, call: StepCall[Any]) -> tuple[int, ev.MailResolve]:
         """A person's decision about the step in doubt at a place."""
@@ -143,10 +143,10 @@ class Waits:
             self._recorder.end_wait(call)
         return self._mailbox.resolutions.pop(place)
 
-    # -- other runs ----------------------------------------------------------------------------------------------------
+    # -- other runs --------------------------------------------------------------------------------------------------
 
     async def child(self, call: StepCall[Any]) -> ev.RunEvent:
-        """Start the child run if it is not there, and wait for its end. Arguments: the agent, its arguments, by name."""
+        """Start the child run unless it is there; wait for its end. The call holds: agent, arguments, keywords."""
         agent, arguments, keywords = call.arguments
         place = call.place
         raw: bytes = agent.signature.bind(arguments, keywords)

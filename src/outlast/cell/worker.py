@@ -103,14 +103,14 @@ class Worker:
             await clock.sleep(0.02)
         return not self._tasks
 
-    # -- one run -----------------------------------------------------------------------------------------------------------
+    # -- one run -----------------------------------------------------------------------------------------------------
 
     async def _take(self, run: str, solo: bool) -> None:
         try:
             await self._hold(run, solo)
         except OutlastError as error:
             self._report(f"run {run}: {error}")
-        except Exception as error:  # the outermost loop: one run's trouble must not be another's
+        except Exception as error:  # noqa: BLE001 # the outermost loop: one run's trouble must not be another's
             self._report(f"run {run}: {type(error).__name__}: {error}")
         finally:
             self._executions.pop(run, None)
@@ -157,7 +157,7 @@ class Worker:
         except OutlastError as error:
             self._report(f"run {run}: its inbox cannot be read: {error}")
 
-    # -- the kill switch -----------------------------------------------------------------------------------------------------
+    # -- the kill switch ---------------------------------------------------------------------------------------------
 
     def _heard(self, notices: Sequence[Notice]) -> None:
         for notice in notices:

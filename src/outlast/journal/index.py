@@ -13,8 +13,8 @@ from outlast.kernel.error import UsageError
 State = Literal[
     "ready", "trial", "running", "parked", "held", "quarantined", "completed", "failed", "cancelled", "continued"
 ]
-"""ready: somebody should claim it · trial: only a worker of its own may claim it · running: claimed · parked: waits for time or mail · held: waits for a person ·
-quarantined: killed its workers · the rest: ended."""
+"""ready: somebody should claim it · trial: only a worker of its own may · running: claimed · parked: waits for time or
+mail · held: waits for a person · quarantined: killed its workers · the rest: ended."""
 
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
 
@@ -72,7 +72,7 @@ class RunEntry(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **changes)
 
     def due(self, now: float) -> bool:
-        """Whether a worker should claim it now: ready (trial: a worker of its own), or parked and its time has come or there is unread mail.
+        """Whether a worker should claim it now: ready, on trial, or parked and its time or unread mail has come.
 
         Held and quarantined runs are woken by mail too (a resolve, redrive, cancel or signal).
         """

@@ -1,4 +1,4 @@
-"""The one who appends to a stream: one append in flight, identical bytes after *unknown*, beaten only by a real conflict."""
+"""Who appends to a stream: one append in flight, identical bytes after *unknown*, beaten by a real conflict only."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ class StreamWriter:
         self._pump: asyncio.Task[None] | None = None
         self.ended: BaseException | None = None
 
-    def append(
-        self, *events: Any, size: int = 0, then: Callable[[float], None] | None = None
-    ) -> asyncio.Future[float]:
+    def append(self, *events: Any, size: int = 0, then: Callable[[float], None] | None = None) -> asyncio.Future[float]:
         """A future that holds, once these events are durable, the time that stands in their record.
 
         They are adjacent in the stream. `size` is what their payloads take, in bytes, so that records stay within

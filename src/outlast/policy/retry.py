@@ -27,7 +27,9 @@ class Retry(msgspec.Struct, frozen=True):
         """What a user wrote: nothing, a number of attempts, or a Retry."""
         if value is None:
             return default
-        result = value if isinstance(value, Retry) else cls(attempts=value, first_s=default.first_s, max_s=default.max_s)
+        result = (
+            value if isinstance(value, Retry) else cls(attempts=value, first_s=default.first_s, max_s=default.max_s)
+        )
         if not 1 <= result.attempts <= 1_000 or result.first_s < 0 or result.max_s < result.first_s:
             raise ConfigurationError(f"retry {result} is not possible: attempts 1 to 1000, 0 <= first_s <= max_s")
         return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -84,7 +84,7 @@ def demo(
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Told]:
+def _progress(quiet: bool) -> Generator[Told]:
     """Live on a terminal; else a line on standard error for each new phase and each fault."""
     if sys.stderr.isatty() and not quiet:
         from rich.live import Live

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import msgspec
@@ -26,7 +26,8 @@ from outlast.drill.report import Report, confirmed, figures, make
 from outlast.drill.stage import Stage, prepare
 from outlast.drill.system import System
 from outlast.drill.workload import Workload, choose, load_cases
-from outlast.drill.writer import ModelKind, choose_kind, serve
+from outlast.drill.writer import ModelKind, serve
+from outlast.drill.writer import choose as choose_model
 from outlast.kernel.clock import Clock
 from outlast.kernel.randomness import Randomness
 
@@ -72,11 +73,10 @@ async def run_demo(options: Options, clock: Clock, randomness: Randomness, told:
     running at all: a directory in use, a model that is not there, a system that does not come up.
     """
     seed = options.seed if options.seed is not None else int.from_bytes(randomness.token(4), "big")
-    kind, why = choose_kind(options.model)
-    told(Status(phase=why, seed=seed))
+    kind = await choose_model(options.model, lambda phase: told(Status(phase=phase, seed=seed)))
     home = options.home or Path(tempfile.mkdtemp(prefix="outlast-demo-"))
     try:
-        async with Guard() as guard, serve(kind, guard, home, clock) as writer:
+        async with Guard() as guard, serve(kind, clock) as writer:
             stage = prepare(home, writer)
             system = System(stage.project, stage.environment(), guard, clock)
             async with aiohttp.ClientSession() as session:
@@ -207,7 +207,7 @@ class _Play:
 
     async def _reply(self, runs: Sequence[str]) -> Mapping[str, Any]:
         result = await self._client.result(runs[0], ask_within_s) if runs else None
-        return result if isinstance(result, dict) else {}
+        return cast("dict[str, Any]", result) if isinstance(result, dict) else {}
 
     def _tell(self, phase: str) -> None:
         self._phase = phase
@@ -227,8 +227,7 @@ class _Play:
         )
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found
+def _first(error: BaseException) -> BaseException:
+    if isinstance(error, BaseExceptionGroup):
+        return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return error

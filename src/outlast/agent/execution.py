@@ -153,6 +153,9 @@ class Execution:
             if reason is not None:
                 await self.halt("budget_exceeded", f"{reason}: raise it, or grant it once more with redrive", "")
 
+    async def pass_doubt(self, step: Step) -> None:
+        """Return if a step in doubt may be settled: always, also while the run is being cancelled."""
+
     async def halt(self, code: str, reason: str, place: str) -> NoReturn:
         """Hold the whole run for a person. Does not return."""
         if self._stop is None and self._closing is None:

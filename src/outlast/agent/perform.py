@@ -31,6 +31,8 @@ class Gate(Protocol):
 
     async def pass_through(self, step: Step) -> None: ...
 
+    async def pass_doubt(self, step: Step) -> None: ...
+
     async def halt(self, code: str, reason: str, place: str) -> NoReturn: ...
 
 
@@ -250,6 +252,7 @@ class Performer:
                     "code that this run began with",
                     "",
                 )
+            await self._gate.pass_doubt(step)
             result = await self._settle(call, intent.event.attempt, f"{intent.worker} ended between intent and record")
             if result is not CLEARED:
                 return result

@@ -132,6 +132,8 @@ class Roster:
             case Ready():
                 return self._ready(child, member, word, now)
             case Log():
+                if word.level == "error" and member.pulse is None:
+                    self._trouble = word.text
                 return [news.ChildSaid(child, word.level, word.text)]
             case Failed():
                 self._trouble = word.message

@@ -1,0 +1,215 @@
+"""Runs all processes of a cell: what ``outlast up`` does, and ``outlast run`` where nothing runs yet."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from outlast.adapters.host.alive import HostExecutors
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.environment import child_environment
+from outlast.adapters.host.lock import DirectoryLock
+from outlast.adapters.host.process import HostChildren
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.home import StateDirectory, write_whole
+from outlast.cell import event as news
+from outlast.cell.bound import Bounds, PoolSize
+from outlast.cell.child import ChildPlan
+from outlast.cell.roster import ChildView, Roster, Start
+from outlast.cell.supervisor import Supervisor
+from outlast.kernel.error import ConfigurationError, OutlastError, StoreUnavailable
+from outlast.kernel.identity import new_id
+
+if TYPE_CHECKING:
+    from outlast.adapters.sqlite.client import SqliteClient
+
+log_bytes_max = 10 * 1024 * 1024
+"""A child's log file is moved aside (one generation is kept) at the start of a cell when it is larger, 10 MiB."""
+
+
+class CellOptions(msgspec.Struct, frozen=True):
+    """What a caller may choose beside the blueprint.
+
+    `server`: whether the HTTP API is served. `environment`: more variables for the children. `bounds`: other bounds
+    than the defaults; `takeover_after` of the blueprint goes before.
+    """
+
+    server: bool = True
+    environment: Mapping[str, str] = {}
+    bounds: Bounds = Bounds()
+
+
+class Up(msgspec.Struct, frozen=True):
+    """``.outlast/up.json``: who serves this directory, and where."""
+
+    pid: int
+    address: str
+
+
+class Cell:
+    """One cell: writer, server, workers, and the supervisor in this process. `listener` is told what happens."""
+
+    def __init__(
+        self,
+        home: Path,
+        blueprint: Blueprint,
+        options: CellOptions | None = None,
+        listener: Callable[[news.CellEvent], None] = lambda event: None,
+    ) -> None:
+        self._state = StateDirectory(home)
+        self._blueprint = blueprint
+        self._options = options or CellOptions()
+        self._listener = listener
+        self._clock = SystemClock()
+        self._randomness = OsRandomness()
+        self._supervisor: Supervisor | None = None
+        self._stop_wanted = False
+
+    async def run(self) -> None:
+        """Until it has stopped: by `drain`, by `stop`, or because it cannot work.
+
+        Raises Conflict that names the process which runs here already; ConfigurationError or StoreUnavailable when a
+        child says, or shows, that it can never start.
+        """
+        self._state.make()
+        with DirectoryLock(self._state.path):
+            await self._bury_leftovers()
+            self._state.write_cell(self._blueprint)
+            self._rotate_logs()
+            self._supervisor = supervisor = self._make()
+            try:
+                if not self._stop_wanted:
+                    await supervisor.run()
+            finally:
+                self._state.up.unlink(missing_ok=True)
+        failure = supervisor.failure
+        if failure is not None:
+            raise _KINDS.get(failure.code, StoreUnavailable)(failure.message)
+
+    def drain(self) -> None:
+        """End gently; called again, at once."""
+        self._stop_wanted = True
+        if self._supervisor is not None:
+            self._supervisor.drain()
+
+    def stop(self) -> None:
+        """End at once. Nothing acknowledged is lost by it."""
+        self._stop_wanted = True
+        if self._supervisor is not None:
+            self._supervisor.stop()
+
+    def reload(self) -> None:
+        """Start workers and server anew, with today's code; runs go on in them."""
+        if self._supervisor is not None:
+            self._supervisor.reload()
+
+    def ready(self) -> bool:
+        """Whether every kind of child and every pool serves."""
+        return self._supervisor is not None and self._supervisor.ready()
+
+    def view(self) -> list[ChildView]:
+        """Every child there is."""
+        return self._supervisor.view() if self._supervisor is not None else []
+
+    def _make(self) -> Supervisor:
+        bounds = msgspec.structs.replace(self._options.bounds, takeover_after_s=self._blueprint.takeover_after)
+        pools = {
+            pool.name: PoolSize(pool.workers_min, pool.worker_memory_max) for pool in self._blueprint.pools().values()
+        }
+        roster = Roster(bounds, pools, self._randomness, self._clock.monotonic(), server=self._options.server)
+        executors = HostExecutors(self._state.alive("worker"), self._clock)
+        return Supervisor(
+            roster, HostChildren(), self._clock, self._plan, self._connect, executors, self._happened
+        )  # fmt: skip
+
+    def _happened(self, event: news.CellEvent) -> None:
+        if isinstance(event, news.ChildReady) and event.kind == "server":
+            write_whole(self._state.up, Up(os.getpid(), event.address))
+        self._listener(event)
+
+    def _plan(self, start: Start) -> ChildPlan:
+        child = new_id(start.kind, self._clock, self._randomness)
+        arguments = [sys.executable, "-m", "outlast.cli.child", start.kind, str(self._state.home), child]
+        if start.kind == "worker":
+            arguments += [start.pool, start.solo_for][: 2 if start.solo_for else 1]
+        base = {**os.environ, **self._options.environment}
+        return ChildPlan(
+            id=child,
+            kind=start.kind,
+            arguments=arguments,
+            environment=child_environment(base, child, runs_user_code=start.kind != "writer"),
+            directory=str(self._state.home),
+            log=str(self._state.logs / f"{start.kind}.log"),
+        )
+
+    async def _connect(self) -> Journal:
+        from outlast.adapters.sqlite.client import SqliteClient
+
+        return Journal(await SqliteClient.open(self._state.journal, self._state.socket))
+
+    async def _bury_leftovers(self) -> None:
+        """What an earlier supervisor left behind is dead before anything new starts."""
+        for kind in ("writer", "server", "worker"):
+            executors = HostExecutors(self._state.alive(kind), self._clock)
+            await asyncio.gather(*(executors.confirm_dead(child) for child in executors.known()))
+            executors.prune()
+
+    def _rotate_logs(self) -> None:
+        self._state.logs.mkdir(mode=0o700, exist_ok=True)
+        for log in self._state.logs.glob("*.log"):
+            if log.stat().st_size > log_bytes_max:
+                log.replace(log.with_suffix(".log.1"))
+
+
+_KINDS: dict[str, type[OutlastError]] = {
+    ConfigurationError.code: ConfigurationError,
+    StoreUnavailable.code: StoreUnavailable,
+}
+
+
+class Journal:
+    """What the supervisor reads."""
+
+    def __init__(self, client: SqliteClient) -> None:
+        self._client = client
+
+    @property
+    def index(self) -> SqliteClient:
+        return self._client
+
+    @property
+    def store(self) -> SqliteClient:
+        return self._client
+
+    async def close(self) -> None:
+        self._client.close()
+
+
+async def run_cell(
+    home: Path,
+    blueprint: Blueprint,
+    options: CellOptions | None = None,
+    listener: Callable[[news.CellEvent], None] = lambda event: None,
+    *,
+    started: Callable[[Cell], None] = lambda cell: None,
+) -> None:
+    """Run a cell in the foreground until SIGTERM or SIGINT (drains; a second one stops at once). As `Cell.run`."""
+    cell = Cell(home, blueprint, options, listener)
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, cell.drain)
+    try:
+        started(cell)
+        await cell.run()
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

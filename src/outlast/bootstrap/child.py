@@ -1,0 +1,175 @@
+"""What the processes of a cell do: the writer, the server, a worker. Started by the supervisor only."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import os
+import signal
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from outlast.adapters.host.alive import AliveFile
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.control import ControlLink
+from outlast.adapters.host.crash import crash_points
+from outlast.adapters.host.environment import control_variable
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.home import StateDirectory
+from outlast.cell.bound import Bounds
+from outlast.cell.child import Beat, Drain, Failed, Log, Ready, Ring, ToChild, beat_every_s
+from outlast.kernel.error import OutlastError, UsageError
+
+exit_failed = 1
+exit_useless = 78
+"""EX_CONFIG of sysexits.h: it cannot start before somebody changes something."""
+_oom_score = "500"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """``KIND HOME ID [POOL [RUN]]``: be that child until told to stop. Returns the exit code.
+
+    A worker takes what it is rung for: its pool, and the run that one is started for, stand there for people.
+    """
+    kind, home, child = arguments[:3]
+    faulthandler.enable()
+    link = ControlLink.from_environment(os.environ)
+    del os.environ[control_variable]  # not for what the user's tools start
+    link.watch()
+    state = StateDirectory(Path(home))
+    try:
+        alive = AliveFile(state.alive(kind), child, SystemClock())
+        try:
+            blueprint = state.read_cell()
+            if kind == "writer":
+                _be_writer(state, blueprint, link)
+            elif kind == "server":
+                _run(_be_server(state, blueprint, link))
+            else:
+                with contextlib.suppress(OSError):  # when memory runs out, workers go before the writer
+                    Path("/proc/self/oom_score_adj").write_text(_oom_score)
+                _run(_be_worker(state, blueprint, link, child))
+        finally:
+            alive.close()
+    except UsageError as error:
+        link.say(Failed(error.code, str(error)))
+        return exit_useless
+    except OutlastError as error:
+        link.say(Log("error", str(error)))
+        return exit_failed
+    except Exception as error:  # noqa: BLE001 (outermost: what the app's lifespan raises is told, and kept in the log)
+        traceback.print_exc()
+        link.say(Log("error", f"{type(error).__name__}: {error}"))
+        return exit_failed
+    return 0
+
+
+def _run(doing: Any) -> None:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(doing)
+
+
+def _be_writer(state: StateDirectory, blueprint: Blueprint, link: ControlLink) -> None:
+    from outlast.adapters.sqlite.writer import serve
+
+    serve(
+        state.journal,
+        state.socket,
+        clock=SystemClock(),
+        randomness=OsRandomness(),
+        control=link,
+        points=crash_points(os.environ),
+        durability=blueprint.run_on.local.durability,
+    )
+
+
+class _Orders:
+    """The supervisor's words, and SIGTERM, as an asyncio process hears them."""
+
+    def __init__(self, link: ControlLink, hear: Callable[[ToChild], None]) -> None:
+        self._link = link
+        self._hear = hear
+        self.drain_within_s = 0.0
+        self.drained = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(link.fileno(), self._readable)
+        loop.add_signal_handler(signal.SIGTERM, self._drain, Bounds().drain_s)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the supervisor
+
+    def _readable(self) -> None:
+        for word in self._link.read():
+            if isinstance(word, Drain):
+                self._drain(word.within_s)
+            else:
+                self._hear(word)
+
+    def _drain(self, within_s: float) -> None:
+        self.drain_within_s = within_s
+        self.drained.set()
+
+
+async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlLink) -> None:
+    from outlast.agent.control import Control
+    from outlast.bootstrap.app import configure_app, load_app
+    from outlast.bootstrap.platform import open_client_platform
+    from outlast.server.serve import serve
+
+    app = configure_app(load_app(blueprint.app, state.home), blueprint)
+    secret = blueprint.server.token
+    beats = 0
+
+    def beat(requests: int) -> None:
+        nonlocal beats
+        beats += 1
+        link.say(Beat(beats, requests))
+
+    async with open_client_platform(state.home, blueprint) as platform:
+        orders = _Orders(link, lambda word: None)
+        await serve(
+            Control(platform, app),
+            app,
+            listen=blueprint.server.listen,
+            token=secret.resolve(os.environ, state.home) if secret is not None else None,
+            stop=orders.drained,
+            ready=lambda address: link.say(Ready(address=address)),
+            beat=beat,
+        )
+
+
+async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlLink, child: str) -> None:
+    from outlast.bootstrap.app import configure_app, load_app, pools_of
+    from outlast.bootstrap.platform import open_client_platform
+    from outlast.cell.worker import Worker
+
+    app = configure_app(load_app(blueprint.app, state.home), blueprint)
+    async with open_client_platform(state.home, blueprint) as platform:
+        worker = Worker(app, platform, child, report=lambda line: link.say(Log("warning", line)))
+        async with worker:
+            orders = _Orders(link, lambda word: _ring(worker.offer, word))
+            link.say(Ready(pools=pools_of(app)))
+            beating = asyncio.create_task(_beat(link, lambda: worker.runs, platform.clock.sleep))
+            try:
+                await orders.drained.wait()
+                await worker.drain(orders.drain_within_s)
+            finally:
+                beating.cancel()
+
+
+def _ring(offer: Callable[[str, bool], object], word: ToChild) -> None:
+    if isinstance(word, Ring):
+        offer(word.run, word.solo)
+
+
+async def _beat(link: ControlLink, runs: Callable[[], int], sleep: Callable[[float], Awaitable[None]]) -> None:
+    """From the loop that runs the agents: one that blocks it is seen."""
+    beats = 0
+    while True:
+        beats += 1
+        link.say(Beat(beats, runs()))
+        await sleep(beat_every_s)

@@ -1,0 +1,150 @@
+"""Assembles a Platform from adapters, for each kind of process. Heavy adapters are imported where they are used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from outlast.adapters.host.alive import HostExecutors
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.crash import crash_points
+from outlast.adapters.host.lock import DirectoryLock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.agent.platform import Platform, Settings
+from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.home import StateDirectory
+from outlast.kernel.point import NoPoints, Points
+from outlast.model.endpoint import Endpoint
+
+
+@asynccontextmanager
+async def open_client_platform(
+    home: Path, blueprint: Blueprint, *, points: Points | None = None, settings: Settings | None = None
+) -> AsyncGenerator[Platform]:
+    """The platform of a process beside a writing process: reads the journal's file itself, appends through the writer.
+
+    Raises StoreUnavailable if no writer serves, StoreCorrupt, ConfigurationError.
+    """
+    from outlast.adapters.sqlite.blob import FileBlobs
+    from outlast.adapters.sqlite.client import SqliteClient
+
+    state = StateDirectory(home)
+    clock, randomness = SystemClock(), OsRandomness()
+    listening = points or crash_points(os.environ)
+    async with AsyncExitStack() as stack:
+        store = await SqliteClient.open(state.journal, state.socket)
+        stack.callback(store.close)
+        yield Platform(
+            clock=clock,
+            randomness=randomness,
+            store=store,
+            index=store,
+            snapshots=store,
+            blobs=FileBlobs(state.blobs, randomness, listening),
+            executors=HostExecutors(state.alive("worker"), clock),
+            endpoints=await _endpoints(blueprint, state.home, stack),
+            points=listening,
+            settings=settings or Settings(),
+        )
+
+
+@asynccontextmanager
+async def open_direct_platform(
+    home: Path, blueprint: Blueprint, *, points: Points | None = None, settings: Settings | None = None
+) -> AsyncGenerator[Platform]:
+    """The platform of a process that has the state directory to itself: the journal is written in this process.
+
+    Raises Conflict that names the process that holds the directory; StoreUnavailable, StoreCorrupt, ConfigurationError.
+    """
+    from outlast.adapters.sqlite.blob import FileBlobs
+    from outlast.adapters.sqlite.store import SqliteStore
+
+    state = StateDirectory(home)
+    clock, randomness = SystemClock(), OsRandomness()
+    listening = points or crash_points(os.environ)
+    async with AsyncExitStack() as stack:
+        state.make()
+        stack.callback(DirectoryLock(state.path).close)
+        durability = blueprint.run_on.local.durability
+        store = SqliteStore.open(state.journal, randomness, durability=durability, points=listening)
+        stack.callback(store.close)
+        yield Platform(
+            clock=clock,
+            randomness=randomness,
+            store=store,
+            index=store,
+            snapshots=store,
+            blobs=FileBlobs(state.blobs, randomness, listening),
+            executors=HostExecutors(state.alive("worker"), clock),
+            endpoints=await _endpoints(blueprint, state.home, stack),
+            points=listening,
+            settings=settings or Settings(),
+        )
+
+
+@asynccontextmanager
+async def memory_platform(
+    blueprint: Blueprint | None = None, *, points: Points | None = None, settings: Settings | None = None
+) -> AsyncGenerator[Platform]:
+    """A platform whose journal ends with the block: for tests and trying out."""
+    from outlast.adapters.memory.blob import MemoryBlobs
+    from outlast.adapters.memory.executor import MemoryExecutors
+    from outlast.adapters.memory.store import MemoryStore
+
+    clock = SystemClock()
+    store = MemoryStore()
+    async with AsyncExitStack() as stack:
+        yield Platform(
+            clock=clock,
+            randomness=OsRandomness(),
+            store=store,
+            index=store,
+            snapshots=store,
+            blobs=MemoryBlobs(),
+            executors=MemoryExecutors(),
+            endpoints=await _endpoints(blueprint or Blueprint(), Path.cwd(), stack),
+            points=points or NoPoints(),
+            settings=settings or Settings(),
+        )
+
+
+async def _endpoints(blueprint: Blueprint, home: Path, stack: AsyncExitStack) -> Mapping[str, Endpoint]:
+    endpoints = build_endpoints(blueprint, home)
+    for endpoint in endpoints.values():
+        stack.push_async_callback(endpoint.close)
+    return endpoints
+
+
+def build_endpoints(blueprint: Blueprint, home: Path) -> Mapping[str, Endpoint]:
+    """What answers behind each model name. Where no model is configured at all, the scripted one answers to all."""
+    if not blueprint.models:
+        from outlast.adapters.scripted.endpoint import Scripted
+
+        return _Anything(Scripted())
+    from outlast.adapters.openai.endpoint import OpenAIEndpoint
+
+    endpoints: dict[str, Endpoint] = {}
+    for name, model in blueprint.models.items():
+        (one,) = model.endpoints
+        endpoints[name] = OpenAIEndpoint(
+            one.name, url=one.url, model=one.model, key=one.key, environ=os.environ, home=home
+        )
+    return endpoints
+
+
+class _Anything(dict[str, Endpoint]):
+    """Every name is known, and answered by the same stand-in."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(scripted=endpoint)
+
+    def __missing__(self, name: str) -> Endpoint:
+        return self["scripted"]
+
+    def get(self, key: str, default: object = None) -> Endpoint:
+        return self["scripted"]
+
+    def __contains__(self, name: object) -> bool:
+        return True

@@ -1,0 +1,10 @@
+"""A process of a cell, started by the supervisor: ``python -m outlast.cli.child writer|server|worker HOME ID …``."""
+
+from __future__ import annotations
+
+import sys
+
+from outlast.bootstrap.child import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -108,6 +108,11 @@ class Site:
         return self.control.platform
 
     @property
+    def busy(self) -> int:
+        """Requests and followers at the last beat."""
+        return self.beats[-1]
+
+    @property
     def port(self) -> int:
         return int(self.address.rpartition(":")[2])
 
@@ -142,16 +147,31 @@ class Site:
         return answer.json["run"]
 
     async def raw(self, *pieces: bytes, deadline_s: float = 20.0) -> bytes:
-        """What the server says to these bytes until it closes the connection."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        """What the server says to these bytes until it ends the connection, if need be by a reset."""
+        loop = asyncio.get_running_loop()
+        transport, heard = await loop.create_connection(Heard, "127.0.0.1", self.port)
         try:
             async with asyncio.timeout(deadline_s):
                 for piece in pieces:
-                    writer.write(piece)
-                    await writer.drain()
-                return await reader.read()
+                    transport.write(piece)
+                await heard.ended.wait()
         finally:
-            writer.close()
+            transport.abort()
+        return bytes(heard.said)
+
+
+class Heard(asyncio.Protocol):
+    """Keeps what it hears, also when the connection is reset while it still sends."""
+
+    def __init__(self) -> None:
+        self.said = bytearray()
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.said += data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
 
 
 async def told(lines: aiohttp.StreamReader) -> AsyncIterator[Told]:

@@ -10,7 +10,7 @@ Source of the format: html.spec.whatwg.org, section 9.2 (server-sent events).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -86,7 +86,7 @@ class Followers:
                 follower.wake.set()
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def place(self) -> Generator[None]:
         """A place among the followers; raises Overloaded if there is none, Stopping if the server is."""
         if self.stopping:
             raise Stopping("the server is shutting down: follow again in a moment")
@@ -99,7 +99,7 @@ class Followers:
             self._count -= 1
 
     @contextmanager
-    def watch(self, run: str) -> Iterator[Follower]:
+    def watch(self, run: str) -> Generator[Follower]:
         """A follower of `run` that notices wake."""
         follower = Follower(run)
         self._by_run.setdefault(run, set()).add(follower)
@@ -123,6 +123,7 @@ class Followers:
         """Whether event `after` is the run's last for ever. Raises NotFound for the run, BadRequest for the event."""
         last = await self.control.events(run, after=max(after - 1, 0), limit=1)
         if after and not last:
+            await self.control.events(run, after=0, limit=1)
             raise BadRequest(f"run {run} has no event {after} yet: follow from an event that you were given")
         return bool(after and last and last[0].type in END_TYPES)
 

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from outlast.server.limit import Limits
 from outlast.server.refusal import (
-    BadRequest,
+    BadHead,
     BodyTooLarge,
     HeadersTooLarge,
     Overloaded,
@@ -111,6 +111,8 @@ class _Metered:
 def check_head(scope: Scope, limits: Limits) -> None:
     """Refuse a request whose head is over a bound or announces a body that is."""
     headers: list[tuple[bytes, bytes]] = scope["headers"]
+    if scope["http_version"] not in ("1.0", "1.1"):
+        raise BadHead("the request is not of HTTP/1.1 or HTTP/1.0, which are what this server speaks")
     if len(scope["raw_path"]) + len(scope["query_string"]) > limits.target_bytes_max:
         raise TargetTooLong(
             f"path and query are longer than {limits.target_bytes_max} bytes, the bound target_bytes_max"
@@ -123,7 +125,7 @@ def check_head(scope: Scope, limits: Limits) -> None:
         )
     names = [name for name, _ in headers]
     if b"content-length" in names and b"transfer-encoding" in names:
-        raise BadRequest("the request has both Content-Length and Transfer-Encoding: send one of them")
+        raise BadHead("the request has both Content-Length and Transfer-Encoding: send one of them")
     length = Headers(scope=scope).get("content-length", "0")
     if int(length) > limits.body_bytes_max:  # the HTTP parser let digits through, nothing else
         raise _too_large(limits)

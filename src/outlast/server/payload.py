@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterable
+from typing import Any, NoReturn, TypeVar, cast
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -79,11 +80,11 @@ def _check_text(raw: bytes, value: Any) -> None:
 
 def check_depth(value: Any, depth_max: int) -> None:
     """Refuse JSON that is nested deeper than `depth_max`; walks level by level, so it needs no stack itself."""
-    level = [value] if isinstance(value, (dict, list)) else []
+    level: list[Any] = [value] if isinstance(value, (dict, list)) else []
     for _ in range(depth_max):
         inner: list[Any] = []
         for node in level:
-            children: Any = node.values() if type(node) is dict else node
+            children = cast("Iterable[Any]", node.values() if isinstance(node, dict) else node)
             inner += [child for child in children if type(child) is dict or type(child) is list]
         if not inner:
             return

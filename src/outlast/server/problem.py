@@ -28,6 +28,7 @@ from outlast.kernel.error import (
 )
 from outlast.server.log import Log
 from outlast.server.refusal import (
+    BadHead,
     BadRequest,
     BodyTooLarge,
     CrossOrigin,
@@ -116,7 +117,7 @@ def problem_headers(error: OutlastError) -> dict[str, str]:
         headers["www-authenticate"] = 'Bearer realm="outlast"'
     if isinstance(error, WrongMethod):
         headers["allow"] = error.allow
-    if isinstance(error, TooSlow):
+    if isinstance(error, (TooSlow, BadHead, HeadersTooLarge, TargetTooLong)):
         headers["connection"] = "close"
     return headers
 

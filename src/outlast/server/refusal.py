@@ -11,6 +11,10 @@ class BadRequest(UsageError):
     code = "bad_request"
 
 
+class BadHead(BadRequest):
+    """It cannot be told where the request ends, or it is not HTTP/1: the connection ends with it."""
+
+
 class Unauthorized(UsageError):
     """No bearer token, or another one than the server's."""
 

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TextIO
 
 import uvicorn
@@ -158,7 +158,7 @@ class _Server(uvicorn.Server):
         self.up = asyncio.Event()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -167,7 +167,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def _relayed(log: Log) -> Iterator[None]:
+def _relayed(log: Log) -> Generator[None]:
     """Uvicorn's own errors go where ours go, for as long as the server lives."""
     theirs = logging.getLogger("uvicorn.error")
     handler = log.handler()

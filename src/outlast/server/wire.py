@@ -17,12 +17,12 @@ from typing import Any, ClassVar, cast
 
 import h11
 from starlette.types import Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from outlast.kernel.error import OutlastError
 from outlast.server.limit import Limits
 from outlast.server.problem import problem_body, problem_headers, status_of
-from outlast.server.refusal import BadRequest, HeadersTooLarge, Overloaded, TooSlow
+from outlast.server.refusal import BadHead, HeadersTooLarge, Overloaded, TooSlow
 
 
 class Wire(H11Protocol):
@@ -37,11 +37,13 @@ class Wire(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._inner = cast(Any, self.app)
-        self.app = cast(Any, self._answer)
+        self._inner = self.app
+        self.app: Any = self._answer
         self._head_timer: asyncio.TimerHandle | None = None
+        self._refused = False
+        self._discarded = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections_max:
             most = self.limits.connections_max
@@ -54,8 +56,19 @@ class Wire(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            self._discarded += len(data)
+            if self._discarded > self.limits.discard_bytes_max:
+                self.transport.abort()
+            return
         super().data_received(data)
         self._watch_head()
+
+    def shutdown(self) -> None:
+        if self._refused:
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -73,7 +86,8 @@ class Wire(H11Protocol):
                 HeadersTooLarge(f"the head is over {self.limits.header_bytes_max} bytes, the bound header_bytes_max")
             )
         else:
-            self._refuse(BadRequest(f"this is not a valid HTTP/1.1 request: {error}"))
+            why = str(error).partition(":")[0]  # what follows quotes the client
+            self._refuse(BadHead(f"this is not a valid HTTP/1.1 request: {why}"))
 
     def hurry(self) -> None:
         """Let last words into the buffer of a client that does not read, and cut the connection soon after."""
@@ -93,9 +107,9 @@ class Wire(H11Protocol):
         self.loop.call_later(self.limits.linger_s, self.transport.abort)
 
     def _watch_head(self) -> None:
-        """A timer runs whenever a head is awaited and uvicorn's keep-alive timer is not running."""
-        awaited = self.conn.their_state is h11.IDLE and self.timeout_keep_alive_task is None
-        if not awaited or self.transport.is_closing():
+        """A timer runs whenever a head has begun, or is awaited and uvicorn's keep-alive timer is not running."""
+        idle = self.timeout_keep_alive_task is not None and not self.conn.trailing_data[0]
+        if self.conn.their_state is not h11.IDLE or idle or self._refused or self.transport.is_closing():
             self._stop_head_timer()
         elif self._head_timer is None:
             self._head_timer = self.loop.call_later(self.limits.header_timeout_s, self._head_late)
@@ -113,14 +127,25 @@ class Wire(H11Protocol):
             self.transport.close()
 
     def _refuse(self, error: OutlastError) -> None:
-        """Answer without the application, past the parser (whose state forbids it by now), and close."""
+        """Answer without the application, past the parser (whose state forbids it by now), and end the connection.
+
+        Our half is closed at once, the client's when it has read that or `linger_s` is over: a connection that is
+        closed while its client sends is reset, and the reset may overtake the answer.
+        """
+        self._refused = True
         self._stop_head_timer()
-        between = self.cycle is None or self.cycle.response_complete or not self.cycle.response_started
-        if between and not self.transport.is_closing():
-            body = problem_body(error)
-            status = HTTPStatus(status_of(error))
-            headers = {**problem_headers(error), "content-length": str(len(body)), "connection": "close"}
-            head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-            self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode("latin-1") + body)
-        self.transport.close()
+        self._unset_keepalive_if_required()
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request, whatever uvicorn says
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+                return
+        body = problem_body(error)
+        status = HTTPStatus(status_of(error))
+        headers = {**problem_headers(error), "content-length": str(len(body)), "connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode("latin-1") + body)
+        self.transport.write_eof()
         self._cut_soon()

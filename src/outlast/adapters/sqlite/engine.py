@@ -127,6 +127,17 @@ class Engine(Generic[Ticket]):
         if saved is None and notify is not None:
             notify([Notice(write.append.stream, write.head.seq, write.append.hint) for write in writes])
 
+    def abandon(self, answer: Callable[[Ticket, Outcome | StoreUnavailable | None], None]) -> None:
+        """Answer what waits without trying, because the engine cannot go on: Unknown."""
+        reason = str(self.fatal)
+        snapshots, self._snapshots = self._snapshots, []
+        while self._group.waiting:
+            self._group.take()
+            for ticket, outcome in self._group.failed(reason):
+                answer(ticket, outcome)
+        for ticket, _ in snapshots:
+            answer(ticket, StoreUnavailable(reason))
+
     def _transact(self, writes: Sequence[Write], snapshots: Sequence[Snapshot]) -> None:
         cursor, ids, entries = self._cursor, self._ids, self._entries
         cursor.execute("BEGIN IMMEDIATE")

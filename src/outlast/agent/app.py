@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
 
+from outlast.agent.context import D
 from outlast.agent.failure import type_name
 from outlast.agent.signature import Signature
 from outlast.agent.step import Effect, StepCall, current_frame, name_of
@@ -18,7 +19,6 @@ from outlast.kernel.unit import Duration, seconds
 from outlast.policy.budget import Budget
 from outlast.policy.retry import Retry
 
-D = TypeVar("D")
 P = ParamSpec("P")
 R = TypeVar("R")
 

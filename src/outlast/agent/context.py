@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-D = TypeVar("D")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as _TypeVar
+
+    D = _TypeVar("D", default=Any)
+else:  # defaults of type variables are for checkers only before Python 3.13
+    D = TypeVar("D")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.create import NewRun, create_run, derived_run_id, read_created, run_key
-from outlast.agent.mail import post
+from outlast.agent.mail import is_posted, post
 from outlast.agent.platform import Platform
 from outlast.agent.session import queue_turn, read_session
 from outlast.agent.switch import stopped_reason, switch
@@ -114,14 +114,20 @@ class Control:
     async def signal(self, run: str, name: str, payload: Any = None, *, id: str | None = None) -> None:
         """Send a signal, durable when this returns. The same `id` again changes nothing."""
         check_name("signal", name)
-        await self._open_run(run)
+        await read_created(self._platform, run)
         value = await store_payload(encode(payload, f"signal {name}"), self._platform.blobs)
-        await post(self._platform, run, ev.MailSignal(self._mail_id(id), name, value))
+        mail = ev.MailSignal(self._mail_id(id), name, value)
+        if not await self._is_told(run, mail, id):
+            await self._check_open(run)
+            await post(self._platform, run, mail)
 
     async def cancel(self, run: str, reason: str = "", *, id: str | None = None) -> None:
         """Ask a run to stop; it settles what may be happening, then ends. Cancelling twice is cancelling once."""
-        await self._open_run(run)
-        await post(self._platform, run, ev.MailCancel(self._mail_id(id), reason[:_text_chars_max]))
+        await read_created(self._platform, run)
+        mail = ev.MailCancel(self._mail_id(id), reason[:_text_chars_max])
+        if not await self._is_told(run, mail, id):
+            await self._check_open(run)
+            await post(self._platform, run, mail)
 
     async def resolve(
         self,
@@ -139,22 +145,28 @@ class Control:
         """
         if how not in ("done", "retry", "fail"):
             raise UsageError(f"a step is resolved as done, retry or fail, not as {how!r}")
+        await read_created(self._platform, run)
+        payload = await store_payload(encode(value, f"result of step {place[:40]}"), self._platform.blobs)
+        mail = ev.MailResolve(self._mail_id(id), place, how, payload, message[:_text_chars_max])
+        if await self._is_told(run, mail, id):
+            return
         view = await self.view(run)
         step = next((step for step in view.steps if step.place == place), None)
         if step is None:
             raise NotFound(f"run {run} has no step {place[:40]!r}")
         if step.state not in ("held", "in_doubt"):
             raise Conflict(f"step {place} ({step.name}) of run {run} is {step.state}: only a held one can be resolved")
-        payload = await store_payload(encode(value, f"result of {step.name}"), self._platform.blobs)
-        mail = ev.MailResolve(self._mail_id(id), place, how, payload, message[:_text_chars_max])
         await post(self._platform, run, mail)
 
     async def redrive(self, run: str, *, id: str | None = None) -> None:
         """Let a held or quarantined run go on; its budget is granted once more. Raises Conflict for any other run."""
+        mail = ev.MailRedrive(self._mail_id(id))
+        if await self._is_told(run, mail, id):
+            return
         view = await self.view(run)
         if view.state not in ("held", "quarantined"):
             raise Conflict(f"run {run} is {view.state}: only a held or quarantined run can be redriven")
-        await post(self._platform, run, ev.MailRedrive(self._mail_id(id)))
+        await post(self._platform, run, mail)
 
     def _mail_id(self, id: str | None) -> str:
         if id is None:
@@ -163,8 +175,11 @@ class Control:
             raise UsageError(f"message id has {len(id)} characters: use 1 to 255")
         return f"client:{id}"
 
-    async def _open_run(self, run: str) -> None:
-        await read_created(self._platform, run)
+    async def _is_told(self, run: str, mail: ev.Mail, id: str | None) -> bool:
+        """Whether the caller said this before, under its own id: then it is done, however the run stands by now."""
+        return id is not None and await is_posted(self._platform, run, mail)
+
+    async def _check_open(self, run: str) -> None:
         entry = await self._platform.index.entry(run)
         if entry is not None and entry.state in ("completed", "failed", "cancelled", "continued"):
             raise Conflict(f"run {run} has ended: it is {entry.state}")
@@ -212,7 +227,9 @@ class Control:
         if after == 0:
             await read_created(self._platform, run)
         views: list[EventView] = []
-        start = max(0, after - 2 * record_events_max)  # a record may begin before `after` and end behind it
+        start = after
+        if not await self._is_boundary(run, after):  # a record begins before `after` and ends behind it
+            start = max(0, after - 2 * record_events_max)
         for envelope in await self._envelopes(run, start, after + limit):
             for index, event in enumerate(envelope.events):
                 seq = envelope.seq + index
@@ -220,13 +237,20 @@ class Control:
                     views.append(await event_view(seq, envelope.at, event, self._platform.blobs))
         return views
 
+    async def _is_boundary(self, run: str, after: int) -> bool:
+        """Whether nothing that comes behind event `after` shares a record with it: nearly always so."""
+        store, key = self._platform.store, run_key(self._platform, run)
+        records = await store.read(key, after, 1)
+        return records[0].seq == after + 1 if records else (await store.head(key)).seq <= after
+
     async def _envelopes(self, run: str, after: int, upto: int | None) -> list[Envelope[ev.RunEvent]]:
         key = run_key(self._platform, run)
         envelopes: list[Envelope[ev.RunEvent]] = []
         while upto is None or after < upto:
-            records = await self._platform.store.read(key, after, _page)
+            size = _page if upto is None else min(_page, upto - after)
+            records = await self._platform.store.read(key, after, size)
             envelopes.extend(ev.RUN.read(key, record) for record in records)
-            if len(records) < _page:
+            if len(records) < size:
                 break
             after = records[-1].seq + records[-1].count - 1
         if not envelopes and upto is None:

@@ -55,13 +55,9 @@ async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
     key = inbox_key(platform, run)
     letters, head = await read_inbox(platform, run)
     for _ in range(_race_rounds_max):
-        for letter in letters:
-            if letter.mail.id == mail.id:
-                if letter.mail != mail:
-                    raise Conflict(
-                        f"run {run}: message id {mail.id!r} was used before with other content: use a new id"
-                    )
-                return letter.number
+        number = _number_of(run, letters, mail)
+        if number is not None:
+            return number
         if head.seq >= platform.settings.inbox_events_max:
             raise UsageError(
                 f"run {run}: its inbox holds {head.seq} messages, the bound inbox_events_max is "
@@ -77,6 +73,21 @@ async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
             continue
         return append.head
     raise Conflict(f"run {run}: too many senders at once; try again")
+
+
+async def is_posted(platform: Platform, run: str, mail: ev.Mail) -> bool:
+    """Whether this message is in the inbox already. Raises Conflict for an id used with other content."""
+    letters, _ = await read_inbox(platform, run)
+    return _number_of(run, letters, mail) is not None
+
+
+def _number_of(run: str, letters: list[Letter], mail: ev.Mail) -> int | None:
+    for letter in letters:
+        if letter.mail.id == mail.id:
+            if letter.mail != mail:
+                raise Conflict(f"run {run}: message id {mail.id!r} was used before with other content: use a new id")
+            return letter.number
+    return None
 
 
 class Mailbox:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar, cast, overload
 
 from outlast.agent.app import Agent
+from outlast.agent.context import D
 from outlast.agent.session import Session
 from outlast.agent.step import (
     Effect,
@@ -31,7 +32,6 @@ from outlast.policy.retry import Retry
 if TYPE_CHECKING:
     from random import Random  # noqa: TID251 # only the type of what `derived` returns
 
-D = TypeVar("D")
 T = TypeVar("T")
 A = TypeVar("A")
 B = TypeVar("B")

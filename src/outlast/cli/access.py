@@ -24,8 +24,8 @@ _probe_timeout_s = 5.0
 class Access(Protocol):
     """What commands ask of a project. Documents are those of the HTTP API, as parsed JSON, whoever answers."""
 
-    where: str
-    """For people: the server's address, or the database file."""
+    waits: bool
+    """Nothing runs here: what is recorded waits for the next `outlast up`."""
 
     def start(self, agent: str, given: Any, key: str | None, session: str | None) -> Any:
         """``{"run", "agent", "created"}``. Raises Conflict, NotFound, TypeMismatch."""
@@ -41,10 +41,6 @@ class Access(Protocol):
 
     def events(self, run: str, after: int = 0) -> Iterator[Any]:
         """All events so far."""
-        ...
-
-    def follow(self, run: str, after: int = 0) -> Iterator[Any]:
-        """Events as they are recorded, until the run's last."""
         ...
 
     def signal(self, run: str, name: str, payload: Any, id: str | None) -> None: ...

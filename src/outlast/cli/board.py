@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -13,23 +13,19 @@ from rich.text import Text
 from outlast.cell import event as news
 from outlast.cell.roster import ChildView
 from outlast.cli.output import short
-from outlast.cli.story import state_style, took
+from outlast.cli.story import took
 
 _STYLES = {"up": "green", "starting": "cyan", "silent": "bold yellow", "leaving": "dim", "killed": "bold red"}
 _UNTOLD = frozenset({"ChildStarted"})
 """Events that lines for people leave out: what follows them says more."""
 
 
-def table_of(
-    children: Sequence[ChildView], counts: Mapping[str, int], where: str, name: str, now: float
-) -> RenderableType:
-    """The live display. `counts` is how many runs are in each state, `now` the monotonic time."""
-    head = Text.assemble((short(name), "bold"), "  ", (where or "starting …", "cyan"))
-    runs = Text("runs   ")
-    for state in sorted(counts):
-        runs.append(f"{counts[state]} {state}  ", state_style(state))
-    if not counts:
-        runs.append("none yet", "dim")
+def table_of(children: Sequence[ChildView], where: str, name: str, now: float) -> RenderableType:
+    """The live display. `where` is the server's address once it serves, `now` the monotonic time."""
+    runs = sum(child.runs for child in children if child.kind == "worker")
+    head = Text.assemble(
+        (short(name), "bold"), "  ", (where or "starting …", "cyan"), "  ", f"{runs} runs in flight" if runs else ""
+    )
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("process", "kind", "state", "pid", "runs", "memory", "up for"):
         table.add_column(heading, justify="right" if heading in ("pid", "runs", "memory", "up for") else "left")
@@ -44,7 +40,7 @@ def table_of(
             f"{child.memory / (1 << 20):.0f} MiB" if child.memory else "",
             took(now - child.since),
         )
-    return Group(head, runs, table, Text("Ctrl-C once: finish what is in flight · twice: stop at once", "dim"))
+    return Group(head, table, Text("Ctrl-C once: finish what is in flight · twice: stop at once", "dim"))
 
 
 def line_of(event: news.CellEvent) -> Text | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.cli.access import Access
 from outlast.cli.output import console, note
+from outlast.cli.remote import Remote
 from outlast.cli.story import Teller
 
 _waits_for_a_person = frozenset(("held", "quarantined"))
@@ -14,7 +14,7 @@ _waits_for_a_person = frozenset(("held", "quarantined"))
 class Watch:
     """One followed run: its events as they were seen, and how it stood in the end."""
 
-    def __init__(self, access: Access, run: str) -> None:
+    def __init__(self, access: Remote, run: str) -> None:
         self.run = run
         self.events: list[dict[str, Any]] = []
         self.view: dict[str, Any] = {}

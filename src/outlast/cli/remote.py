@@ -24,7 +24,7 @@ class Remote:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.where = client.address
+        self.waits = False
 
     def close(self) -> None:
         """Nothing is kept open."""

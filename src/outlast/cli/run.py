@@ -10,8 +10,8 @@ from outlast.cli.exit import ExitCode
 from outlast.cli.option import AgentName, Home, Json
 
 if TYPE_CHECKING:
-    from outlast.cli.access import Access
     from outlast.cli.follow import Watch
+    from outlast.cli.remote import Remote
 
 
 def run(
@@ -63,7 +63,9 @@ def run(
         raise UsageError("give the input once: as INPUT or with --input-json")
     if crash_in is not None and detach:
         raise UsageError("--crash-in shows the crash and what follows: leave --detach out")
-    given = read_json(input_json, "--input-json") if input_json is not None else {} if text is None else text
+    given: Any = {} if text is None else text
+    if input_json is not None:
+        given = read_json(input_json, "--input-json")
     directory = project(home)
     if crash_in is not None:
         refuse_running(directory, "--crash-in kills a worker of a cell of its own, which cannot be started")
@@ -77,7 +79,7 @@ def run(
             print_json(started)
         else:
             print(started["run"])
-            if access.where == "":
+            if access.waits:
                 note("recorded; nothing runs here: it begins with the next `outlast up`")
         return
     remote = running_server(directory)
@@ -96,7 +98,7 @@ def run(
     _finish(watch, json)
 
 
-def _watch(access: Access, agent: str, given: Any, key: str | None, session: str | None) -> Watch:
+def _watch(access: Remote, agent: str, given: Any, key: str | None, session: str | None) -> Watch:
     from outlast.cli.follow import Watch
     from outlast.cli.output import note
 

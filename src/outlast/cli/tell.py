@@ -119,4 +119,5 @@ def _tell(home: Path | None, json: bool, run: str, document: dict[str, Any], act
     if json:
         print_json({"run": run, **document})
     else:
-        note(f"recorded; see: outlast show {run}")
+        then = "; nothing runs here: it counts with the next `outlast up`" if access.waits else ""
+        note(f"recorded{then}; see: outlast show {run}")

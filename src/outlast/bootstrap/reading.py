@@ -1,0 +1,58 @@
+"""A platform that only reads: beside a cell that runs, or where nothing runs and nothing shall be changed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+from typing import NoReturn, cast
+
+from outlast.adapters.host.alive import HostExecutors
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.adapters.sqlite.blob import FileBlobs
+from outlast.adapters.sqlite.reader import SqliteReader
+from outlast.agent.platform import Platform
+from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.home import StateDirectory
+from outlast.journal.notice import Listener
+from outlast.journal.snapshot import Snapshot
+from outlast.journal.stream import Append
+from outlast.kernel.error import NotFound, StoreUnavailable
+
+
+class ReadingStore(SqliteReader):
+    """Implements `EventStore`, `RunIndex` and `SnapshotStore` for one who never writes."""
+
+    async def append(self, append: Append) -> NoReturn:
+        """Raises StoreUnavailable."""
+        raise StoreUnavailable(f"stream {append.stream}: the journal is open for reading only")
+
+    async def save(self, snapshot: Snapshot) -> None:
+        """Forget it: a snapshot can be made again at any time."""
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Nobody is told of growth here; look again."""
+        return lambda: None
+
+
+@contextlib.asynccontextmanager
+async def open_reading_platform(home: Path, blueprint: Blueprint) -> AsyncGenerator[Platform]:
+    """Opens the journal's file for reading; changes nothing on disk. Raises NotFound if nothing has run yet,
+    StoreUnavailable, StoreCorrupt, ConfigurationError.
+    """
+    state = StateDirectory(home)
+    if not state.journal.exists():
+        raise NotFound(f"nothing has run in {home} yet: start something with `outlast run` or `outlast up`")
+    clock, randomness = SystemClock(), OsRandomness()
+    store = cast(ReadingStore, ReadingStore.open(state.journal))  # open() makes what it is called on
+    with contextlib.closing(store):
+        yield Platform(
+            clock=clock,
+            randomness=randomness,
+            store=store,
+            index=store,
+            snapshots=store,
+            blobs=FileBlobs(state.blobs, randomness),
+            executors=HostExecutors(state.alive("worker"), clock),
+        )

@@ -32,7 +32,7 @@ def ask_model(
     messages = prompt_messages(prompt, system)
     schema = output_schema(kind)
 
-    async def ask(ctx: Context[Any]) -> Answer[Any]:
+    async def ask(ctx: Context[Any], **_: Any) -> Answer[Any]:  # the arguments are there for the step's digest only
         request = ModelRequest(messages, ctx.remaining_s, schema, max_tokens, temperature, f"{ctx.key}:{ctx.attempt}")
         completion = await endpoint.complete(request)
         try:

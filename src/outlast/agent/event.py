@@ -21,7 +21,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     type: str
     message: str
-    data: msgspec.Raw | None = None
+    data: Any = None
     retryable: bool = False
 
 

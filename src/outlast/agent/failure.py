@@ -98,24 +98,25 @@ def is_retryable(error: BaseException) -> bool:
 def record_failure(error: BaseException) -> Failure:
     """An exception as data. What it said is bounded to 2,000 characters."""
     if isinstance(error, StepFailed):
-        data = None if error.data is None else _raw(error.data)
+        data = None if error.data is None else _plain(error.data)
         return Failure(error.type, error.message[:_message_chars_max], data)
-    data = _raw(list(error.args)) if error.args else None
+    data = _plain(list(error.args)) if error.args else None
     return Failure(type_name(type(error)), str(error)[:_message_chars_max], data, is_retryable(error))
 
 
-def _raw(value: Any) -> msgspec.Raw | None:
+def _plain(value: Any) -> Any:
+    """What replay will see of it: plain JSON values; None if it has no JSON form or is too large."""
     try:
         raw = encode(value)
     except OutlastError:
         return None
-    return msgspec.Raw(raw) if len(raw) <= _data_bytes_max else None
+    return msgspec.json.decode(raw) if len(raw) <= _data_bytes_max else None
 
 
 def rebuild(failure: Failure, registered: Mapping[str, type[Exception]]) -> Exception:
     """The exception that agent code sees: a known class from its recorded arguments, else StepFailed."""
     kind = registered.get(failure.type) or _OWN.get(failure.type) or _BUILTIN.get(failure.type)
-    data = None if failure.data is None else msgspec.json.decode(failure.data)
+    data: Any = failure.data
     if kind is not None and (data is None or isinstance(data, list)):
         arguments = cast("list[Any]", data) or ([failure.message] if failure.message else [])
         try:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,21 +17,6 @@ from outlast.drill.workload import Case, load_cases
 
 DESK = Path(__file__).resolve().parents[2] / "examples" / "support_desk"
 LABELS = {"refund", "delivery", "damage", "question", "complaint"}
-
-
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Import a module of the example, as `outlast` does: from its own directory."""
-    monkeypatch.syspath_prepend(str(DESK))
-    before = set(sys.modules)
-
-    def find(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    yield find
-    for name in set(sys.modules) - before:
-        if str(DESK) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
 
 
 @pytest.fixture(scope="module")

@@ -125,8 +125,13 @@ def own(name: str, module: str, *arguments: object, cwd: Path, environment: dict
     return Probe(name, command, cwd, {"PYTHONPATH": root, **(environment or {})})
 
 
+def reply(answer: dict[str, Any]) -> None:
+    """The other side: one answer."""
+    print(json.dumps(answer), flush=True)
+
+
 def serve(measure: Callable[[str], dict[str, Any]]) -> None:
     """The other side: say ready, answer each line of the input by what `measure` returns for it."""
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(measure(line.strip())), flush=True)
+        reply(measure(line.strip()))

@@ -1,0 +1,62 @@
+"""Measures Outlast: one run, step after step, in-process or through a writing process."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+import uvloop
+
+from benchmarks.probe import reply
+from benchmarks.runtime import opened
+
+
+def record_bytes(path: Path) -> float:
+    """The usual size of a record that holds one step, in bytes."""
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as database:
+        rows = database.execute("SELECT length(body) FROM record ORDER BY length(body)").fetchall()
+    return float(rows[len(rows) // 2][0])
+
+
+def settings(path: Path) -> dict[str, Any]:
+    """How durable the file is kept, as a new connection sees it."""
+    with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as database:
+        return {"journal_mode": database.pragma("journal_mode")}
+
+
+def storage_bytes(directory: Path) -> int:
+    """All that the journal takes once its log is folded in: the database and what is beside it."""
+    with closing(apsw.Connection(str(directory / "journal.sqlite"))) as database:
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file() and path.suffix != ".log")
+
+
+async def serve(args: argparse.Namespace) -> None:
+    loop = asyncio.get_running_loop()
+    async with opened(args.dir, args.mode) as runtime:
+        print("ready", flush=True)
+        while request := await loop.run_in_executor(None, sys.stdin.readline):
+            taken = await runtime.complete("steps", {"steps": args.steps, "size": args.size})
+            path = args.dir / "journal.sqlite"
+            answer = {"step_ms": taken / args.steps * 1000, "record_bytes": record_bytes(path), **settings(path)}
+            if request.strip() == "storage":
+                answer["storage_bytes"] = storage_bytes(args.dir)  # it truncates the log, which then must grow again
+            reply(answer)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--mode", choices=["direct", "writer"], required=True)
+    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--size", type=int, required=True)
+    uvloop.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -49,6 +49,7 @@ class PrivateCell:
         self._changed = threading.Event()
         self._address = ""
         self._ended: BaseException | None = None
+        self._failed = False
 
     def __enter__(self) -> PrivateCell:
         self._thread.start()
@@ -94,9 +95,11 @@ class PrivateCell:
             case news.ChildReady(kind="server"):
                 self._address = event.address if "://" in event.address else f"http://{event.address}"
                 self._changed.set()
+            case news.CellFailed():
+                self._failed = True  # told once, as the command's error
             case news.ChildSaid() if event.level != "info":
                 note(f"{event.id}: {event.text}")
-            case news.ChildKilled():
+            case news.ChildKilled() if not self._failed:
                 note(f"{event.kind} {event.id} was killed: {event.why}")
             case _:
                 pass

@@ -208,10 +208,11 @@ _IMPORT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from outlast.bootstrap import load_app
+from outlast.kernel.error import OutlastError
 try:
     app = load_app(sys.argv[2], sys.argv[1])
-except Exception as error:
-    print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
+except OutlastError as error:
+    print(json.dumps({"error": str(error)}))
 else:
     print(json.dumps({"agents": sorted(app.agents), "tools": len(app.tools)}))
 """

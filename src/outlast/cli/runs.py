@@ -67,8 +67,8 @@ def _print_runs(found: list[Any]) -> None:
         note("no runs match; start one with: outlast run AGENT INPUT")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("run", "agent", "state", "created", "session", ""):
-        table.add_column(heading, no_wrap=heading in ("run", "state", "created"))
+    for heading in ("run", "agent", "state", "created", "session", "reason"):
+        table.add_column(heading, no_wrap=heading != "reason")
     for entry in found:
         table.add_row(
             Text(short(entry["run"])),
@@ -154,7 +154,7 @@ def _print_view(screen: Any, view: dict[str, Any]) -> None:
         screen.print()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("step", "name", "kind", "state", "attempt", "took", "result"):
-            table.add_column(heading, no_wrap=heading != "result", justify="right" if heading == "took" else "left")
+            table.add_column(heading, no_wrap=True, justify="right" if heading == "took" else "left")
         for step in view["steps"]:
             began, end = step.get("started_at"), step.get("ended_at")
             text = failure(step["error"]) if step.get("error") else short(step.get("value"), 80)

@@ -48,6 +48,7 @@ class _Stage:
         self._screen = console()
         self._live = self._screen.is_terminal and not json
         self._where = ""
+        self._failed = False
 
     async def run(self, *, reload: bool) -> None:
         async with AsyncExitStack() as stack:
@@ -74,8 +75,9 @@ class _Stage:
         if self._json:
             print(json_text(document_of(event, self._clock.now())), flush=True)
             return
+        self._failed = self._failed or isinstance(event, news.CellFailed)
         line = line_of(event)
-        if line is not None:
+        if line is not None and not self._failed:  # what follows a failure is said once, as the command's error
             self._screen.print(line, soft_wrap=True)
             sys.stdout.flush()
 

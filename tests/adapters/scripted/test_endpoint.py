@@ -62,5 +62,5 @@ async def test_a_list_gives_texts_values_completions_and_errors_in_order() -> No
 
 async def test_a_delay_longer_than_the_time_out_is_a_time_out() -> None:
     scripted = Scripted(clock=SystemClock(), delay_s=30.0)
-    with pytest.raises(EndpointUnavailable, match="within 0.01 s"):
+    with pytest.raises(EndpointUnavailable, match=r"within 0\.01 s"):
         await scripted.complete(ModelRequest([Message("user", "hi")], 0.01))

@@ -115,10 +115,13 @@ async def test_a_schema_that_it_cannot_serve_is_refused_over_the_wire() -> None:
 
 
 async def test_other_paths_are_not_found() -> None:
-    async with ScriptedServer() as server, aiohttp.ClientSession() as session:
-        async with session.get(f"{server.url}/nothing") as response:
-            assert response.status == 404
-            assert (await response.json())["error"]["type"] == "not_found_error"
+    async with (
+        ScriptedServer() as server,
+        aiohttp.ClientSession() as session,
+        session.get(f"{server.url}/nothing") as response,
+    ):
+        assert response.status == 404
+        assert (await response.json())["error"]["type"] == "not_found_error"
 
 
 async def test_a_port_in_use_and_an_open_address_are_refused() -> None:

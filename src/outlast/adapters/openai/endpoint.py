@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -223,5 +224,8 @@ async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bo
 
 def _why(error: BaseException, token: str) -> str:
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    text = getattr(inner, "strerror", None) or str(inner) or type(inner).__name__
-    return clean(str(text), token).lower()
+    if isinstance(inner, OSError) and not isinstance(inner, ssl.SSLError) and inner.errno and inner.errno > 0:
+        return os.strerror(inner.errno).lower()  # asyncio's own text names the address only
+    if isinstance(inner, aiohttp.ClientResponseError):
+        return clean(f"what came is no HTTP: {inner.message}", token)
+    return clean(str(inner) or type(inner).__name__, token).lower()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import NoReturn, cast
+
+import msgspec
 
 from outlast.adapters.host.alive import HostExecutors
 from outlast.adapters.host.clock import SystemClock
@@ -13,12 +15,14 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.agent.platform import Platform
-from outlast.blueprint.schema import Blueprint
+from outlast.blueprint.schema import Blueprint, Model
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.platform import build_endpoints
 from outlast.journal.notice import Listener
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append
 from outlast.kernel.error import NotFound, StoreUnavailable
+from outlast.model.endpoint import Endpoint
 
 
 class ReadingStore(SqliteReader):
@@ -37,16 +41,22 @@ class ReadingStore(SqliteReader):
 
 
 @contextlib.asynccontextmanager
-async def open_reading_platform(home: Path, blueprint: Blueprint) -> AsyncGenerator[Platform]:
+async def open_reading_platform(home: Path, blueprint: Blueprint, *, models: bool = False) -> AsyncGenerator[Platform]:
     """Opens the journal's file for reading; changes nothing on disk. Raises NotFound if nothing has run yet,
     StoreUnavailable, StoreCorrupt, ConfigurationError.
+
+    `models`: model names are known, for a rehearsal of code that asks them; nobody is asked, so no key is needed.
     """
     state = StateDirectory(home)
     if not state.journal.exists():
         raise NotFound(f"nothing has run in {home} yet: start something with `outlast run` or `outlast up`")
     clock, randomness = SystemClock(), OsRandomness()
     store = cast(ReadingStore, ReadingStore.open(state.journal))  # open() makes what it is called on
-    with contextlib.closing(store):
+    endpoints: Mapping[str, Endpoint] = build_endpoints(_without_keys(blueprint), home) if models else {}
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(store.close)
+        for endpoint in endpoints.values():
+            stack.push_async_callback(endpoint.close)
         yield Platform(
             clock=clock,
             randomness=randomness,
@@ -55,4 +65,13 @@ async def open_reading_platform(home: Path, blueprint: Blueprint) -> AsyncGenera
             snapshots=store,
             blobs=FileBlobs(state.blobs, randomness),
             executors=HostExecutors(state.alive("worker"), clock),
+            endpoints=endpoints,
         )
+
+
+def _without_keys(blueprint: Blueprint) -> Blueprint:
+    models = {
+        name: Model(tuple(msgspec.structs.replace(endpoint, key=None) for endpoint in model.endpoints))
+        for name, model in blueprint.models.items()
+    }
+    return msgspec.structs.replace(blueprint, models=models)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
+from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
 from outlast.cli.client import Client
@@ -18,7 +20,10 @@ from outlast.cli.home import state_directory
 from outlast.cli.remote import Remote
 from outlast.kernel.error import Conflict
 
+patience_s = 15.0
+"""How long a command that records something waits for a server that is starting or being restarted."""
 _probe_timeout_s = 5.0
+_again_s = 0.1
 
 
 class Access(Protocol):
@@ -60,27 +65,34 @@ class Access(Protocol):
     def close(self) -> None: ...
 
 
-def running_server(home: Path) -> Remote | None:
+def running_server(home: Path, patience_s: float = patience_s) -> Remote | None:
     """Access to the server of the `outlast up` that runs here; None if none runs.
 
-    Raises Unavailable if one runs and its server does not answer.
+    Waits for one that is just starting, or being restarted. Raises Unavailable if it does not answer in `patience_s`.
     """
-    pid = holder(home / state_directory)
-    if pid is None:
-        return None
-    address = _address(home)
-    if address is None:
-        raise Unavailable(f"{home} is held by process {pid}, which serves nothing yet: try again in a moment")
-    secret = load(home).server.token
-    client = Client(address, secret.resolve(os.environ, home) if secret is not None else None)
-    Client(address, timeout_s=_probe_timeout_s).get("/livez")
-    return Remote(client)
+    clock = SystemClock()
+    until = clock.monotonic() + patience_s
+    while True:
+        pid = holder(home / state_directory)
+        if pid is None:
+            return None
+        problem = Unavailable(f"{home} is held by process {pid}, which serves nothing yet: try again in a moment")
+        address = _address(home)
+        if address is not None:
+            try:
+                Client(address, timeout_s=_probe_timeout_s).get("/livez")
+                return Remote(Client(address, _token(home)))
+            except Unavailable as error:
+                problem = error
+        if clock.monotonic() >= until:
+            raise problem
+        threading.Event().wait(_again_s)
 
 
 def reach(home: Path, *, write: bool) -> Access:
     """Access to a project. `write`: to record something, for which a directory held by others is refused."""
     try:
-        remote = running_server(home)
+        remote = running_server(home, patience_s if write else 0.0)
     except Unavailable:
         if write:
             raise
@@ -95,6 +107,11 @@ def refuse_running(home: Path, what: str) -> None:
     pid = holder(home / state_directory)
     if pid is not None:
         raise Conflict(f"{what} while `outlast up` (process {pid}) runs in {home}: stop it first")
+
+
+def _token(home: Path) -> str | None:
+    secret = load(home).server.token
+    return secret.resolve(os.environ, home) if secret is not None else None
 
 
 class _Up(msgspec.Struct):

@@ -34,7 +34,7 @@ def replay(run: RunId, home: Home = None, json: Json = False) -> None:
     blueprint = load(directory)
 
     async def work() -> Rehearsal:
-        async with open_reading_platform(directory, blueprint) as platform:
+        async with open_reading_platform(directory, blueprint, models=True) as platform:
             return await rehearse(configure_app(load_app(blueprint.app, directory), blueprint), platform, run)
 
     found = asyncio.run(work())

@@ -48,6 +48,10 @@ class WritingProcess:
         self.process.wait(30)
         self.control.close()
 
+    def forget(self, variable: str) -> None:
+        """Without this variable of the environment when it is started again."""
+        self._environment.pop(variable, None)
+
     def restart(self) -> None:
         self.process = self._start()
 
@@ -115,6 +119,7 @@ def main() -> None:
             control=control,
             points=crash_points(os.environ),
             durability=durability,
+            checkpoint_pages=int(os.environ.get("WRITING_CHECKPOINT_PAGES", "1000")),
         )
     except OutlastError as error:
         sys.stderr.write(f"{error.code}: {error}\n")

@@ -10,6 +10,7 @@ import apsw
 from outlast.adapters.sqlite.connection import Connection, connect
 from outlast.adapters.sqlite.fault import translating
 from outlast.journal.stream import Head
+from outlast.kernel.error import StoreCorrupt
 
 anchor_every_s = 1.0
 """How often dirty heads are anchored."""
@@ -23,6 +24,11 @@ _UPSERT = """
 def beside(journal: Path) -> Path:
     """Where the anchors of the journal `journal` are kept."""
     return journal.with_name("anchors.sqlite")
+
+
+def damaged(anchors: Path) -> Path:
+    """Where a damaged file of anchors was put aside."""
+    return Path(f"{anchors}.damaged")
 
 
 class SqliteAnchors:
@@ -49,6 +55,17 @@ class SqliteAnchors:
                 connection.close()
                 raise
         return cls(connection, path)
+
+    @classmethod
+    def renewed(cls, path: Path) -> SqliteAnchors:
+        """As `open`; a damaged file is put aside as evidence, and anchoring begins anew: the journal must go on."""
+        try:
+            return cls.open(path)
+        except StoreCorrupt:
+            path.replace(damaged(path))
+            for suffix in ("-wal", "-shm"):
+                Path(f"{path}{suffix}").unlink(missing_ok=True)
+            return cls.open(path)
 
     def note_now(self, heads: Iterable[tuple[str, Head]]) -> None:
         """As `note`, at once."""

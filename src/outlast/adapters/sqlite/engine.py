@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import apsw
 
 from outlast.adapters.sqlite.connection import Connection
+from outlast.adapters.sqlite.database import busy_timeout_ms
 from outlast.adapters.sqlite.entry import EntryWriter
 from outlast.adapters.sqlite.fault import translated
 from outlast.journal.chain import genesis
@@ -43,7 +44,14 @@ _PASSING = (apsw.FullError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
 class Engine(Generic[Ticket]):
     """Takes requests, commits them in rounds and answers. `fatal` says why it cannot go on, once it cannot."""
 
-    def __init__(self, connection: Connection, path: Path, lineage: Lineage, points: Points) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        path: Path,
+        lineage: Lineage,
+        points: Points,
+        checkpoint_pages: int = checkpoint_pages,
+    ) -> None:
         self._connection = connection
         self._path = path
         self._lineage = lineage
@@ -54,6 +62,7 @@ class Engine(Generic[Ticket]):
         self._ids: dict[str, int] = {}
         self._snapshots: list[tuple[Ticket, Snapshot]] = []
         self._pages = 0
+        self._checkpoint_pages = checkpoint_pages
         self._checkpoint_at = checkpoint_pages
         connection.set_wal_hook(self._count_pages)
         self.fatal: StoreError | None = None
@@ -224,9 +233,9 @@ class Engine(Generic[Ticket]):
             return
         finally:
             if wait:
-                self._connection.set_busy_timeout(2000)
+                self._connection.set_busy_timeout(busy_timeout_ms)
         # when all is copied the next commit begins the log anew
-        self._checkpoint_at = checkpoint_pages if done >= total else total + checkpoint_pages
+        self._checkpoint_at = self._checkpoint_pages if done >= total else total + self._checkpoint_pages
 
     def close(self) -> None:
         """Close the database. Requests that wait are not answered."""

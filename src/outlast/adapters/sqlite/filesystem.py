@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -22,6 +23,8 @@ NETWORK: frozenset[str] = frozenset({
 })  # fmt: skip
 """Types of file systems that are refused."""
 
+_OCTAL = re.compile(r"\\([0-7]{3})")  # how the table writes blanks
+
 Mount = tuple[str, str]
 """Where a file system is mounted, and its type."""
 
@@ -32,8 +35,7 @@ def linux_mounts(table: str) -> list[Mount]:
     for line in table.splitlines():
         fields = line.split(" ")
         if len(fields) >= 3:
-            place = fields[1].encode().decode("unicode_escape").encode("latin-1").decode(errors="surrogateescape")
-            mounts.append((place, fields[2]))
+            mounts.append((_OCTAL.sub(lambda found: chr(int(found[1], 8)), fields[1]), fields[2]))
     return mounts
 
 

@@ -25,7 +25,7 @@ class Gone(Exception):
 
 
 def check_same_user(channel: socket.socket) -> None:
-    """Raise Gone unless the other end is this user's, or root's. Only Linux tells; elsewhere the socket's mode counts."""
+    """Raise Gone unless the other end is of this user, or root. Only Linux tells; elsewhere the file's mode counts."""
     if sys.platform == "linux":
         raw = channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         uid = struct.unpack("3i", raw)[1]

@@ -10,7 +10,7 @@ from typing import Any
 from outlast.adapters.sqlite.anchor import SqliteAnchors, anchor_every_s, beside
 from outlast.adapters.sqlite.connection import Connection
 from outlast.adapters.sqlite.database import Durability, open_writable
-from outlast.adapters.sqlite.engine import Engine, anchors_max
+from outlast.adapters.sqlite.engine import Engine, anchors_max, checkpoint_pages
 from outlast.adapters.sqlite.filesystem import WriteLock, check_local, mounts
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.journal.lineage import Lineage
@@ -23,7 +23,12 @@ from outlast.kernel.randomness import Randomness
 
 
 def open_engine(
-    path: Path, randomness: Randomness, region: str, durability: Durability, points: Points
+    path: Path,
+    randomness: Randomness,
+    region: str,
+    durability: Durability,
+    points: Points,
+    checkpoint_pages: int = checkpoint_pages,
 ) -> tuple[Engine[Any], WriteLock, Connection, Lineage]:
     """What a store that writes needs: the lock first, then the database. Raises as `SqliteStore.open`."""
     if not path.parent.is_dir():
@@ -33,7 +38,7 @@ def open_engine(
     try:
         nonce = randomness.token(6).hex()
         connection, lineage = open_writable(path, durability, region, nonce)
-        return Engine(connection, path, lineage, points), lock, connection, lineage
+        return Engine(connection, path, lineage, points, checkpoint_pages), lock, connection, lineage
     except BaseException:
         lock.release()
         raise
@@ -82,7 +87,7 @@ class SqliteStore(SqliteReader):
         """
         engine, lock, connection, lineage = open_engine(path, randomness, region, durability, points or NoPoints())
         try:
-            anchors = SqliteAnchors.open(beside(path))
+            anchors = SqliteAnchors.renewed(beside(path))
         except BaseException:
             engine.close()
             lock.release()

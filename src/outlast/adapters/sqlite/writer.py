@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from outlast.adapters.sqlite.anchor import SqliteAnchors, anchor_every_s, beside
 from outlast.adapters.sqlite.database import Durability
-from outlast.adapters.sqlite.engine import Engine, anchors_max
+from outlast.adapters.sqlite.engine import Engine, anchors_max, checkpoint_pages
 from outlast.adapters.sqlite.peer import Gone, Peer, check_same_user
 from outlast.adapters.sqlite.spin import Spin
 from outlast.adapters.sqlite.store import open_engine
@@ -74,15 +74,18 @@ def serve(
     points: Points | None = None,
     region: str = "local",
     durability: Durability = "power",
+    checkpoint_pages: int = checkpoint_pages,
 ) -> None:
     """Write the journal `path` for the clients of `socket_path` until told to stop (drain, SIGTERM, SIGINT).
 
     Raises what `SqliteStore.open` raises when it cannot begin, and the StoreError that ended it when it cannot go on:
     the process must then exit with a failure, to be started again.
     """
-    engine, lock, _connection, lineage = open_engine(path, randomness, region, durability, points or NoPoints())
+    engine, lock, _connection, lineage = open_engine(
+        path, randomness, region, durability, points or NoPoints(), checkpoint_pages
+    )
     try:
-        anchors = SqliteAnchors.open(beside(path))
+        anchors = SqliteAnchors.renewed(beside(path))
         try:
             with _listening(socket_path) as listener, _Turn(engine, lineage, anchors, listener, clock, control) as turn:
                 turn.run()

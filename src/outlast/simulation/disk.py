@@ -36,16 +36,16 @@ class DiskFaults(msgspec.Struct):
     read_fails: float = 0.0
 
 
-class FullDisk(Exception):  # noqa: N818 # what happened
+class FullDisk(Exception):
     """No room."""
 
 
-class FailedSync(Exception):  # noqa: N818 # what happened
+class FailedSync(Exception):
     """Nobody knows what is on the disk."""
 
 
 class Disk:
-    """What is durable. A commit is all or nothing, as SQLite's is; when its writer dies meanwhile, chance says which."""
+    """What is durable. A commit is all or nothing, as SQLite's is; if its writer dies meanwhile, chance says which."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -88,14 +88,11 @@ class Disk:
         if head.seq != append.expected.seq:
             self.world.note(f"disk refuses {append.stream} {append.expected.seq + 1}: it is there")
             return
-        record = StoredRecord(append.expected.seq + 1, append.count, append.body, write.head.hash)
-        self.store._streams.setdefault(append.stream, []).append(record)  # noqa: SLF001 # the disk is what it is made of
-        if append.hint is not None:
-            self.store.patch(append.hint)
+        self.store.put(append, write.head)
         self.world.note(f"durable {append.stream} {append.expected.seq + 1}+{append.count} {append.append_id}")
 
     def head(self, stream: str) -> Head:
-        return self.store._head(stream)  # noqa: SLF001 # the disk is what it is made of
+        return self.store.end(stream)
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -245,7 +242,7 @@ class SimStore:
         for listener in list(self._listeners):
             listener(notices)
 
-    # -- the index and the snapshots: hints -----------------------------------------------------------------------------
+    # -- the index and the snapshots: hints
 
     async def entry(self, run: str) -> RunEntry | None:
         await self._reading()

@@ -1,4 +1,4 @@
-"""A seeded event loop in virtual time. Each node (a simulated process) has a queue of its own; chance picks whose turn it is.
+"""A seeded event loop in virtual time. Each node (a simulated process) has a queue; chance picks whose turn it is.
 
 Within a node callbacks run in the order in which they were scheduled, as asyncio promises; between nodes in any order.
 A crashed node's callbacks are never run, nor are its coroutines closed: no cleanup happens, as with SIGKILL. A frozen
@@ -13,7 +13,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from random import Random  # noqa: TID251 # made from the seed by whoever makes the loop
+from random import Random
 from typing import Any
 
 callbacks_max = 50_000_000
@@ -21,7 +21,7 @@ callbacks_max = 50_000_000
 _tick_s = 20e-6  # what a callback takes, in virtual time: a loop that spins comes to its deadline
 
 
-class Stuck(Exception):  # noqa: N818 # it is what happened, not whose mistake it is
+class Stuck(Exception):
     """Nothing is left that could ever happen."""
 
 
@@ -168,8 +168,8 @@ class SimLoop(asyncio.BaseEventLoop):
         return future
 
     def _queue_of(self, handle: asyncio.Handle) -> deque[asyncio.Handle]:
-        context: Context = handle._context  # type: ignore[attr-defined] # noqa: SLF001 # asyncio keeps it there
-        node = context.get(current_node)
+        context: Context = handle._context  # noqa: SLF001 # asyncio keeps it there
+        node: Node | None = context.get(current_node)
         return self._world if node is None else node.queue
 
     def _run_once(self) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import random as _random  # noqa: TID251 # it is sealed here
+import random as _random
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 _SEALED: list[tuple[Any, str]] = [
@@ -33,17 +34,25 @@ def _refusal(name: str) -> Callable[..., Any]:
     return refuse
 
 
+def _ignore(unraisable: object) -> None:
+    return None
+
+
 @contextlib.contextmanager
-def sealed() -> Iterator[None]:
+def sealed() -> Generator[None]:
     """Seal this process's real world for the block, and keep the garbage collector still."""
     before = [(owner, name, getattr(owner, name)) for owner, name in _SEALED]
     collecting = gc.isenabled()
+    unraisable = sys.unraisablehook
     gc.disable()
     try:
         for owner, name, _ in before:
             setattr(owner, name, _refusal(f"{getattr(owner, '__name__', owner)}.{name}"))
+        sys.unraisablehook = _ignore  # coroutines of crashed nodes are closed, by the collector, after the end
         yield
+        gc.collect()
     finally:
+        sys.unraisablehook = unraisable
         for owner, name, value in before:
             setattr(owner, name, value)
         if collecting:

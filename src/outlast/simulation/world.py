@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
-from random import Random  # noqa: TID251 # made from the seed
+from random import Random
 from typing import Any, Literal
 
 import msgspec
@@ -40,7 +40,7 @@ class AtPoint(msgspec.Struct):
 
 
 class World:
-    """Everything outside the nodes. Calls from nodes go through `acting`, so that the dead and the frozen stay still."""
+    """Everything outside the nodes. Calls from nodes wait in `acting`, so that the dead and the frozen stay still."""
 
     def __init__(self, seed: int, loop: SimLoop, random: Random) -> None:
         self.seed = seed
@@ -59,7 +59,7 @@ class World:
         self.digest_parts: list[str] = []
         self.on_death: dict[str, Callable[[], None]] = {}
 
-    # -- time and trace -------------------------------------------------------------------------------------------------
+    # -- time and trace
 
     def now(self) -> float:
         """The true wall clock."""
@@ -84,7 +84,7 @@ class World:
         self._fold_digest()
         return self.digest_parts[0]
 
-    # -- nodes -----------------------------------------------------------------------------------------------------------
+    # -- nodes
 
     def boot(self, name: str, kind: str, code: Coroutine[Any, Any, None], died: Callable[[], None]) -> Node:
         """Start a node that runs `code`; `died` is called, in the world, when it has ended for whatever reason."""
@@ -152,7 +152,7 @@ class World:
         context = _WORLD.copy() if node is None else node.context.copy()
         return self.loop.create_task(run(), context=context)
 
-    # -- network ---------------------------------------------------------------------------------------------------------
+    # -- network
 
     def send(self, source: str, target: Node, deliver: Callable[[], object], *, reliable: bool = False) -> None:
         """Deliver by calling `deliver` in the target: late, twice, never, or out of order, as the network likes."""

@@ -42,18 +42,23 @@ class MemoryStore(MemoryIndex):
         records = self._streams.get(append.stream)
         if records is None:
             check_stream(append.stream, self._lineage)
-        head = self._head(append.stream)
+        head = self.end(append.stream)
         if head != append.expected:
             return Conflicted(head)
         head = Head(append.head, link(head.hash, append.body))
+        self.put(append, head)
+        self._listeners.tell([Notice(append.stream, head.seq, append.hint)])
+        return Applied(head)
+
+    def put(self, append: Append, head: Head) -> None:
+        """Store an append that fits, and what it says about its run; `head` is the stream's end after it."""
         record = StoredRecord(append.expected.seq + 1, append.count, append.body, head.hash)
         self._streams.setdefault(append.stream, []).append(record)
         if append.hint is not None:
             self.patch(append.hint)
-        self._listeners.tell([Notice(append.stream, head.seq, append.hint)])
-        return Applied(head)
 
-    def _head(self, stream: str) -> Head:
+    def end(self, stream: str) -> Head:
+        """The end of a stream, at once."""
         records = self._streams.get(stream)
         if not records:
             return genesis(stream)
@@ -61,7 +66,7 @@ class MemoryStore(MemoryIndex):
         return Head(last.seq + last.count - 1, last.hash)
 
     async def head(self, stream: str) -> Head:
-        return self._head(stream)
+        return self.end(stream)
 
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
         records = self._streams.get(stream, [])

@@ -114,4 +114,8 @@ def open_labeller() -> Labeller:
     """The embeddings if they can be used here, else the keywords."""
     installed = all(importlib.util.find_spec(name) for name in ("numpy", "onnxruntime", "tokenizers"))
     pulled = all(is_present(artifact, models_directory()) for artifact in artifacts_of(minilm))
-    return Embeddings() if installed and pulled else Keywords()
+    if not (installed and pulled):
+        return Keywords()
+    labeller = Embeddings()
+    labeller.label("")  # loads the model now: a worker that takes over must not begin with that
+    return labeller

@@ -117,7 +117,7 @@ class _Play:
         self._cases = choose(load_cases(stage.tickets), options.tickets, seed)
         self._plan = faults(options.kills, seed) if options.faults else []
         self._load = Workload(client, self._cases, clock, f"demo-{seed}")
-        self._faults = Faults(system, self._load, client, clock, stage.ledger, stage.token)
+        self._faults = Faults(system, self._load, client, clock, stage)
         self._harms: list[Harm] = []
         self._phase = "starting the system"
         self._striking: FaultKind | None = None

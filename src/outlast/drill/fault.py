@@ -17,9 +17,10 @@ from pathlib import Path
 import msgspec
 
 from outlast.drill.client import Client
-from outlast.drill.measure import intents_open
+from outlast.drill.measure import Blow, Recovery, intents_open, owned, recovery
 from outlast.drill.plan import FaultKind
 from outlast.drill.process import Process, alive, identify, send
+from outlast.drill.stage import Stage
 from outlast.drill.system import System
 from outlast.drill.workload import Workload
 from outlast.kernel.clock import Clock
@@ -29,15 +30,19 @@ strike_within_s = 20.0
 frozen_at_least_s = 2.0
 frozen_at_most_s = 6.0
 """A frozen worker is woken at the latest after this time: before the supervisor takes it for hung and kills it."""
-crew_within_s = 30.0
-"""How long the supervisor may take to have as many workers as before."""
+heal_within_s = 15.0
+"""How long the next fault waits for the last one to heal: as many workers as at first, their runs going on."""
 _step_s = 0.02
+_heal_look_s = 0.1
 _more_load_after_s = 2.0
 _ledger_poll_s = 0.001
 
 
 class Harm(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault that struck, or did not. `at`: seconds since 1970; `worker` is "" where none was hit."""
+    """A fault that struck, or did not. `at`: seconds since 1970; `worker` is "" where none was hit.
+
+    `recovery` is what became of the worker's runs, known only once their events were read.
+    """
 
     kind: FaultKind
     bitten: bool
@@ -45,27 +50,25 @@ class Harm(msgspec.Struct, frozen=True, kw_only=True):
     worker: str = ""
     pid: int = 0
     note: str = ""
+    recovery: Recovery | None = None
 
 
 class Faults:
     """Does what the plan says to one system under one load."""
 
-    def __init__(
-        self, system: System, workload: Workload, client: Client, clock: Clock, ledger: Path, token: Path
-    ) -> None:
-        """`token` is the file without which no crash point kills: it exists only while one is armed."""
+    def __init__(self, system: System, workload: Workload, client: Client, clock: Clock, stage: Stage) -> None:
         self._system = system
         self._workload = workload
         self._client = client
         self._clock = clock
-        self._ledger = ledger
-        self._token = token
+        self._ledger = stage.ledger
+        self._token = stage.token  # without this file no crash point kills: it exists only while one is armed
+        self._crew = stage.crew
         self.zombies_returned = 0
         """Frozen workers that were alive again after their runs had been taken over."""
 
     async def strike(self, kind: FaultKind, upto: int) -> Harm:
         """Let the load go on to its first `upto` tickets, and strike while it does."""
-        crew = len(self._system.workers())
         by_kind: dict[FaultKind, Callable[[int], Awaitable[Harm]]] = {
             "crash_point": self._crash_point,
             "after_booking": self._after_booking,
@@ -76,8 +79,23 @@ class Faults:
         }
         harm = await by_kind[kind](upto)
         if harm.bitten:
-            await self._until(lambda: len(self._system.workers()) >= crew, crew_within_s)
+            await self._healed(harm)
         return harm
+
+    async def _healed(self, harm: Harm) -> None:
+        """Return when the system is whole again: the next fault shall not hide how it recovers from this one."""
+        deadline = self._clock.monotonic() + heal_within_s
+        await self._until(lambda: len(self._system.workers()) >= self._crew, heal_within_s)
+        if not harm.worker:
+            return
+        blow = Blow(harm.worker, harm.at)
+        while self._clock.monotonic() < deadline:
+            histories = {run: await self._client.events(run, strike_within_s) for run in self._workload.open_runs()}
+            if not any(owned(events, blow.worker, blow.at) for events in histories.values()):
+                return
+            if recovery(histories, blow).recovered_s is not None:
+                return
+            await self._clock.sleep(_heal_look_s)
 
     async def _crash_point(self, upto: int) -> Harm:
         """A worker kills itself between the refund and its record: the place is named in its environment."""

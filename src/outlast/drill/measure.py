@@ -67,8 +67,8 @@ def recovery(histories: Histories, blow: Blow) -> Recovery:
     moved = [e.at for events in after for e in events if e.type not in _BOOKKEEPING]
     return Recovery(
         runs=len(runs),
-        taken_over_s=min(taken) - blow.at if taken else None,
-        recovered_s=min(moved) - blow.at if moved else None,
+        taken_over_s=round(min(taken) - blow.at, 3) if taken else None,
+        recovered_s=round(min(moved) - blow.at, 3) if moved else None,
     )
 
 

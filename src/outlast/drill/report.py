@@ -77,19 +77,23 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def confirmed(harms: Sequence[Harm], histories: Histories) -> list[Harm]:
-    """The harms with what the runs' events say about them: a kill of a worker that owned no run has not bitten."""
-    found: list[Harm] = []
-    for harm in harms:
-        if harm.bitten and harm.worker and recovery(histories, Blow(harm.worker, harm.at)).runs == 0:
-            harm = msgspec.structs.replace(harm, bitten=False, note="it owned no run")  # noqa: PLW2901
-        found.append(harm)
-    return found
+    """The harms with what the runs' events say about them: a blow to a worker that owned no run has not bitten."""
+    return [_confirmed(harm, histories) for harm in harms]
+
+
+def _confirmed(harm: Harm, histories: Histories) -> Harm:
+    if not harm.bitten or not harm.worker:
+        return harm
+    found = recovery(histories, Blow(harm.worker, harm.at))
+    if found.runs == 0:
+        return msgspec.structs.replace(harm, bitten=False, recovery=found, note="it owned no run")
+    return msgspec.structs.replace(harm, recovery=found)
 
 
 def figures(harms: Sequence[Harm], histories: Histories) -> Figures:
     """Count and measure. `harms` as `confirmed` returns them; a worker that was killed counts even if it was idle."""
     kills = [harm for harm in harms if harm.kind in kill_kinds and harm.worker]
-    recoveries = [recovery(histories, Blow(harm.worker, harm.at)) for harm in kills if harm.bitten]
+    recoveries = [harm.recovery for harm in kills if harm.bitten and harm.recovery is not None]
     recovered = [one.recovered_s for one in recoveries if one.recovered_s is not None]
     taken = [one.taken_over_s for one in recoveries if one.taken_over_s is not None]
     bitten = {harm.kind: harm for harm in harms if harm.bitten}
@@ -104,9 +108,7 @@ def figures(harms: Sequence[Harm], histories: Histories) -> Figures:
         recovery_s_p99=_rounded(percentile(recovered, 0.99)),
         takeover_s_p50=_rounded(percentile(taken, 0.5)),
         takeover_s_p99=_rounded(percentile(taken, 0.99)),
-        frozen_takeover_s=_rounded(
-            recovery(histories, Blow(freeze.worker, freeze.at)).taken_over_s if freeze is not None else None
-        ),
+        frozen_takeover_s=_rounded(freeze.recovery.taken_over_s if freeze is not None and freeze.recovery else None),
         writer_standstill_s=_rounded(standstill_s(histories, writer.at) if writer is not None else None),
         supervisor_standstill_s=_rounded(standstill_s(histories, supervisor.at) if supervisor is not None else None),
         steps=sum(event.type == "step.done" for events in histories.values() for event in events),

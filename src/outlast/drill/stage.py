@@ -26,6 +26,8 @@ class Stage(msgspec.Struct, frozen=True):
     """The directories of one demo."""
 
     home: Path
+    crew: int
+    """Workers that run when all is well: those of the blueprint and one spare."""
 
     @property
     def project(self) -> Path:
@@ -67,16 +69,15 @@ def prepare(home: Path, writer: Writer) -> Stage:
     home.mkdir(parents=True, exist_ok=True)
     if any(home.iterdir()):
         raise ConfigurationError(f"directory {home} is not empty: the demo wants an empty one, or none")
-    stage = Stage(home.resolve())
-    not_ours = shutil.ignore_patterns(".outlast", "__pycache__", "*.sqlite*")
-    shutil.copytree(example_directory(), stage.project, ignore=not_ours)
+    source = example_directory()
+    blueprint: dict[str, Any] = yaml.safe_load((source / "outlast.yaml").read_text())
+    stage = Stage(home.resolve(), crew=int(blueprint["workers"]["min"]) + 1)
+    shutil.copytree(source, stage.project, ignore=shutil.ignore_patterns(".outlast", "__pycache__", "*.sqlite*"))
     stage.ledger.parent.mkdir()
     stage.token.parent.mkdir()
-    path = stage.project / "outlast.yaml"
-    blueprint: dict[str, Any] = yaml.safe_load(path.read_text())
     blueprint["server"] = {"listen": "127.0.0.1:0"}
     blueprint["models"] = {"writer": {"endpoints": [{"name": "demo", "url": writer.url, "model": writer.model}]}}
-    path.write_text(yaml.safe_dump(blueprint, sort_keys=False))
+    (stage.project / "outlast.yaml").write_text(yaml.safe_dump(blueprint, sort_keys=False))
     return stage
 
 

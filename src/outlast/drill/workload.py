@@ -119,6 +119,10 @@ class Workload:
                 found.setdefault(line.owner, []).append(line.run)
         return found
 
+    def open_runs(self) -> list[str]:
+        """Runs that were not seen to have ended."""
+        return [line.run for line in self.lines.values() if line.state not in ENDED]
+
     def submissions(self) -> list[Submission]:
         """The books: every case that was sent, whatever came of it."""
         effects = {case.id: case.refunds for case in self._cases}

@@ -121,6 +121,7 @@ class ScriptedServer:
             self._runner = None
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
+        await request.read()  # kept by the request: a client that dies during the delay is no error any more
         if self._clock is not None:
             await self._clock.sleep(self._delay_s)
         return await _chat(request)

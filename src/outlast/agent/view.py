@@ -102,7 +102,7 @@ class _Viewer:
             case ev.RunTrial():
                 view.state, view.owner, view.reason = "trial", "", "to be tried alone"
             case ev.RunParked():
-                view.state = event.reason.removeprefix("still ") if event.reason.startswith("still ") else "parked"
+                view.state = event.reason.removeprefix("still ") if event.reason.startswith("still ") else self._parked()
             case ev.RunReleased():
                 view.state, view.owner = "ready", ""
             case ev.RunHeld():
@@ -173,6 +173,11 @@ class _Viewer:
                 step.error = {"type": "outlast.StepTimeout", "message": "no signal came in time"}
             case _:
                 pass
+
+    def _parked(self) -> str:
+        """A parked run that waits for a person alone is held."""
+        states = {step.state for step in self._steps.values()}
+        return "held" if "held" in states and "waiting" not in states else "parked"
 
     def _running(self, place: str) -> None:
         self._steps[place].state = "running"

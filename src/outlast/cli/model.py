@@ -66,7 +66,10 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes any free one.")] = 8089,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="Requests answered at once.")] = 2,
     context: Annotated[int, typer.Option(min=256, max=8192, help="Tokens of one request, prompt and answer.")] = 4096,
-    threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads that compute; 0: one for each core.")] = 0,
+    threads: Annotated[
+        int,
+        typer.Option(min=0, max=1024, help="Threads that compute; more than one only on idle cores. 0: one a core."),
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Serve a model over OpenAI-compatible HTTP until Ctrl-C or SIGTERM."""

@@ -161,7 +161,7 @@ def _candidates(text: str) -> Iterator[str]:
 
 
 def _read(candidate: str, kind: Any, wrapped: bool, problems: list[str]) -> Any:
-    """One candidate as the type, taken out of `wrapper_field` if it is `wrapped`; `_none` and a line in `problems` if it does not fit."""
+    """One candidate as the type, out of `wrapper_field` if `wrapped`; else `_none` and a line in `problems`."""
     try:
         raw = candidate.encode()
         found = msgspec.json.decode(raw)

@@ -34,8 +34,9 @@ class LlamaOptions(msgspec.Struct, frozen=True):
     parallel: int = 2
     """Requests answered at once; more wait in the server, without a bound: admission is the caller's."""
     context_tokens: int = 4096
-    threads: int = 0
-    """Threads that compute; 0: as many as there are cores."""
+    threads: int = 1
+    """Threads that compute. llama.cpp's wait for each other by spinning: on cores that others use too, two are far
+    slower than one. 0: one for each core, for a machine that does nothing else."""
 
 
 def serve(options: LlamaOptions, ready: Callable[[str], None], *, until_stdin_closes: bool = False) -> None:
@@ -59,7 +60,7 @@ def serve(options: LlamaOptions, ready: Callable[[str], None], *, until_stdin_cl
     parameters.n_parallel = options.parallel
     parameters.n_ctx = options.context_tokens * options.parallel
     parameters.n_predict = answer_tokens_max
-    parameters.cpuparams.n_threads = options.threads or os.cpu_count() or 1
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = options.threads or os.cpu_count() or 1
     parameters.cache_ram_mib = 0  # else it keeps up to 8 GiB of prompts
     parameters.ui = False
     parameters.endpoint_slots = False  # shows the prompts of others

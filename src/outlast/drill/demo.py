@@ -127,6 +127,7 @@ class _Play:
         self._tell("starting the system")
         await self._system.start()
         await self._client.ready(ask_within_s)
+        await self._faults.muster()
         begun = self._clock.monotonic()
         await self._under_load()
         elapsed_s = self._clock.monotonic() - begun

@@ -67,6 +67,10 @@ class Faults:
         self.zombies_returned = 0
         """Frozen workers that were alive again after their runs had been taken over."""
 
+    async def muster(self) -> None:
+        """Return when all workers serve: a standby that only starts takes nothing over."""
+        await self._until(lambda: len(self._system.serving()) >= self._crew, heal_within_s)
+
     async def strike(self, kind: FaultKind, upto: int) -> Harm:
         """Let the load go on to its first `upto` tickets, and strike while it does."""
         by_kind: dict[FaultKind, Callable[[int], Awaitable[Harm]]] = {
@@ -85,7 +89,7 @@ class Faults:
     async def _healed(self, harm: Harm) -> None:
         """Return when the system is whole again: the next fault shall not hide how it recovers from this one."""
         deadline = self._clock.monotonic() + heal_within_s
-        await self._until(lambda: len(self._system.workers()) >= self._crew, heal_within_s)
+        await self.muster()
         if not harm.worker:
             return
         blow = Blow(harm.worker, harm.at)

@@ -36,6 +36,15 @@ class _Alive(msgspec.Struct, frozen=True):
     pid: int
 
 
+class _News(msgspec.Struct, frozen=True):
+    t: str
+    id: str = ""
+    kind: str = ""
+
+
+_news = msgspec.json.Decoder(_News)
+
+
 class System:
     """``outlast up`` in `home`, as often as it is started. Everything it starts is put under the guard's eyes."""
 
@@ -47,7 +56,9 @@ class System:
         self._clock = clock
         self._process: asyncio.subprocess.Process | None = None
         self.log = home / "up.log"
-        """What the supervisor printed."""
+        """What the supervisor printed: its news, one JSON object a line."""
+        self._read = 0
+        self._serving: set[str] = set()
 
     @property
     def supervisor(self) -> Process | None:
@@ -72,6 +83,22 @@ class System:
             if process is not None and process in mine:
                 found[path.stem] = process
         return found
+
+    def serving(self) -> set[str]:
+        """Living workers that the supervisor has announced as ready; a process that only starts is no standby yet."""
+        with self.log.open("rb") as log:
+            log.seek(self._read)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                try:
+                    news = _news.decode(line)
+                except msgspec.MsgspecError:
+                    continue  # what was printed by accident
+                if news.t == "ChildReady" and news.kind == "worker":
+                    self._serving.add(news.id)
+        return self._serving & self.workers().keys()
 
     def writer(self) -> Process | None:
         """The process that writes the journal."""
@@ -109,7 +136,7 @@ class System:
 
     async def _spawn(self, log: IO[bytes]) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "outlast", "up"),
+            *(sys.executable, "-m", "outlast", "up", "--json"),
             cwd=self._home,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,

@@ -102,7 +102,8 @@ class _Viewer:
             case ev.RunTrial():
                 view.state, view.owner, view.reason = "trial", "", "to be tried alone"
             case ev.RunParked():
-                view.state = event.reason.removeprefix("still ") if event.reason.startswith("still ") else self._parked()
+                still = event.reason.startswith("still ")
+                view.state = event.reason.removeprefix("still ") if still else self._parked()
             case ev.RunReleased():
                 view.state, view.owner = "ready", ""
             case ev.RunHeld():

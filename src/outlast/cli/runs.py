@@ -142,7 +142,7 @@ def _print_view(screen: Any, view: dict[str, Any]) -> None:
     if view.get("owner"):
         row("worker", short(view["owner"]))
     if (view.get("claims") or 0) > 1:
-        row("claims", f"{view['claims']}: other workers had it before")
+        row("claims", f"{view['claims']}, so many times a worker took it up")
     row("input", short(view.get("input"), width))
     if view["state"] == "completed":
         row("result", short(view.get("result"), width))

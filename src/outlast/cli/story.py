@@ -145,12 +145,13 @@ class Teller:
             if before:
                 return "↻", "bold magenta", f"worker {self._owner} takes over from {before}"
             return "▸", "cyan", f"worker {self._owner} has it"
-        if kind == "run.released":
+        if kind in ("run.released", "run.parked", "run.quarantined"):
             before, self._owner = self._owner, ""
-            return "▹", "cyan", f"worker {before} lets go of it"
+            if kind == "run.released":
+                return "▹", "cyan", f"worker {before} lets go of it"
         texts = {
             "run.created": ("○", "cyan", f"created, agent {data.get('agent')}"),
-            "run.parked": ("·", "dim", f"waits: {data.get('reason')}"),
+            "run.parked": ("·", "dim", f"rests outside any worker: {data.get('reason')}"),
             "run.held": ("!", "bold yellow", f"held for a person: {data.get('reason')}"),
             "run.quarantined": ("!", "bold red", f"quarantined: {data.get('reason')}"),
             "run.redriven": ("↻", "cyan", "redriven by a person"),

@@ -132,6 +132,7 @@ class Doubt:
         return verdict
 
     async def _ask(self, call: StepCall[Any], number: int, results: Results, reason: str) -> Any:
+        await self._cannot_act(call.place)  # a person looks at a world in which the old executor acts no more
         if call.place not in self._history.held:
             await asyncio.shield(
                 asyncio.ensure_future(self._recorder.record(ev.RunHeld("in_doubt", reason, call.place)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
@@ -29,7 +30,9 @@ from outlast.journal.stream import Applied
 from outlast.kernel.codec import encode
 from outlast.kernel.identity import new_id
 from outlast.server.limit import Limits
+from outlast.server.openapi import make_document
 from outlast.server.serve import serve
+from tests.server.contract import Contract
 
 
 class NobodyLives:
@@ -94,6 +97,11 @@ class Told:
     data: Any
 
 
+def app_of(control: Control) -> App[Any]:
+    assert control.app is not None
+    return control.app
+
+
 @dataclass
 class Site:
     address: str
@@ -102,6 +110,10 @@ class Site:
     stop: asyncio.Event
     http: aiohttp.ClientSession
     beats: list[int] = field(default_factory=list)
+    contract: Contract = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.contract = Contract(make_document(app_of(self.control), authenticated=False))
 
     @property
     def platform(self) -> Platform:
@@ -119,8 +131,12 @@ class Site:
     async def ask(
         self, method: str, path: str, data: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        async with self.http.request(method, self.address + path, data=data, headers=headers) as answer:
-            return Answer(answer.status, answer.headers, await answer.read())
+        """One request. Whatever the answer is, it must be what the server's own document says."""
+        body = None if data is None else io.BytesIO(data)
+        async with self.http.request(method, URL(self.address + path, encoded=True), data=body, headers=headers) as got:
+            answer = Answer(got.status, got.headers, await got.read())
+        self.contract.check(method, path, answer.status, answer.headers, answer.body)
+        return answer
 
     async def get(self, path: str, **headers: str) -> Answer:
         return await self.ask("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})

@@ -95,13 +95,15 @@ async def test_a_body_that_does_not_fit_is_refused(site: Site, body: object) -> 
 
 
 async def test_waiting_ends_with_the_run(site: Site, platform: Platform) -> None:
-    waiting = asyncio.create_task(site.post("/v1/agents/quiet/runs", {}, Idempotency_Key="k", Prefer="wait=30"))
-    run = (await site.post("/v1/agents/quiet/runs", {}, Idempotency_Key="k")).json["run"]
-    await grow(platform, run, completed({"done": 1}), state="completed")
+    waiting = asyncio.create_task(
+        site.post("/v1/agents/total/runs", {"input": [[]]}, Idempotency_Key="k", Prefer="wait=30")
+    )
+    run = (await site.post("/v1/agents/total/runs", {"input": [[]]}, Idempotency_Key="k")).json["run"]
+    await grow(platform, run, completed(7.5), state="completed")
     answer = await waiting
     assert answer.headers["preference-applied"] == "wait=30"
     assert answer.json["view"]["state"] == "completed"
-    assert answer.json["view"]["result"] == {"done": 1}
+    assert answer.json["view"]["result"] == 7.5
 
 
 async def test_waiting_ends_with_its_time(site: Site) -> None:

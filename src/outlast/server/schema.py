@@ -12,7 +12,10 @@ from msgspec import inspect
 Schema = dict[str, Any]
 
 _REF = "#/components/schemas/"
-_DEFS = ("#/$defs/", "#/definitions/")
+_INNER = ("#/$defs/", "#/definitions/")
+_DEFINITIONS = frozenset({"$defs", "definitions"})
+_SCHEMAS_BY_NAME = frozenset({"properties", "patternProperties", "dependentSchemas"})
+_DATA = frozenset({"default", "const", "enum", "examples"})
 
 
 class Components:
@@ -31,21 +34,31 @@ class Components:
         self.schemas[name] = cast(Schema, self._moved(schema, name))
         return self.ref(name)
 
-    def _moved(self, node: Any, prefix: str) -> Any:
-        if isinstance(node, list):
-            return [self._moved(item, prefix) for item in cast("list[Any]", node)]
-        if not isinstance(node, dict):
-            return node
+    def _moved(self, schema: Any, prefix: str) -> Any:
+        if isinstance(schema, list):
+            return [self._moved(item, prefix) for item in cast("list[Any]", schema)]
+        if not isinstance(schema, dict):
+            return schema
         made: Schema = {}
-        for key, value in cast(Schema, node).items():
-            if key in ("$defs", "definitions") and isinstance(value, dict):
-                for name, definition in cast(Schema, value).items():
-                    self.schemas[_safe(f"{prefix}.{name}")] = cast(Schema, self._moved(definition, prefix))
-            elif key == "$ref" and isinstance(value, str) and value.startswith(_DEFS):
-                made[key] = _REF + _safe(f"{prefix}.{value.rpartition('/')[2]}")
+        for key, value in cast(Schema, schema).items():
+            if key in _DEFINITIONS:
+                for name, definition in value.items():
+                    self.schemas[_safe(f"{prefix}.{name}")] = self._moved(definition, prefix)
+            elif key in _SCHEMAS_BY_NAME:
+                made[key] = {name: self._moved(inner, prefix) for name, inner in value.items()}
+            elif key == "discriminator":
+                mapping = {name: _moved_ref(ref, prefix) for name, ref in value.get("mapping", {}).items()}
+                made[key] = {**value, "mapping": mapping}
+            elif key == "$ref":
+                made[key] = _moved_ref(value, prefix)
             else:
-                made[key] = self._moved(value, prefix)
+                made[key] = value if key in _DATA else self._moved(value, prefix)
         return made
+
+
+def _moved_ref(ref: str, prefix: str) -> str:
+    inner = ref.startswith(_INNER)
+    return _REF + _safe(f"{prefix}.{ref.rpartition('/')[2]}") if inner else ref
 
 
 def _safe(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What `outlast up` does, without its terminal: run by the crash tests as a process of its own, so that it can be killed."""
+"""What `outlast up` does, without its terminal: a process of its own, so that crash tests can kill it."""
 
 from __future__ import annotations
 

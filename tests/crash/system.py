@@ -1,4 +1,4 @@
-"""The system under test as somebody else sees it: a supervisor that was started, its children, its files, the ledger."""
+"""The system under test as somebody else sees it: a supervisor that was started, its children, files and ledger."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class System:
 
     async def __aenter__(self) -> System:
         self.spawn()
-        await self.until(lambda: self.state.socket.exists(), 30, "the writer serves")
+        await self.until(self.state.socket.exists, 30, "the writer serves")
         blueprint = load(self.home)
         self.platform = await self._stack.enter_async_context(open_client_platform(self.home, blueprint))
         app: App[Any] = configure_app(load_app("app:app", self.home), blueprint)
@@ -102,7 +102,7 @@ class System:
         if process.poll() is None:
             process.terminate()
             deadline = time.monotonic() + within_s
-            while process.poll() is None and time.monotonic() < deadline:
+            while process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110 (a process)
                 await asyncio.sleep(0.01)
             if process.poll() is None:
                 process.kill()

@@ -14,8 +14,6 @@ from outlast.journal.stream import Head
 
 
 class AnchorStoreContract(abc.ABC):
-    durable = True
-
     @abc.abstractmethod
     def opened(self, directory: Path) -> AbstractAsyncContextManager[AnchorStore]:
         """The store in this directory, made if it is not there."""
@@ -44,8 +42,6 @@ class AnchorStoreContract(abc.ABC):
         assert await store.all() == {}
 
     async def test_it_outlives_a_restart(self, short_dir: Path) -> None:
-        if not self.durable:
-            pytest.skip("this store ends with its process")
         async with self.opened(short_dir) as store:
             await store.note([("run/r@0.local.abcd", Head(5, b"5" * 32))])
         async with self.opened(short_dir) as store:

@@ -15,8 +15,6 @@ from outlast.kernel.error import NotFound
 
 
 class BlobStoreContract(abc.ABC):
-    durable = True
-
     @abc.abstractmethod
     def opened(self, directory: Path) -> AbstractAsyncContextManager[BlobStore]:
         """The store in this directory, made if it is not there."""
@@ -50,8 +48,6 @@ class BlobStoreContract(abc.ABC):
         assert await store.get(refs[0]) == b"popular" * 1000
 
     async def test_it_outlives_a_restart(self, short_dir: Path) -> None:
-        if not self.durable:
-            pytest.skip("this store ends with its process")
         async with self.opened(short_dir) as store:
             ref = await store.put(b"kept")
         async with self.opened(short_dir) as store:

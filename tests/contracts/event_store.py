@@ -26,9 +26,6 @@ from tests.contracts.note import applied, everything, fill, key, names, note
 
 
 class EventStoreContract(abc.ABC):
-    durable = True
-    """Whether what was acknowledged is there after closing and opening again."""
-
     @abc.abstractmethod
     def opened(self, directory: Path) -> AbstractAsyncContextManager[EventStore]:
         """The store in this directory, made if it is not there."""
@@ -242,8 +239,6 @@ class EventStoreContract(abc.ABC):
         assert (await fill(store, key(store, "loud"), 5)).seq == 5
 
     async def test_what_was_acknowledged_outlives_a_restart(self, short_dir: Path) -> None:
-        if not self.durable:
-            pytest.skip("this store ends with its process")
         async with self.opened(short_dir) as store:
             lineage = store.lineage
             stream = key(store, "kept")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -11,6 +12,9 @@ from outlast.journal.index import HintPatch
 from outlast.journal.lineage import Lineage
 from outlast.journal.record import append_id_of, make_append
 from outlast.journal.stream import Append, Applied, Conflicted, EventStore, Head, Outcome, StoredRecord, Unknown
+from outlast.kernel.error import StoreUnavailable
+
+T = TypeVar("T")
 
 
 class Noted(msgspec.Struct, frozen=True, tag_field="type", tag="noted"):
@@ -22,10 +26,6 @@ class Noted(msgspec.Struct, frozen=True, tag_field="type", tag="noted"):
 
 def key(store: EventStore, name: str, kind: str = "run") -> str:
     return f"{kind}/{name}@{store.lineage}"
-
-
-def keyed(lineage: Lineage, name: str, kind: str = "run") -> str:
-    return f"{kind}/{name}@{lineage}"
 
 
 def note(stream: str, expected: Head, name: str, *texts: str, hint: HintPatch | None = None) -> Append:
@@ -59,6 +59,43 @@ async def everything(store: EventStore, stream: str) -> Sequence[StoredRecord]:
 
 async def names(store: EventStore, stream: str) -> list[str]:
     return [append_id_of(record) for record in await everything(store, stream)]
+
+
+class Retrying:
+    """A careful writer and reader in front of a store that fails for a while: itself an EventStore."""
+
+    def __init__(self, behind: EventStore) -> None:
+        self._behind = behind
+        self.listen = behind.listen
+
+    @property
+    def lineage(self) -> Lineage:
+        return self._behind.lineage
+
+    async def append(self, append: Append) -> Outcome:
+        while True:
+            try:
+                return await settle(self._behind, append)
+            except StoreUnavailable:
+                continue
+
+    async def head(self, stream: str) -> Head:
+        return await _until_read(lambda: self._behind.head(stream))
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
+        return await _until_read(lambda: self._behind.read(stream, after, limit))
+
+    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        return await _until_read(lambda: self._behind.streams(kind, after, limit))
+
+
+async def _until_read(ask: Callable[[], Awaitable[T]], tries: int = 1000) -> T:
+    for _ in range(tries):
+        try:
+            return await ask()
+        except StoreUnavailable:
+            continue
+    raise AssertionError(f"still unavailable after {tries} tries")
 
 
 async def settle(store: EventStore, append: Append, tries: int = 10_000) -> Outcome:

@@ -20,8 +20,6 @@ class StoreOfSnapshots(SnapshotStore, Protocol):
 
 
 class SnapshotStoreContract(abc.ABC):
-    durable = True
-
     @abc.abstractmethod
     def opened(self, directory: Path) -> AbstractAsyncContextManager[StoreOfSnapshots]:
         """The store in this directory, made if it is not there."""
@@ -62,8 +60,6 @@ class SnapshotStoreContract(abc.ABC):
         assert await store.load(large.stream) == large
 
     async def test_it_outlives_a_restart(self, short_dir: Path) -> None:
-        if not self.durable:
-            pytest.skip("this store ends with its process")
         async with self.opened(short_dir) as store:
             snapshot = self.snapshot(store, 7)
             await store.save(snapshot)

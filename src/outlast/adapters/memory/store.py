@@ -57,6 +57,10 @@ class MemoryStore(MemoryIndex):
         if append.hint is not None:
             self.patch(append.hint)
 
+    def contents(self) -> dict[str, Sequence[StoredRecord]]:
+        """Every stream's records."""
+        return dict(self._streams)
+
     def end(self, stream: str) -> Head:
         """The end of a stream, at once."""
         records = self._streams.get(stream)

@@ -10,7 +10,7 @@ import apsw
 from outlast.adapters.sqlite.connection import Connection, connect
 from outlast.adapters.sqlite.fault import translating
 from outlast.journal.stream import Head
-from outlast.kernel.error import StoreCorrupt
+from outlast.kernel.error import StoreCorrupt, StoreUnavailable
 
 anchor_every_s = 1.0
 """How often dirty heads are anchored."""
@@ -54,6 +54,16 @@ class SqliteAnchors:
             except BaseException:
                 connection.close()
                 raise
+        return cls(connection, path)
+
+    @classmethod
+    def open_readable(cls, path: Path) -> SqliteAnchors:
+        """Open the file `path` to read it only. Raises StoreUnavailable, also if it is not there, and StoreCorrupt."""
+        if not path.exists():
+            raise StoreUnavailable(f"anchors {path} are not there: the journal was never written, or they were removed")
+        with translating(path):
+            connection = connect(path, apsw.SQLITE_OPEN_READONLY)
+            connection.set_busy_timeout(2000)
         return cls(connection, path)
 
     @classmethod

@@ -55,6 +55,12 @@ class SqliteReader:
         with translating(self._path):
             return self._connection.execute(statement, values).fetchall()
 
+    def inspect(self) -> Sequence[str]:
+        """SQLite's own check of the file, and records without a stream: a line for each fault. Reads all of it."""
+        faults = [str(row[0]) for row in self._rows("PRAGMA integrity_check(100)", ())]
+        lost = self._rows("SELECT count(*) FROM record WHERE stream NOT IN (SELECT id FROM stream)", ())[0][0]
+        return [line for line in faults if line != "ok"] + ([f"{lost} records belong to no stream"] if lost else [])
+
     async def head(self, stream: str) -> Head:
         rows = self._rows(
             "SELECT r.seq + r.count - 1, r.hash FROM record r WHERE r.stream = (SELECT id FROM stream WHERE key = ?) "

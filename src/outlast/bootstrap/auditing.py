@@ -1,0 +1,49 @@
+"""Verifies a project's whole journal where it lies: beside a cell that runs, or at rest."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.adapters.sqlite.anchor import SqliteAnchors, beside, damaged
+from outlast.adapters.sqlite.blob import FileBlobs
+from outlast.adapters.sqlite.reader import SqliteReader
+from outlast.bootstrap.home import StateDirectory
+from outlast.journal.audit import Flaw, Report, audit
+from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
+
+
+async def audit_journal(home: Path, progress: Callable[[Report], None] | None = None) -> Report:
+    """Read everything and say what is not as it was written. Damage of whatever kind stands in the report.
+
+    Raises NotFound if nothing has run yet, StoreUnavailable if the journal is there and cannot be read now.
+    """
+    state = StateDirectory(home)
+    heads = beside(state.journal)
+    if not state.journal.exists():
+        if heads.exists():
+            message = f"{state.journal} is gone, {heads.name} remembers what it held: restore it from a backup"
+            return Report(flaws=[Flaw("file", "journal", message)])
+        raise NotFound(f"nothing has run in {home} yet: there is nothing to verify")
+    with contextlib.ExitStack() as stack:
+        try:
+            store = SqliteReader.open(state.journal)
+        except StoreCorrupt as error:
+            return Report(flaws=[Flaw("file", "journal", str(error))])
+        stack.callback(store.close)
+        flaws: list[Flaw] = []
+        anchors: SqliteAnchors | None = None
+        try:
+            anchors = SqliteAnchors.open_readable(heads)
+            stack.callback(anchors.close)
+        except (StoreCorrupt, StoreUnavailable) as error:
+            flaws.append(Flaw("file", "anchors", f"{error}; without anchors a shortened history does not show"))
+        if damaged(heads).exists():
+            message = f"a damaged file was put aside as {damaged(heads)}: look why, then remove it"
+            flaws.append(Flaw("file", "anchors", message, grave=False))
+        blobs = FileBlobs(state.blobs, OsRandomness())
+        report = await audit(store, blobs, anchors, progress=progress, inspect=store.inspect)
+    report.flaws = [*flaws, *report.flaws]
+    return report

@@ -46,6 +46,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     model: ModelKind | None = None
     home: Path | None = None
+    example: Path | None = None
+    """Another directory than the example's own; it has the same files."""
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +79,7 @@ async def run_demo(options: Options, clock: Clock, randomness: Randomness, told:
     home = options.home or Path(tempfile.mkdtemp(prefix="outlast-demo-"))
     try:
         async with Guard() as guard, serve(kind, clock) as writer:
-            stage = prepare(home, writer)
+            stage = prepare(home, writer, options.example)
             system = System(stage.project, stage.environment(), guard, clock)
             async with aiohttp.ClientSession() as session:
                 client = Client(session, system.address, clock)

@@ -61,15 +61,15 @@ class Writer(msgspec.Struct, frozen=True):
     model: str
 
 
-def prepare(home: Path, writer: Writer) -> Stage:
-    """Copy the example into `home` and point its blueprint at `writer` and at any free port.
+def prepare(home: Path, writer: Writer, source: Path | None = None) -> Stage:
+    """Copy the example (or `source`) into `home` and point its blueprint at `writer` and at any free port.
 
     Raises ConfigurationError if `home` holds anything already, or the example is not installed.
     """
     home.mkdir(parents=True, exist_ok=True)
     if any(home.iterdir()):
         raise ConfigurationError(f"directory {home} is not empty: the demo wants an empty one, or none")
-    source = example_directory()
+    source = source or example_directory()
     blueprint: dict[str, Any] = yaml.safe_load((source / "outlast.yaml").read_text())
     stage = Stage(home.resolve(), crew=int(blueprint["workers"]["min"]) + 1)
     shutil.copytree(source, stage.project, ignore=shutil.ignore_patterns(".outlast", "__pycache__", "*.sqlite*"))

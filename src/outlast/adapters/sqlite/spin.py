@@ -3,7 +3,7 @@
 Waking a sleeping process on an idle core costs a fifth to a third of a commit, and there are two such wake-ups in each
 append of a lone client. So both sides look again a few hundred microseconds before they sleep, giving their core away
 between looks. It is only worth it while nobody else wants the core: an attempt that ends without the answer makes the
-next ones rarer, down to one in 256 (`benchmarks/commit.py` measures it).
+next ones rarer, down to one in 256 (`benchmarks/append.py` measures it).
 """
 
 from __future__ import annotations

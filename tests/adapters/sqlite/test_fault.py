@@ -280,6 +280,32 @@ async def test_a_full_disk_makes_appends_unknown_until_there_is_space(store: Sql
     assert len(await everything(store, stream)) == head.seq
 
 
+async def test_after_a_fault_that_does_not_pass_everybody_is_answered(store: SqliteStore, journal: Path) -> None:
+    other = apsw.Connection(str(journal))
+    other.execute("DROP TABLE record")
+    other.close()
+    streams = [key(store, f"s{index}") for index in range(5000)]  # more than one round
+    appends = [note(stream, genesis(stream), "lost") for stream in streams]
+    outcomes = await asyncio.gather(*map(store.append, appends))
+    assert all(isinstance(outcome, Unknown) for outcome in outcomes)
+    with pytest.raises(StoreCorrupt, match="restore"):
+        await store.append(appends[0])
+
+
+async def test_closing_commits_what_waits(journal: Path) -> None:
+    store = opened(journal)
+    stream = key(store, "waits")
+    waiting = asyncio.ensure_future(store.append(note(stream, genesis(stream), "waits")))
+    await asyncio.sleep(0)
+    store.close()
+    store.close()
+    assert isinstance(await waiting, Applied)
+    assert isinstance(await store.append(note(stream, genesis(stream), "too late")), Unknown)
+    store = opened(journal)
+    assert (await store.head(stream)).seq == 1
+    store.close()
+
+
 @pytest.fixture
 def small_disk(short_dir: Path) -> Iterator[Path]:
     """A file system of 8 MiB."""

@@ -137,7 +137,9 @@ class SqliteStore(SqliteReader):
             return
         self._engine.commit(_answer, self._tell if self._listeners else None)
         self._engine.checkpoint()
-        if self._engine.waiting and self._engine.fatal is None:
+        if self._engine.fatal is not None:
+            self._engine.abandon(_answer)
+        elif self._engine.waiting:
             self._schedule(loop)
         if len(self._engine.dirty) > anchors_max:
             self._anchor()
@@ -165,6 +167,7 @@ class SqliteStore(SqliteReader):
             return
         while self._engine.waiting and self._engine.fatal is None:
             self._engine.commit(_answer, None)
+        self._engine.abandon(_answer)
         self._closed = True
         self._anchor()
         self._anchors.close()

@@ -46,9 +46,10 @@ async def test_a_writer_that_was_frozen_when_the_supervisor_died_does_not_keep_t
             os.kill(pid, signal.SIGSTOP)
         system.supervisor.kill()
         system.supervisor.wait()
+        assert all(table.members(pid) for pid in frozen)
         system.spawn()
+        await system.until(lambda: not any(table.members(pid) for pid in frozen), 20, "what was frozen is killed")
         await system.until_workers(3)
-        assert not any(table.members(pid) for pid in frozen)
         run = await system.start_run("bookings", tag="t", count=2)
         assert (await system.settled(run)).result == 2
 

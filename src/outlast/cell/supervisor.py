@@ -93,6 +93,7 @@ class Supervisor:
                 for task in tasks:
                     task.cancel()
         finally:
+            self._ended.set()
             for child in self._children.values():
                 child.kill()
 

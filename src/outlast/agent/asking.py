@@ -33,7 +33,7 @@ def ask_model(
     schema = output_schema(kind)
 
     async def ask(ctx: Context[Any], **_: Any) -> Answer[Any]:  # the arguments are there for the step's digest only
-        request = ModelRequest(messages, ctx.remaining_s, schema, max_tokens, temperature, f"{ctx.key}:{ctx.attempt}")
+        request = ModelRequest(messages, ctx.remaining_s, schema, max_tokens, temperature, ctx.key)
         completion = await endpoint.complete(request)
         try:
             return to_answer(completion, kind)

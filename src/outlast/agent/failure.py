@@ -24,6 +24,7 @@ from outlast.kernel.error import (
     TypeMismatch,
 )
 from outlast.model.endpoint import EndpointError, EndpointOverloaded, EndpointRefused, EndpointUnavailable
+from outlast.model.output import OutputInvalid
 
 _message_chars_max = 2_000
 _data_bytes_max = 8 * 1024
@@ -65,6 +66,7 @@ _OWN = {
         EndpointOverloaded,
         EndpointRefused,
         EndpointUnavailable,
+        OutputInvalid,
     )
 }
 _PROGRAMMING = (
@@ -99,9 +101,18 @@ def record_failure(error: BaseException) -> Failure:
     """An exception as data. What it said is bounded to 2,000 characters."""
     if isinstance(error, StepFailed):
         data = None if error.data is None else _plain(error.data)
-        return Failure(error.type, error.message[:_message_chars_max], data)
+        return Failure(bounded(error.type), bounded(error.message), data)
     data = _plain(list(error.args)) if error.args else None
-    return Failure(type_name(type(error)), str(error)[:_message_chars_max], data, is_retryable(error))
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 # an exception's own __str__ is user code: it may raise anything
+        said = ""
+    return Failure(bounded(type_name(type(error))), bounded(said), data, is_retryable(error))
+
+
+def bounded(text: str, chars_max: int = _message_chars_max) -> str:
+    """`text` as it can be recorded: not too long, and without what UTF-8 cannot hold."""
+    return text[:chars_max].encode("utf-8", "replace").decode()
 
 
 def _plain(value: Any) -> Any:

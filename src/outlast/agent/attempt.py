@@ -6,24 +6,44 @@ import asyncio
 import contextvars
 import functools
 from collections.abc import Callable
+from concurrent.futures import Future as ThreadFuture
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from outlast.agent.step import current_frame
-from outlast.kernel.error import StepTimeout
+from outlast.kernel.error import NotDone, StepTimeout
 
 
 class Threads:
-    """The threads of one worker for synchronous functions; made on first use."""
+    """The threads of one worker for synchronous functions; made on first use.
+
+    It also knows which effects may still be under way in this very process, whoever has stopped waiting for them.
+    """
 
     def __init__(self, threads_max: int) -> None:
         self._threads_max = threads_max
         self._pool: ThreadPoolExecutor | None = None
+        self._acting: dict[str, asyncio.Future[Any]] = {}
 
-    def submit(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
+    def submit(self, function: Callable[[], Any]) -> ThreadFuture[Any]:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads_max, thread_name_prefix="outlast-step")
-        return asyncio.get_running_loop().run_in_executor(self._pool, function)
+        return self._pool.submit(function)
+
+    def note(self, key: str, future: asyncio.Future[Any]) -> None:
+        """The effect that belongs to `key` may happen until `future` is done."""
+        self._acting[key] = future
+        future.add_done_callback(functools.partial(self._over, key))
+
+    def acting(self, key: str) -> asyncio.Future[Any] | None:
+        """What may still bring about the effect that belongs to `key`."""
+        future = self._acting.get(key)
+        return None if future is None or future.done() else future
+
+    def _over(self, key: str, future: asyncio.Future[Any]) -> None:
+        if self._acting.get(key) is future:
+            del self._acting[key]
+        _forget(future)
 
     def close(self) -> None:
         """Start no more; threads under way are left alone."""
@@ -42,36 +62,83 @@ async def attempt(
     what: str,
     left_running: Callable[[asyncio.Future[Any]], None] | None = None,
 ) -> Any:
-    """What the function returns. Raises what it raises, and StepTimeout after `timeout_s` seconds.
+    """What the function returns. Raises what it raises, StepTimeout after `timeout_s` seconds, and NotDone if no thread
+    was free for it in that time.
 
     A thread cannot be stopped: one that is left behind by a time-out or a cancellation is told to `left_running`.
-    Calls of tools and steps inside the function are plain calls: it has no place in the run.
+    Calls of tools and steps inside the function are plain calls: it has no place in the run. What would end the worker
+    (`sys.exit`), or look as if agent code had cancelled it, is an error of the function.
     """
     token = current_frame.set(None)
     try:
         if is_async:
-            deadline = asyncio.timeout(timeout_s)
-            try:
-                async with deadline:
-                    return await function(*arguments, **keywords)
-            except TimeoutError:
-                if not deadline.expired():
-                    raise
-                raise StepTimeout(f"{what} did not end within {timeout_s:g} s") from None
-        context = contextvars.copy_context()
-        future = threads.submit(functools.partial(context.run, function, *arguments, **keywords))
-        try:
-            await asyncio.wait([future], timeout=timeout_s)
-        finally:
-            if not future.done():
-                future.add_done_callback(_forget)
-                if left_running is not None and not future.cancel():
-                    left_running(future)
-        if not future.done() or future.cancelled():
-            raise StepTimeout(f"{what} did not end within {timeout_s:g} s; its thread cannot be stopped")
-        return future.result()
+            return await _on_loop(function, arguments, keywords, timeout_s, what)
+        return await _in_thread(function, arguments, keywords, timeout_s, threads, what, left_running)
     finally:
         current_frame.reset(token)
+
+
+async def _on_loop(
+    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any], timeout_s: float, what: str
+) -> Any:
+    deadline = asyncio.timeout(timeout_s)
+    try:
+        async with deadline:
+            return await function(*arguments, **keywords)
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise StepTimeout(f"{what} did not end within {timeout_s:g} s") from None
+    except SystemExit as error:
+        raise RuntimeError(f"{what} called sys.exit({error.code!r})") from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise RuntimeError(f"{what} was cancelled from inside") from None
+
+
+async def _in_thread(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    timeout_s: float,
+    threads: Threads,
+    what: str,
+    left_running: Callable[[asyncio.Future[Any]], None] | None,
+) -> Any:
+    context = contextvars.copy_context()
+    thread = threads.submit(functools.partial(_plainly, context, function, arguments, keywords, what))
+    future = asyncio.wrap_future(thread)
+    never_began = False
+    try:
+        await asyncio.wait([future], timeout=timeout_s)
+    finally:
+        if not future.done():
+            never_began = thread.cancel()
+            if not never_began and left_running is not None:
+                left_running(asyncio.wrap_future(thread))
+            future.cancel()
+    if never_began:
+        raise NotDone(f"{what} did not begin within {timeout_s:g} s: all threads of the worker are busy (threads_max)")
+    if future.cancelled():
+        raise StepTimeout(f"{what} did not end within {timeout_s:g} s; its thread cannot be stopped")
+    return future.result()
+
+
+def _plainly(
+    context: contextvars.Context,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    keywords: dict[str, Any],
+    what: str,
+) -> Any:
+    try:
+        return context.run(function, *arguments, **keywords)
+    except StopIteration as error:  # no future can hold it
+        raise RuntimeError(f"{what} raised StopIteration") from error
+    except SystemExit as error:
+        raise RuntimeError(f"{what} called sys.exit({error.code!r})") from None
 
 
 def _forget(future: asyncio.Future[Any]) -> None:

@@ -18,9 +18,16 @@ def start_line(engine: Engine, scope: Scope, code: Coroutine[Any, Any, Any]) -> 
     """A task that runs agent code as the owner of `scope`."""
     context = contextvars.copy_context()
     context.run(current_frame.set, Frame(engine, scope))
-    task = asyncio.get_running_loop().create_task(code, context=context)
+    task = asyncio.get_running_loop().create_task(_contained(code), context=context)
     scope.task = task
     return task
+
+
+async def _contained(code: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return await code
+    except SystemExit as error:  # it would end the worker, and all other runs in it
+        raise RuntimeError(f"agent code called sys.exit({error.code!r})") from None
 
 
 async def gather(

@@ -13,7 +13,7 @@ from outlast.agent.mail import is_posted, post
 from outlast.agent.platform import Platform
 from outlast.agent.session import queue_turn, read_session
 from outlast.agent.switch import stopped_reason, switch
-from outlast.agent.view import EventView, RunView, event_view, view_of
+from outlast.agent.view import EventView, RunView, event_view, payload_bytes, view_of
 from outlast.journal.blob import store_payload
 from outlast.journal.record import Envelope
 from outlast.journal.writer import record_events_max
@@ -21,6 +21,8 @@ from outlast.kernel.codec import encode
 from outlast.kernel.error import Conflict, NotFound, UsageError
 from outlast.kernel.identity import check_name, new_id
 
+events_bytes_max = 8 * 1024 * 1024
+"""Bound of the payloads in one page of events, its last event excepted: 8 MiB."""
 _page = 1_000
 _text_chars_max = 1_000
 
@@ -156,7 +158,7 @@ class Control:
             raise NotFound(f"run {run} has no step {place[:40]!r}")
         if step.state not in ("held", "in_doubt"):
             raise Conflict(f"step {place} ({step.name}) of run {run} is {step.state}: only a held one can be resolved")
-        await post(self._platform, run, mail)
+        await post(self._platform, run, msgspec.structs.replace(mail, attempt=step.attempt))
 
     async def redrive(self, run: str, *, id: str | None = None) -> None:
         """Let a held or quarantined run go on; its budget is granted once more. Raises Conflict for any other run."""
@@ -222,18 +224,25 @@ class Control:
         """The run as its events tell it; raises NotFound."""
         return await view_of(run, await self._envelopes(run, 0, None), self._platform.blobs)
 
-    async def events(self, run: str, after: int = 0, limit: int = 1_000) -> list[EventView]:
-        """Events after number `after`, at most `limit`; raises NotFound for an unknown run."""
+    async def events(
+        self, run: str, after: int = 0, limit: int = 1_000, *, bytes_max: int = events_bytes_max
+    ) -> list[EventView]:
+        """Events after number `after`: at most `limit`, and none behind the one with which they carry `bytes_max`.
+
+        Empty only if no event follows yet. Raises NotFound for an unknown run.
+        """
         if after == 0:
             await read_created(self._platform, run)
         views: list[EventView] = []
+        size = 0
         start = after
         if not await self._is_boundary(run, after):  # a record begins before `after` and ends behind it
             start = max(0, after - 2 * record_events_max)
         for envelope in await self._envelopes(run, start, after + limit):
             for index, event in enumerate(envelope.events):
                 seq = envelope.seq + index
-                if after < seq and len(views) < limit:
+                if after < seq and len(views) < limit and size <= bytes_max:
+                    size += payload_bytes(event)
                     views.append(await event_view(seq, envelope.at, event, self._platform.blobs))
         return views
 

@@ -15,14 +15,14 @@ from typing import Any, Protocol
 from outlast.agent import event as ev
 from outlast.agent.attempt import Threads, attempt
 from outlast.agent.context import Context
-from outlast.agent.failure import record_failure
+from outlast.agent.failure import bounded, record_failure
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder
 from outlast.agent.step import StepCall, is_async
 from outlast.agent.verdict import Done, Unknown, Verdict
 from outlast.journal.blob import load_payload
 from outlast.kernel.codec import decode
-from outlast.kernel.error import NotDone, StepFailed
+from outlast.kernel.error import NotDone, StepFailed, TypeMismatch
 
 CLEARED: Any = object()
 """Another attempt is allowed."""
@@ -31,7 +31,7 @@ CLEARED: Any = object()
 class Results(Protocol):
     """How an outcome is recorded and given."""
 
-    def bounds(self, call: StepCall[Any], number: int) -> tuple[float, Context[Any]]: ...
+    def bounds(self, call: StepCall[Any], number: int, *, whole: bool) -> tuple[float, Context[Any]]: ...
 
     async def done(
         self, call: StepCall[Any], number: int, started: float, value: Any, by: str = "call", mail: int = 0
@@ -43,7 +43,7 @@ class Results(Protocol):
 class Persons(Protocol):
     """Where people's decisions come in."""
 
-    async def resolution(self, call: StepCall[Any]) -> tuple[int, ev.MailResolve]: ...
+    async def resolution(self, call: StepCall[Any], attempt: int) -> tuple[int, ev.MailResolve]: ...
 
 
 class Doubt:
@@ -58,8 +58,6 @@ class Doubt:
         self._threads = threads
         self._persons = persons
         self.stopping = stopping
-        self.still_running: dict[str, asyncio.Future[Any]] = {}
-        """Functions that run on in a thread of this very process, by place."""
 
     async def settle(self, call: StepCall[Any], results: Results) -> Any:
         """The step's result, or CLEARED; raises the error that a person or a type gave it."""
@@ -72,8 +70,9 @@ class Doubt:
             reason = f"step {place} ({step.name}) may or may not have happened, and the tool has no verify"
             return await self._ask(call, number, results, reason)
         failures = 0
+        settle_s = max(step.settle_s, intent.event.settle_s)
         while True:
-            harmless = await self._cannot_act(place)
+            harmless = await self._cannot_act(place, settle_s)
             try:
                 verdict = await self._verify(call, number, results)
             except Exception as error:  # noqa: BLE001 # verify is user code: it may raise anything, and is asked again
@@ -91,36 +90,45 @@ class Doubt:
                 return await self._ask(call, number, results, f"verify of {step.name} at {place} cannot tell{said_why}")
             if not (isinstance(verdict, NotDone) or verdict is NotDone):
                 reason = (
-                    f"verify of {step.name} at {place} answered {verdict!r}: expected Done(value), NotDone or Unknown"
+                    f"verify of {step.name} at {place} answered {type(verdict).__name__}: expected Done(value), "
+                    "NotDone or Unknown"
                 )
                 return await self._ask(call, number, results, reason)
             if harmless:
                 await self._recorder.record(ev.StepCleared(place, number, "verify"))
                 return CLEARED
-            wait = intent.at + step.settle_s - self._platform.clock.now()
-            if step.settle_s <= 0:
+            wait = intent.at + settle_s - self._platform.clock.now()
+            if settle_s <= 0 or wait <= 0:
                 reason = (
                     f"verify of {step.name} at {place} says not done, but its old executor {intent.worker} may still "
                     "act: declare settle=... on the tool, or decide by hand"
                 )
                 return await self._ask(call, number, results, reason)
-            await self._platform.clock.sleep(max(wait, 0.001))
+            await self._platform.clock.sleep(wait)
 
-    async def _cannot_act(self, place: str) -> bool:
-        """Whether the effect of the old attempt can no longer begin. A declared settle time is always waited out."""
+    async def _cannot_act(self, place: str, settle_s: float) -> bool:
+        """Whether the effect of the old attempt can no longer happen.
+
+        An executor on this host must be over, and is killed if it is not. A declared settle time is always waited out;
+        it is all there is for an executor elsewhere.
+        """
         intent = self._history.intents[place]
-        if intent.event.settle_s > 0:
-            return self._platform.clock.now() >= intent.at + intent.event.settle_s
         if intent.worker == self._recorder.worker:
-            thread = self.still_running.get(place)
-            if thread is not None:
-                await asyncio.wait([thread], timeout=self._platform.settings.step_timeout_s)
-            return thread is None or thread.done()
-        return await self._platform.executors.confirm_dead(intent.worker)
+            acting = self._threads.acting(intent.event.key)
+            if acting is not None:
+                await asyncio.wait([acting], timeout=self._platform.settings.step_timeout_s)
+                if not acting.done():
+                    return False
+            over = True
+        else:
+            over = await self._platform.executors.confirm_dead(intent.worker)
+        if settle_s > 0:
+            return self._platform.clock.now() >= intent.at + settle_s
+        return over
 
     async def _verify(self, call: StepCall[Any], number: int, results: Results) -> Verdict[Any]:
         step = call.step
-        timeout_s, context = results.bounds(call, number)
+        timeout_s, context = results.bounds(call, number, whole=True)
         arguments = (context, *call.arguments) if step.verify_takes_context else call.arguments
         self._platform.points.reach("verify.before", step.name)
         assert step.verify is not None
@@ -132,18 +140,27 @@ class Doubt:
         return verdict
 
     async def _ask(self, call: StepCall[Any], number: int, results: Results, reason: str) -> Any:
-        await self._cannot_act(call.place)  # a person looks at a world in which the old executor acts no more
+        await self._cannot_act(call.place, 0.0)  # a person looks at a world in which the old executor acts no more
         if call.place not in self._history.held:
-            await asyncio.shield(
-                asyncio.ensure_future(self._recorder.record(ev.RunHeld("in_doubt", reason, call.place)))
-            )
-        mail, resolution = await self._persons.resolution(call)
+            await self._hold(call, reason)
+        while True:
+            mail, resolution = await self._persons.resolution(call, number)
+            if resolution.how != "done":
+                break
+            raw = await self._recorder.reach(load_payload(resolution.value, self._platform.blobs))
+            try:
+                value = decode(raw, call.step.result, f"the value given for {call.step.name} at {call.place}")
+            except TypeMismatch as error:
+                await self._hold(call, f"{error}; resolve it with another value", mail)
+                continue
+            return await results.done(call, number, self._platform.clock.now(), value, "person", mail)
         now = self._platform.clock.now()
         if resolution.how == "retry":
             await self._recorder.record(ev.StepCleared(call.place, number, "person", mail))
             return CLEARED
-        if resolution.how == "fail":
-            message = resolution.message or "a person decided that it failed"
-            return await results.fail(call, number, now, StepFailed("outlast.Resolved", message), mail)
-        raw = await load_payload(resolution.value, self._platform.blobs)
-        return await results.done(call, number, now, decode(raw), "person", mail)
+        message = resolution.message or "a person decided that it failed"
+        return await results.fail(call, number, now, StepFailed("outlast.Resolved", message), mail)
+
+    async def _hold(self, call: StepCall[Any], reason: str, mail: int = 0) -> None:
+        event = ev.RunHeld("in_doubt", bounded(reason), call.place, mail, self._recorder.seen)
+        await asyncio.shield(asyncio.ensure_future(self._recorder.record(event)))

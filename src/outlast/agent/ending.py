@@ -34,6 +34,16 @@ async def last_event(platform: Platform, run: str) -> ev.RunEvent | None:
     return None
 
 
+async def last_of(platform: Platform, run: str) -> str:
+    """The run that continues `run` now: itself, or the last of those that were continued as new."""
+    for _ in range(_continuations_max):
+        event = await last_event(platform, run)
+        if not isinstance(event, ev.RunContinued):
+            break
+        run = event.run
+    return run
+
+
 async def read_ending(platform: Platform, run: str) -> Ending | None:
     """How a run ended, followed through its continuations; None while it has not."""
     for _ in range(_continuations_max):

@@ -80,6 +80,10 @@ class RunHeld(_Event, frozen=True, tag="run.held"):
     code: str
     reason: str
     place: str = ""
+    mail: int = 0
+    """The letter that this refuses: a resolution that cannot be used."""
+    seen: int = 0
+    """The last letter that had been read: a redrive counts only if it came after that."""
     v: int = 1
 
 
@@ -254,6 +258,14 @@ class SignalTimedOut(_Event, frozen=True, tag="signal.timed_out"):
     v: int = 1
 
 
+class ChildStarted(_Event, frozen=True, tag="child.started"):
+    place: str
+    name: str
+    run: str
+    args: str
+    v: int = 1
+
+
 class VersionMarked(_Event, frozen=True, tag="version.marked"):
     place: str
     name: str
@@ -288,6 +300,7 @@ RunEvent = (
     | SignalAwaited
     | SignalConsumed
     | SignalTimedOut
+    | ChildStarted
     | VersionMarked
 )
 RunEnd = RunCompleted | RunFailed | RunCancelledEvent | RunContinued
@@ -315,6 +328,8 @@ class MailResolve(_Event, frozen=True, tag="mail.resolve"):
     how: Literal["done", "retry", "fail"]
     value: Payload
     message: str
+    attempt: int = 0
+    """The attempt that was in doubt when it was decided; 0: whichever is."""
     v: int = 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, cast
 
 from outlast.agent import event as ev
 from outlast.agent.app import Agent, App
@@ -13,23 +13,25 @@ from outlast.agent.attempt import Threads
 from outlast.agent.branch import gather, start_line
 from outlast.agent.create import NewRun, create_run, derived_run_id
 from outlast.agent.doubt import Doubt
-from outlast.agent.failure import record_failure
+from outlast.agent.failure import bounded, record_failure
 from outlast.agent.history import History
 from outlast.agent.mail import Mailbox, post
 from outlast.agent.mute import muted_while
-from outlast.agent.perform import Performer, origin_of
+from outlast.agent.origin import origin_of
+from outlast.agent.perform import Performer
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder, never
 from outlast.agent.run import ContinueAsNew, Run
 from outlast.agent.scope import Scope
 from outlast.agent.session import Entered, Session, enter_turn, next_turn, save_snapshot
 from outlast.agent.step import Frame, Step, StepCall
+from outlast.agent.switch import stopped_reason
 from outlast.agent.wait import Waits
 from outlast.journal.blob import load_payload, store_payload
 from outlast.journal.index import State
 from outlast.journal.stream import Head
 from outlast.kernel.codec import encode
-from outlast.kernel.error import Conflict, OutlastError, StoreError
+from outlast.kernel.error import Conflict, OutlastError, StoreError, TypeMismatch, invariant
 from outlast.model.answer import Answer
 from outlast.model.endpoint import Message
 from outlast.policy.budget import Budget, Spent, exceeded
@@ -38,6 +40,8 @@ Stop = Literal["ended", "parked", "held", "lost", "released"]
 """Why a worker lets go of a run."""
 
 _settle_patience_s = 5.0
+_look_again_s = 0.02
+_expiry_look_s = 3600.0  # a deadline far away is looked at again: wall clocks jump, and timers of the loop do not
 
 
 class _Line:
@@ -77,15 +81,22 @@ class Execution:
         self._recorder = Recorder(platform, run, stream, worker, history, head, claim)
         self._recorder.on_idle = self._on_idle
         self._recorder.on_lost = self._on_lost
-        self._mailbox = Mailbox(history.mail)
+        self._recorder.on_broken = self._on_broken
+        self._mailbox = Mailbox(history)
         self._waits = Waits(self._recorder, platform, self._mailbox, self)
         self._doubt = Doubt(self._recorder, platform, threads, self._waits, lambda: self._stop is not None)
         self._performer = Performer(
             self._recorder, platform, self, threads, deps, app.errors, self._doubt,
             {"sleep": self._waits.sleep, "signal": self._waits.signal, "child": self._waits.child},
+            self._waits.begin, self._waits.abandoned,
         )  # fmt: skip
         self._stop: Stop | None = None
         self._stopping = asyncio.Event()
+        """The code is to stop: the run is let go, or closes."""
+        self._over = asyncio.Event()
+        self._leaving = False
+        self._ready = False
+        self._holding: asyncio.Task[None] | None = None
         self._closing: ev.RunCancelledEvent | ev.RunFailed | None = None
         self._main: asyncio.Task[Any] | None = None
         self._park: asyncio.TimerHandle | None = None
@@ -134,12 +145,13 @@ class Execution:
 
     async def pass_through(self, step: Step) -> None:
         """Return if something new may begin; else hold the run, or never return."""
-        if self._stop is not None or self._closing is not None:
+        if self._is_stopping():
             await never()
         history = self._history
-        stopped = self._stopped_agents.get(self._agent.name)
-        if stopped is not None:
-            await self.halt("agent_stopped", f"agent {self._agent.name} is stopped: {stopped}", "")
+        if self._agent.name in self._stopped_agents:
+            stopped = await self._recorder.reach(stopped_reason(self._platform, self._agent.name))
+            if stopped is not None:
+                await self.halt("agent_stopped", f"agent {self._agent.name} is stopped: {stopped}", "")
         if history.events >= self._platform.settings.history_events_max:
             await self.halt(
                 "history_full",
@@ -148,7 +160,8 @@ class Execution:
             )
         budget = self._agent.options.budget
         if budget != _no_budget:
-            spent = Spent(history.steps, history.tokens, history.usd, self._platform.clock.now() - history.created_at)
+            begun = history.steps + len(self._recorder.begun)
+            spent = Spent(begun, history.tokens, history.usd, self._platform.clock.now() - history.created_at)
             reason = exceeded(budget, spent, history.grants)
             if reason is not None:
                 await self.halt("budget_exceeded", f"{reason}: raise it, or grant it once more with redrive", "")
@@ -158,11 +171,26 @@ class Execution:
 
     async def halt(self, code: str, reason: str, place: str) -> NoReturn:
         """Hold the whole run for a person. Does not return."""
+        if not self._is_stopping():
+            self._holding = asyncio.get_running_loop().create_task(self._hold(code, reason, place))
+        return await never()
+
+    def _is_stopping(self) -> bool:
+        return self._leaving or self._stop is not None or self._closing is not None or self._holding is not None
+
+    async def _hold(self, code: str, reason: str, place: str = "") -> None:
+        """Nothing new begins any more; effects under way are recorded before the run is let go."""
+        while self.acting and self._closing is None:
+            await self._platform.clock.sleep(_look_again_s)
         if self._stop is None and self._closing is None:
             self._recorder.ending = ("held", reason)
-            await asyncio.shield(asyncio.ensure_future(self._recorder.record(ev.RunHeld(code, reason, place))))
-            self._let_go("held")
-        return await never()
+            await self._recorder.record(ev.RunHeld(code, bounded(reason), place, seen=self._recorder.seen))
+            if self._closing is None:
+                self._let_go("held")
+        self._holding = None
+
+    async def _on_broken(self, error: Exception) -> NoReturn:
+        return await self.halt("store_corrupt", f"what its history names cannot be read: {error}", "")
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -174,28 +202,52 @@ class Execution:
 
     async def run(self) -> Stop:
         """Run until it ends or is let go. Never raises for what the run does."""
+        live = asyncio.ensure_future(self._live())
+        over = asyncio.ensure_future(self._over.wait())
         try:
-            await self._live()
+            await asyncio.wait([live, over], return_when=asyncio.FIRST_COMPLETED)
+            if live.done():
+                live.result()
         except (Conflict, StoreError) as error:
             self._on_lost(error)
         finally:
             for handle in (self._park, self._expiry):
                 if handle is not None:
                     handle.cancel()
-            await self._unwind()
+            over.cancel()
+            await self._unwind(live, self._parking, self._holding)
+            if self._stop == "released":
+                await self._say_released()
             self._recorder.writer.close(Conflict(f"run {self.run_id} was let go"))
-        assert self._stop is not None
-        return self._stop
+        invariant(self._stop is not None, f"run {self.run_id} was left without a reason")
+        return cast(Stop, self._stop)
+
+    async def _say_released(self) -> None:
+        """Another worker may take it at once. If the store does not answer in time, this worker's end says it too."""
+        if self._recorder.writer.ended is not None or self._history.ended is not None:
+            return
+        self._recorder.ending = ("ready", "")
+        said = asyncio.ensure_future(self._recorder.record(ev.RunReleased(self._recorder.worker)))
+        await asyncio.wait([said], timeout=self._platform.settings.unwind_s)
+        said.cancel()
 
     async def _live(self) -> None:
         self._recorder.busy = 1
         await self.mail()
         if not await self._may_run():
             return
+        self._ready = True
         self._arm_deadline()
         if self._created.session and not await self._enter_session():
             return
-        arguments = self._agent.signature.arguments(await load_payload(self._created.input, self._platform.blobs))
+        raw = await self._recorder.reach(load_payload(self._created.input, self._platform.blobs))
+        try:
+            arguments = self._agent.signature.arguments(raw)
+        except TypeMismatch as error:
+            await self._hold("input_mismatch", f"{error}: restore the parameters that this run began with")
+            if self._closing is not None:
+                await self._close()
+            return
         run = Run(self, self._deps, self._session)
         scope = Scope("", self._history.created_at)
         code = muted_while(self._agent.function(run, **arguments), self)
@@ -211,7 +263,6 @@ class Execution:
                     return
                 if self._main.done():
                     await self._finish(self._main)
-                    return
         finally:
             stopping.cancel()
 
@@ -268,11 +319,13 @@ class Execution:
 
     async def _finish(self, main: asyncio.Task[Any]) -> None:
         """Agent code has returned or raised."""
-        while self.settling and self._stop is None and self._closing is None:
+        settling = self._performer.settling
+        while settling and self._stop is None and self._closing is None:
             stopping = asyncio.ensure_future(self._stopping.wait())
             self._recorder.busy -= 1  # whoever was cancelled while in doubt keeps the run open
             self._recorder.look()
-            await asyncio.wait([*self.settling, stopping], return_when=asyncio.FIRST_COMPLETED)
+            seconds = self._platform.settings.park_after_s
+            await asyncio.wait([*settling, stopping], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             self._recorder.busy += 1
             stopping.cancel()
         if self._stop is not None:
@@ -288,6 +341,9 @@ class Execution:
             name = self._history.names.get(left[0], "?")
             await self._hold_at_end(left[0], name)
             return
+        if self._history.intents:
+            await self._hold_in_doubt("its code has ended")
+            return
         if isinstance(error, ContinueAsNew):
             await self._continue(error)
         elif error is not None:
@@ -297,18 +353,19 @@ class Execution:
         else:
             await self._complete(main.result())
 
-    @property
-    def settling(self) -> set[asyncio.Task[Any]]:
-        """`once` steps under way."""
-        return self._performer.settling
-
     async def _hold_at_end(self, place: str, name: str) -> None:
         reason = (
             f"the code ended without calling step {place}, which is {name!r} in the history: restore the code that "
             "this run began with, or guard the change with run.version(...)"
         )
+        await self._hold("replay_mismatch", reason)
+
+    async def _hold_in_doubt(self, what: str) -> None:
+        """Let go of a run that cannot end: a person is to decide about a step."""
+        place, intent = next(iter(self._history.intents.items()))
+        reason = f"{what}, but step {place} ({intent.event.name}) is in doubt: resolve it by hand"
         self._recorder.ending = ("held", reason)
-        await self._recorder.record(ev.RunHeld("replay_mismatch", reason, ""))
+        await self._recorder.record(ev.RunHeld("in_doubt", reason, place, seen=self._recorder.seen))
         self._let_go("held")
 
     def _failed(self, error: Exception) -> ev.RunFailed:
@@ -346,10 +403,23 @@ class Execution:
             parent_place=created.parent_place, continued_from=self.run_id,
         )  # fmt: skip
         await create_run(self._platform, successor, new)
+        await self._forward_mail(successor)
         await self._end(ev.RunContinued(successor))
+
+    async def _forward_mail(self, successor: str) -> None:
+        """What nobody has taken yet is for the run that goes on."""
+        async with self._fetching:
+            await self._mailbox.fetch(self._platform, self.run_id)
+        for _, signal in sorted(
+            (letter for letters in self._mailbox.signals.values() for letter in letters), key=lambda letter: letter[0]
+        ):
+            await post(self._platform, successor, signal)
+        if self._mailbox.cancel is not None:
+            await post(self._platform, successor, self._mailbox.cancel[1])
 
     async def _end(self, event: ev.RunEnd) -> None:
         state, reason = _ending_of(event)
+        await self._waits.stop_children(abandoned_only=self._closing is None)
         self._recorder.ending = (state, reason)
         self._platform.points.reach("run.end.before", self.run_id)
         await self._recorder.record(event)
@@ -385,31 +455,27 @@ class Execution:
         assert self._closing is not None
         clock = self._platform.clock
         give_up_at = clock.monotonic() + _settle_patience_s
+        settling, waits = self._performer.settling, self._recorder.waits
         while self._main is not None and self._stop is None and self._history.intents:
-            under_way = set(self.settling)
-            if not under_way and (self._main.done() or clock.monotonic() >= give_up_at):
-                break  # agent code does not come back to the step that is in doubt
+            under_way = [task for task, place in settling.items() if place not in waits]
+            if not under_way and (settling or self._main.done() or clock.monotonic() >= give_up_at):
+                break  # a person is to decide, or agent code does not come back to the step that is in doubt
             done = asyncio.ensure_future(clock.sleep(0.05))
             await asyncio.wait([done, *under_way], return_when=asyncio.FIRST_COMPLETED)
             done.cancel()
         if self._stop is not None:
             return
         if self._history.intents:
-            place, intent = next(iter(self._history.intents.items()))
-            reason = f"cancelled, but step {place} ({intent.event.name}) is in doubt: resolve it by hand"
-            self._recorder.ending = ("held", reason)
-            await self._recorder.record(ev.RunHeld("in_doubt", reason, place))
-            self._let_go("held")
+            ended = "cancelled" if isinstance(self._closing, ev.RunCancelledEvent) else "out of time"
+            await self._hold_in_doubt(ended)
             return
         await self._unwind()
-        for child in self._waits.children:
-            mail = ev.MailCancel(f"parent:{self.run_id}", f"its parent {self.run_id} was stopped")
-            await post(self._platform, child, mail)
         await self._end(self._closing)
 
-    async def _unwind(self) -> None:
+    async def _unwind(self, *others: asyncio.Task[Any] | None) -> None:
         """Cancel agent code and what it started; wait for a bounded time."""
-        tasks = [task for task in (self._main, *self.settling) if task is not None and not task.done()]
+        mine = (self._main, *self._performer.settling, *others)
+        tasks = [task for task in mine if task is not None and not task.done()]
         for task in tasks:
             task.cancel()
         if tasks:
@@ -423,7 +489,7 @@ class Execution:
             fresh = await self._mailbox.fetch(self._platform, self.run_id)
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
         self._waits.wake(fresh)
-        if self._mailbox.cancel is not None and self._main is not None and self._closing is None:
+        if self._mailbox.cancel is not None and self._ready and self._closing is None:
             await self._begin_cancel()
 
     async def _begin_cancel(self) -> None:
@@ -437,23 +503,34 @@ class Execution:
 
     def _arm_deadline(self) -> None:
         left = self._created.deadline_at - self._platform.clock.now()
-        if self._created.deadline_at > 0 and left < 86400:
-            self._expiry = asyncio.get_running_loop().call_later(max(0.0, left), self._expire)
+        if self._created.deadline_at > 0:
+            seconds = min(max(0.0, left), _expiry_look_s)
+            self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
 
     def _expire(self) -> None:
-        if self._closing is None and self._stop is None:
+        if self._platform.clock.now() < self._created.deadline_at:
+            self._arm_deadline()
+        elif self._closing is None and self._stop is None:
             error = ev.Failure("outlast.DeadlineExceeded", "the run did not end before its deadline")
             self._closing = ev.RunFailed(error)
             self._stopping.set()
 
     def release(self) -> None:
         """The worker is stopping: let go at once of what only waits or can be repeated."""
-        self._let_go("released")
+        self._leaving = True
+        if self._recorder.ending is None:  # else it is being let go already, and says why
+            self._let_go("released")
+
+    def leave(self) -> None:
+        """The worker is draining: begin nothing new, and let go as soon as no effect is under way."""
+        self._leaving = True
+        if not self.acting:
+            self.release()
 
     @property
     def acting(self) -> bool:
-        """Whether a `once` step is under way, which a draining worker waits for."""
-        return bool(self.settling)
+        """Whether a `once` step is between its intent and its record."""
+        return bool(self._performer.acting)
 
     def _on_lost(self, error: Exception) -> None:
         self._let_go("lost")
@@ -462,6 +539,7 @@ class Execution:
         if self._stop is None:
             self._stop = why
             self._stopping.set()
+            self._over.set()
 
     # -- parking -----------------------------------------------------------------------------------------------------
 
@@ -472,14 +550,21 @@ class Execution:
 
     def _begin_park(self) -> None:
         self._park = None
-        if self._recorder.busy == 0 and self._recorder.waits and self._stop is None and self._closing is None:
+        if self._is_idle():
             self._parking = asyncio.get_running_loop().create_task(self._do_park())
 
+    def _is_idle(self) -> bool:
+        recorder = self._recorder
+        waiting = recorder.busy == 0 and bool(recorder.waits) and not self._waits.woken
+        return waiting and not self.acting and not self._is_stopping()
+
     async def _do_park(self) -> None:
-        if not self._recorder.is_hinted():
+        if self._is_idle() and not self._recorder.is_hinted():
             await self._recorder.record(ev.RunParked("waits", self._recorder.wake_at()))
-        if self._recorder.busy == 0 and self._closing is None:
+        if self._is_idle() and self._recorder.is_hinted():
             self._let_go("parked")
+        elif self._is_idle():  # mail came meanwhile that wakes nobody
+            self._on_idle()
 
 
 def _ending_of(event: ev.RunEnd) -> tuple[State, str]:

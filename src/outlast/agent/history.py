@@ -29,7 +29,7 @@ class Intent(msgspec.Struct, frozen=True):
     worker: str
 
 
-_NO_PROGRESS = {ev.RunClaimed, ev.RunTrial, ev.RunParked}
+_NO_PROGRESS = {ev.RunClaimed, ev.RunTrial}
 
 
 class History:
@@ -54,6 +54,8 @@ class History:
         """The last error of an attempt."""
         self.crashes: dict[str, int] = {}
         """How often an attempt ended with its worker, without effect."""
+        self.forgiven: dict[str, int] = {}
+        """Attempts that do not count against the step's bound: crashes, and all before a person allowed another."""
         self.abandoned: set[str] = set()
         self.held: dict[str, ev.RunHeld] = {}
         """Why the run is held, by place; "" for the whole run."""
@@ -63,6 +65,12 @@ class History:
         self.drifts: set[tuple[str, str]] = set()
         self.last_ordinal: dict[str, int] = {}
         """By scope prefix, the highest ordinal that left a trace."""
+        self.children: dict[str, ev.ChildStarted] = {}
+        """Child runs whose end has not been seen, by place."""
+        self.consumed: dict[str, int] = {}
+        """Numbers of the signals that steps have taken, by place."""
+        self.resolved: dict[str, int] = {}
+        """The last decision about a step that has been acted on, by place."""
         self.mail: set[int] = set()
         """Numbers of inbox events that have been acted on."""
         self.claims = 0
@@ -70,9 +78,13 @@ class History:
         self.fruitless = 0
         """Claims at the end of the history that led to nothing."""
         self.tried_alone = False
+        self.on_trial = False
+        """A worker of its own has been asked for, and has not claimed it yet."""
+        self.redrives_from = 0
+        """Redrives up to this number in the inbox are spent, or came before what holds it now."""
         self.quarantined: ev.RunQuarantined | None = None
         self.grants = 0
-        """How often a person has driven it on: each grants the budget once more."""
+        """How often a person has granted the budget once more."""
         self.steps = 0
         self.tokens = 0
         self.usd = 0.0
@@ -89,6 +101,7 @@ class History:
         """Fold one event in."""
         self.events += 1
         self.last_at = at
+        self.on_trial = type(event) is ev.RunTrial
         self._fold[type(event)](self, event, at)
         if type(event) not in _NO_PROGRESS:
             self.fruitless = 0
@@ -114,6 +127,7 @@ class History:
         self.intents.pop(place, None)
         self.doubts.pop(place, None)
         self.held.pop(place, None)
+        self.children.pop(place, None)
 
     # -- one small function for each event ---------------------------------------------------------------------------
 
@@ -134,16 +148,25 @@ class History:
 
     def _held(self, event: ev.RunHeld, at: float) -> None:
         self.held[event.place] = event
+        self.redrives_from = max(self.redrives_from, event.seen)
+        self._acted(event.place, event.mail)
+
+    def _acted(self, place: str, mail: int) -> None:
+        if mail:
+            self.mail.add(mail)
+            self.resolved[place] = mail
 
     def _quarantined(self, event: ev.RunQuarantined, at: float) -> None:
         self.quarantined = event
 
     def _redriven(self, event: ev.RunRedriven, at: float) -> None:
         self.mail.add(event.mail)
+        self.redrives_from = max(self.redrives_from, event.mail)
+        if any(held.code == "budget_exceeded" for held in self.held.values()):
+            self.grants += 1
         self.quarantined = None
         self.held.clear()
         self.crashes.clear()
-        self.grants += 1
 
     def _cancelling(self, event: ev.RunCancelling, at: float) -> None:
         self.mail.add(event.mail)
@@ -170,19 +193,21 @@ class History:
             self.errors[event.place] = event.error
 
     def _cleared(self, event: ev.StepCleared, at: float) -> None:
-        if event.mail:
-            self.mail.add(event.mail)
+        self._acted(event.place, event.mail)
         self.intents.pop(event.place, None)
         doubt = self.doubts.pop(event.place, None)
-        if doubt is None or doubt.error is None:
+        if event.by == "person":
+            self.forgiven[event.place] = event.attempt
+            self.errors.pop(event.place, None)
+        elif doubt is None or doubt.error is None:
             self.crashes[event.place] = self.crashes.get(event.place, 0) + 1
+            self.forgiven[event.place] = self.forgiven.get(event.place, 0) + 1
         self.held.pop(event.place, None)
 
     def _done(self, event: ev.StepDone, at: float) -> None:
         self._trace(event.place, event.name)
         self._settle(event.place, event, at)
-        if event.mail:
-            self.mail.add(event.mail)
+        self._acted(event.place, event.mail)
         self.steps += 1
         self.tokens += event.tokens
         self.usd += event.usd
@@ -190,14 +215,15 @@ class History:
     def _failed(self, event: ev.StepFailedEvent, at: float) -> None:
         self._trace(event.place, event.name)
         self._settle(event.place, event, at)
-        if event.mail:
-            self.mail.add(event.mail)
+        self._acted(event.place, event.mail)
         self.steps += 1
 
     def _abandoned(self, event: ev.StepAbandoned, at: float) -> None:
         self._trace(event.place, event.name)
         self.abandoned.add(event.place)
-        self.held.pop(event.place, None)
+        if event.place not in self.intents:
+            self.held.pop(event.place, None)
+        self.mail.discard(self.consumed.pop(event.place, 0))  # a signal that nobody got is there for the next wait
 
     def _drifted(self, event: ev.StepDrifted, at: float) -> None:
         self.drifts.add((event.place, event.now))
@@ -217,8 +243,13 @@ class History:
     def _consumed(self, event: ev.SignalConsumed, at: float) -> None:
         self._trace(event.place, f"signal:{event.name}")
         self.mail.add(event.mail)
+        self.consumed[event.place] = event.mail
         self._settle(event.place, event, at)
         self.steps += 1
+
+    def _child(self, event: ev.ChildStarted, at: float) -> None:
+        self._trace(event.place, event.name)
+        self.children[event.place] = event
 
     def _timed_out(self, event: ev.SignalTimedOut, at: float) -> None:
         self._trace(event.place, f"signal:{event.name}")
@@ -255,5 +286,6 @@ class History:
         ev.SignalAwaited: _awaited,
         ev.SignalConsumed: _consumed,
         ev.SignalTimedOut: _timed_out,
+        ev.ChildStarted: _child,
         ev.VersionMarked: _version,
     }

@@ -7,6 +7,7 @@ from collections import deque
 import msgspec
 
 from outlast.agent import event as ev
+from outlast.agent.history import History
 from outlast.agent.platform import Platform
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
@@ -18,6 +19,7 @@ from outlast.kernel.identity import check_name, new_id
 
 _page = 500
 _race_rounds_max = 200
+_reserve = 100  # messages that only people send: cancel, resolve, redrive
 
 
 def inbox_key(platform: Platform, run: str) -> str:
@@ -50,7 +52,8 @@ async def read_inbox(platform: Platform, run: str, after: int = 0) -> tuple[list
 async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
     """Append a message unless one with its id is there; returns its number. Durable when this returns.
 
-    Raises UsageError when the inbox is full (`inbox_events_max`), Conflict for an id used with other content.
+    Raises UsageError when the inbox is full (`inbox_events_max`; a cancel, resolve or redrive still fits), Conflict for
+    an id used with other content.
     """
     key = inbox_key(platform, run)
     letters, head = await read_inbox(platform, run)
@@ -58,7 +61,7 @@ async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
         number = _number_of(run, letters, mail)
         if number is not None:
             return number
-        if head.seq >= platform.settings.inbox_events_max:
+        if head.seq >= _room(platform.settings.inbox_events_max, mail):
             raise UsageError(
                 f"run {run}: its inbox holds {head.seq} messages, the bound inbox_events_max is "
                 f"{platform.settings.inbox_events_max}: let it end, or continue as new"
@@ -84,22 +87,39 @@ async def is_posted(platform: Platform, run: str, mail: ev.Mail) -> bool:
 def _number_of(run: str, letters: list[Letter], mail: ev.Mail) -> int | None:
     for letter in letters:
         if letter.mail.id == mail.id:
-            if letter.mail != mail:
+            if not _same(letter.mail, mail):
                 raise Conflict(f"run {run}: message id {mail.id!r} was used before with other content: use a new id")
             return letter.number
     return None
 
 
+def _same(there: ev.Mail, mail: ev.Mail) -> bool:
+    if isinstance(there, ev.MailResolve) and isinstance(mail, ev.MailResolve):
+        mail = msgspec.structs.replace(mail, attempt=there.attempt)  # what the sender saw, not what they said
+    return there == mail
+
+
+def _room(bound: int, mail: ev.Mail) -> int:
+    """How full an inbox may be for a message: hints leave half of it free, and what people decide still fits."""
+    match mail:
+        case ev.MailWake():
+            return bound // 2
+        case ev.MailSignal():
+            return bound
+        case _:
+            return bound + _reserve
+
+
 class Mailbox:
     """Letters that the owner has read and not acted on yet."""
 
-    def __init__(self, consumed: set[int]) -> None:
+    def __init__(self, history: History) -> None:
         self.read_to = 0
         self.signals: dict[str, deque[tuple[int, ev.MailSignal]]] = {}
         self.resolutions: dict[str, tuple[int, ev.MailResolve]] = {}
         self.cancel: tuple[int, ev.MailCancel] | None = None
         self.redrive: int | None = None
-        self._consumed = consumed
+        self._history = history
 
     async def fetch(self, platform: Platform, run: str) -> list[ev.Mail]:
         """Read and sort what is new; returns it."""
@@ -107,7 +127,7 @@ class Mailbox:
         fresh: list[ev.Mail] = []
         for letter in letters:
             self.read_to = max(self.read_to, letter.number)
-            if letter.number not in self._consumed:
+            if letter.number not in self._history.mail:
                 self._sort(letter.number, letter.mail)
                 fresh.append(letter.mail)
         return fresh
@@ -117,10 +137,12 @@ class Mailbox:
             case ev.MailSignal():
                 self.signals.setdefault(mail.name, deque()).append((number, mail))
             case ev.MailResolve():
-                self.resolutions[mail.place] = (number, mail)
+                if number > self._history.resolved.get(mail.place, 0):
+                    self.resolutions[mail.place] = (number, mail)
             case ev.MailCancel():
                 self.cancel = self.cancel or (number, mail)
             case ev.MailRedrive():
-                self.redrive = number
+                if number > self._history.redrives_from:
+                    self.redrive = number
             case ev.MailWake():
                 pass

@@ -15,10 +15,12 @@ from outlast.agent.attempt import Threads, attempt
 from outlast.agent.context import Context
 from outlast.agent.doubt import CLEARED, Doubt
 from outlast.agent.failure import is_retryable, rebuild, record_failure
+from outlast.agent.history import Settled
+from outlast.agent.origin import mark_origin
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder, never
 from outlast.agent.step import Step, StepCall, current_frame
-from outlast.journal.blob import Payload, load_payload, store_payload
+from outlast.journal.blob import Payload, inline_bytes_max, load_payload, store_payload
 from outlast.kernel.codec import decode, encode
 from outlast.kernel.error import NotDone, OutlastError, StepTimeout
 from outlast.policy.retry import Retry
@@ -48,7 +50,9 @@ class Performer:
         deps: Any,
         errors: Mapping[str, type[Exception]],
         doubt: Doubt,
-        live: Mapping[str, Callable[[StepCall[Any]], Awaitable[Any]]],
+        live: Mapping[str, Callable[[StepCall[Any]], Awaitable[Settled]]],
+        begin: Callable[[StepCall[Any]], Awaitable[None]],
+        abandoned: Callable[[StepCall[Any]], Awaitable[None]],
     ) -> None:
         self._recorder = recorder
         self._history = recorder.history
@@ -60,8 +64,12 @@ class Performer:
         self._doubt = doubt
         self._live = live
         self._calls: dict[str, asyncio.Task[Any]] = {}
-        self.settling: set[asyncio.Task[Any]] = set()
-        """`once` steps under way: they outlive their cancellation by agent code until they are settled."""
+        self._begin = begin
+        self._abandoned = abandoned
+        self.settling: dict[asyncio.Task[Any], str] = {}
+        """`once` steps under way, with their places: they outlive their cancellation by agent code until settled."""
+        self.acting: set[str] = set()
+        """Places of `once` steps between intent and record."""
 
     async def perform(self, call: StepCall[Any]) -> Any:
         """The step's result as agent code sees it; raises its error."""
@@ -77,6 +85,8 @@ class Performer:
                 "",
             )
         if place in history.abandoned:
+            if step.effect == "once" and place in history.intents:
+                self._begin_once(call)  # whether it happened is still to be settled before the run can end
             await never()  # agent code cancelled it then, and will again
         if place in history.outcomes:
             settled = self._recorder.replay.ready(place) or await self._recorder.replay.wait(place)
@@ -88,7 +98,8 @@ class Performer:
             return await self._shielded_once(call)
         try:
             if special is not None:
-                return await self.give_live(call, await special(call))
+                settled = await special(call)
+                return await self._give_live(call, settled.event, settled.at)
             return await self._repeatable(call)
         except asyncio.CancelledError:
             await self.abandon(call)
@@ -101,18 +112,19 @@ class Performer:
             await asyncio.shield(
                 asyncio.ensure_future(self._recorder.record(ev.StepAbandoned(call.place, call.step.name)))
             )
+            await self._abandoned(call)
 
     # -- results -----------------------------------------------------------------------------------------------------
 
-    async def give_live(self, call: StepCall[Any], event: ev.RunEvent) -> Any:
-        """What agent code gets from an outcome that has just been recorded."""
-        call.frame.scope.now = self._history.last_at
+    async def _give_live(self, call: StepCall[Any], event: ev.RunEvent, at: float) -> Any:
+        """What agent code gets from an outcome that has just been recorded, at time `at`."""
+        call.frame.scope.now = at
         return await self._give(call, event)
 
     async def _give(self, call: StepCall[Any], event: ev.RunEvent) -> Any:
         match event:
             case ev.StepDone() | ev.SignalConsumed():
-                raw = await load_payload(event.value, self._platform.blobs)
+                raw = await self._recorder.reach(load_payload(event.value, self._platform.blobs))
                 return decode(raw, call.step.result, f"result of {call.step.name}")
             case ev.StepFailedEvent():
                 error = rebuild(event.error, self._errors)
@@ -143,18 +155,19 @@ class Performer:
         while True:
             number = self._history.attempts.get(place, 0) + 1
             await self._until(self._history.next_at.get(place, 0.0))
-            await self._gate.pass_through(step)
+            await self._begin(call)
             started = self._platform.clock.now()
             try:
                 value = await self._call(call, number)
             except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
-                delay = self._delay(retry, number, error)
-                if delay is None:
-                    return await self.fail(call, number, started, error)
-                next_at = self._platform.clock.now() + delay
-                await self._recorder.record(ev.StepRetried(place, step.name, number, record_failure(error), next_at))
-                continue
-            return await self.done(call, number, started, value)
+                failure = error  # handled outside, so that what is raised then has no context, as in replay
+            else:
+                return await self.done(call, number, started, value)
+            delay = self._delay(retry, number, failure)
+            if delay is None:
+                return await self.fail(call, number, started, failure)
+            next_at = self._platform.clock.now() + delay
+            await self._recorder.record(ev.StepRetried(place, step.name, number, record_failure(failure), next_at))
 
     def _delay(self, retry: Retry, number: int, error: Exception) -> float | None:
         if not is_retryable(error):
@@ -170,19 +183,25 @@ class Performer:
     async def _call(self, call: StepCall[Any], number: int) -> Any:
         step = call.step
         timeout_s, context = self.bounds(call, number)
+        left_running = None
+        if step.effect == "once":
+            left_running = functools.partial(self._threads.note, context.key)
         arguments = (context, *call.arguments) if step.takes_context else call.arguments
         return await attempt(
             step.function, arguments, call.keywords, is_async=step.is_async, timeout_s=timeout_s,
             threads=self._threads, what=f"step {step.name} at {call.place}",
-            left_running=functools.partial(self._doubt.still_running.__setitem__, call.place),
+            left_running=left_running,
         )  # fmt: skip
 
-    def bounds(self, call: StepCall[Any], number: int) -> tuple[float, Context[Any]]:
-        """How long an attempt may take, in seconds, and what its function is told."""
+    def bounds(self, call: StepCall[Any], number: int, *, whole: bool = False) -> tuple[float, Context[Any]]:
+        """How long an attempt may take, in seconds, and what its function is told.
+
+        `whole`: also beyond the run's deadline.
+        """
         now = self._platform.clock.now()
         timeout_s = call.step.timeout_s or self._platform.settings.step_timeout_s
         created = self._history.created
-        if created is not None and created.deadline_at > 0:
+        if created is not None and created.deadline_at > 0 and not whole:
             timeout_s = max(0.001, min(timeout_s, created.deadline_at - now))
         key = f"{self._recorder.run}:{call.place}"
         return timeout_s, Context(self._deps, self._recorder.run, key, number, now + timeout_s, timeout_s)
@@ -194,20 +213,29 @@ class Performer:
     ) -> Any:
         """Record a result and give it, through the codec. One that has no JSON form, or another type, is a failure."""
         step = call.step
-        try:
-            raw = encode(value, f"result of {step.name}", self._platform.settings.payload_bytes_max)
-            given = decode(raw, step.result, f"result of {step.name}")
-        except OutlastError as error:
-            return await self.fail(call, number, started, error)
+        coded = self._through_codec(step, value)
+        if isinstance(coded, OutlastError):
+            return await self.fail(call, number, started, coded, mail)
+        raw, given = coded
         tokens, usd = _charges(value) if step.kind == "model" else (0, 0.0)
         self._platform.points.reach("effect.after", step.name)
-        payload = Payload(msgspec.Raw(raw)) if len(raw) <= 1024 else await store_payload(raw, self._platform.blobs)
+        payload = Payload(msgspec.Raw(raw))
+        if len(raw) > inline_bytes_max:
+            payload = await self._recorder.reach(store_payload(raw, self._platform.blobs))
         event = ev.StepDone(
             call.place, step.name, step.kind, digest(call), number, started, payload, by, mail, tokens, usd  # type: ignore[arg-type] # by is one of the three
         )  # fmt: skip
-        call.frame.scope.now = await self._recorder.record(event, size=len(payload.json))
+        call.frame.scope.now = await self._recorder.record(event)
         self._platform.points.reach("record.after", step.name)
         return given
+
+    def _through_codec(self, step: Step, value: Any) -> tuple[bytes, Any] | OutlastError:
+        what = f"result of {step.name}"
+        try:
+            raw = encode(value, what, self._platform.settings.payload_bytes_max)
+            return raw, decode(raw, step.result, what)
+        except OutlastError as error:
+            return error
 
     async def fail(self, call: StepCall[Any], number: int, started: float, error: Exception, mail: int = 0) -> Any:
         """Record an error as the step's outcome and raise it, through the codec."""
@@ -216,15 +244,18 @@ class Performer:
             call.place, step.name, step.kind, digest(call), number, started, record_failure(error),
             "person" if mail else "call", mail,
         )  # fmt: skip
-        await self._recorder.record(event)
-        return await self.give_live(call, event)
+        return await self._give_live(call, event, await self._recorder.record(event))
 
     # -- steps that must not happen twice ----------------------------------------------------------------------------
 
-    async def _shielded_once(self, call: StepCall[Any]) -> Any:
+    def _begin_once(self, call: StepCall[Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(self._once(call))
-        self.settling.add(task)
+        self.settling[task] = call.place
         task.add_done_callback(self._settled)
+        return task
+
+    async def _shielded_once(self, call: StepCall[Any]) -> Any:
+        task = self._begin_once(call)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -236,11 +267,12 @@ class Performer:
             raise
 
     def _settled(self, task: asyncio.Task[Any]) -> None:
-        self.settling.discard(task)
+        del self.settling[task]
         if not task.cancelled():
             task.exception()
 
     async def _once(self, call: StepCall[Any]) -> Any:
+        """Settle what an earlier attempt left, then try until there is an outcome or agent code has given it up."""
         step, place, history = call.step, call.place, self._history
         retry = step.retry or _default_retry
         intent = history.intents.get(place)
@@ -253,11 +285,14 @@ class Performer:
                     "",
                 )
             await self._gate.pass_doubt(step)
-            result = await self._settle(call, intent.event.attempt, f"{intent.worker} ended between intent and record")
+            ended = Doubtful(f"{intent.worker} ended between intent and record")
+            result = await self._settle(call, intent.event.attempt, ended)
             if result is not CLEARED:
                 return result
+        not_before = 0.0
         while True:
             number = history.attempts.get(place, 0) + 1
+            counted = number - history.forgiven.get(place, 0)
             last = history.errors.get(place)
             crashes = history.crashes.get(place, 0)
             if crashes > self._platform.settings.crashes_max:
@@ -265,77 +300,97 @@ class Performer:
                     f"step {place} ({step.name}) ended with its worker {crashes} times: look at the tool, then redrive"
                 )
                 await self._gate.halt("crash_loop", reason, "")
-            if number - crashes > retry.attempts:
+            if place in history.abandoned:
+                return None
+            if counted > retry.attempts or (last is not None and not last.retryable):
                 error = rebuild(last, self._errors) if last else NotDone(f"{number - 1} attempts came to nothing")
                 return await self.fail(call, number - 1, self._platform.clock.now(), error)
-            await self._until(history.next_at.get(place, 0.0))
-            await self._gate.pass_through(step)
-            result = await self._intend_and_call(call, number, retry)
+            if not await self._pause(call, max(not_before, history.next_at.get(place, 0.0))):
+                return None
+            await self._begin(call)
+            result = await self._intend_and_call(call, number, counted, retry)
             if result is not CLEARED:
                 return result
+            delay = retry.delay_s(counted, self._platform.randomness.uniform())
+            not_before = self._platform.clock.now() + (delay or 0.0)
 
-    async def _intend_and_call(self, call: StepCall[Any], number: int, retry: Retry) -> Any:
+    async def _pause(self, call: StepCall[Any], until: float) -> bool:
+        """Wait; False if agent code gave the step up meanwhile: there was nothing under way."""
+        if until > self._platform.clock.now():
+            pause = self._calls[call.place] = asyncio.get_running_loop().create_task(self._until(until))
+            try:
+                await pause
+            except asyncio.CancelledError:
+                if self._doubt.stopping() or not pause.cancelled() or call.place not in self._history.abandoned:
+                    raise
+            finally:
+                self._calls.pop(call.place, None)
+        return call.place not in self._history.abandoned
+
+    async def _intend_and_call(self, call: StepCall[Any], number: int, counted: int, retry: Retry) -> Any:
+        self.acting.add(call.place)
+        try:
+            result = await self._act(call, number, counted, retry)
+        finally:
+            self.acting.discard(call.place)
+        return await self._settle(call, number, result) if isinstance(result, Doubtful) else result
+
+    async def _act(self, call: StepCall[Any], number: int, counted: int, retry: Retry) -> Any:
+        """One attempt, from its intent to its record: the result, CLEARED, or a Doubtful."""
         step, place, points = call.step, call.place, self._platform.points
         key = f"{self._recorder.run}:{place}"
         points.reach("intent.before", step.name)
-        await self._recorder.record(ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s))
+        intended = ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s)
+        intended_at = await self._recorder.record(intended)
         points.reach("intent.after", step.name)
         started = self._platform.clock.now()
+        if place in self._history.abandoned:
+            return await self._not_done(call, number, NotDone("agent code gave it up before it began"), 0.0)
+        if 0 < step.settle_s <= started - intended_at:  # others may take it for over already
+            late = NotDone("its intent took longer to record than its settle time")
+            return await self._not_done(call, number, late, retry.delay_s(counted, self._platform.randomness.uniform()))
         inner = asyncio.get_running_loop().create_task(self._call(call, number))
         self._calls[place] = inner
+        self._threads.note(key, inner)
         try:
             value = await inner
         except NotDone as error:
-            delay = retry.delay_s(number, self._platform.randomness.uniform())
-            if delay is None:
-                return await self.fail(call, number, started, error)
-            next_at = self._platform.clock.now() + delay
-            await self._recorder.record(ev.StepRetried(place, step.name, number, record_failure(error), next_at))
-            return CLEARED
+            delay = retry.delay_s(counted, self._platform.randomness.uniform())
+            failure = error
         except asyncio.CancelledError:
             if not inner.cancelled() or self._doubt.stopping():
                 inner.cancel()
                 raise
-            return await self._settle(call, number, "agent code cancelled it while it was under way")
+            return Doubtful("agent code cancelled it while it was under way")
         except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
-            reason = f"{type(error).__name__} after the intent"
-            return await self._settle(call, number, reason, error)
+            return Doubtful(f"{type(error).__name__} after the intent", record_failure(error))
+        else:
+            return await self.done(call, number, started, value)
         finally:
             self._calls.pop(place, None)
-        return await self.done(call, number, started, value)
+        if delay is None:
+            return await self.fail(call, number, started, failure)
+        return await self._not_done(call, number, failure, delay)
 
-    async def _settle(self, call: StepCall[Any], number: int, reason: str, error: Exception | None = None) -> Any:
+    async def _not_done(self, call: StepCall[Any], number: int, error: NotDone, delay: float | None) -> Any:
+        next_at = self._platform.clock.now() + (delay or 0.0)
+        event = ev.StepRetried(call.place, call.step.name, number, record_failure(error), next_at)
+        await self._recorder.record(event)
+        return CLEARED
+
+    async def _settle(self, call: StepCall[Any], number: int, doubtful: Doubtful) -> Any:
         if call.place not in self._history.doubts:
-            failure = None if error is None else record_failure(error)
-            await self._recorder.record(ev.StepDoubted(call.place, number, reason, failure))
+            await self._recorder.record(ev.StepDoubted(call.place, number, doubtful.reason, doubtful.error))
         return await self._doubt.settle(call, self)
+
+
+class Doubtful(msgspec.Struct, frozen=True):
+    """An attempt at a `once` step that ended without saying whether its effect happened."""
+
+    reason: str
+    error: ev.Failure | None = None
 
 
 def _charges(answer: Any) -> tuple[int, float]:
     usage = answer.usage
     return usage.input_tokens + usage.output_tokens, answer.cost or 0.0
-
-
-class Origin(msgspec.Struct, frozen=True):
-    """The step that an error came from."""
-
-    place: str
-    name: str
-    attempt: int
-
-
-def mark_origin(error: BaseException, place: str, name: str, number: int) -> None:
-    """Remember at which step an error came up: a failed run says so."""
-    error.__dict__["_outlast_origin"] = Origin(place, name, number)
-
-
-def origin_of(error: BaseException | None) -> Origin | None:
-    """Where an error, or what it was raised from, came up."""
-    for _ in range(20):
-        if error is None:
-            return None
-        origin = error.__dict__.get("_outlast_origin")
-        if origin is not None:
-            return origin
-        error = error.__cause__ or error.__context__
-    return None

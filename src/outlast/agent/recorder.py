@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from outlast.agent import event as ev
+from outlast.agent.failure import bounded
 from outlast.agent.history import History
 from outlast.agent.platform import Platform
 from outlast.agent.replay import Replay
 from outlast.journal.index import ENDED, HintPatch, State
 from outlast.journal.stream import Head
 from outlast.journal.writer import StreamWriter
-from outlast.kernel.error import Conflict, StoreError
+from outlast.kernel.error import Conflict, StoreError, StoreUnavailable
+
+T = TypeVar("T")
 
 _along_max = 64
+_reason_chars_max = 1_000
 _DELIVERED = (ev.StepDone, ev.StepFailedEvent, ev.TimerFired, ev.SignalConsumed, ev.SignalTimedOut)
+_ENDS = (*_DELIVERED, ev.StepAbandoned)
 
 
 async def never() -> NoReturn:
@@ -30,6 +35,10 @@ async def never() -> NoReturn:
 
 def _ignore(*_: object) -> None:
     return None
+
+
+async def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 class Line(Protocol):
@@ -63,6 +72,9 @@ class Recorder:
         """The state and reason that the last event brings."""
         self.on_idle: Callable[[], None] = _ignore
         self.on_lost: Callable[[Exception], None] = _ignore
+        self.on_broken: Callable[[Exception], Awaitable[NoReturn]] = _raise
+        self.begun: set[str] = set()
+        """Places of steps that have begun in this worker and have no outcome yet."""
         self._platform = platform
         self._pending: list[ev.RunEvent] = []
         self._hinted: tuple[State, str, float, int, str] | None = ("running", worker, 0.0, 0, "")
@@ -71,7 +83,20 @@ class Recorder:
             platform.settings.append_patience_s, self._hint,
         )  # fmt: skip
 
-    async def record(self, *events: ev.RunEvent, size: int = 0) -> float:
+    async def reach(self, work: Awaitable[T]) -> T:
+        """What a store gives. If it stays away the run is let go; if it holds something else, `on_broken` is told.
+
+        Neither returns: agent code never sees the journal's own troubles.
+        """
+        try:
+            return await work
+        except StoreUnavailable as error:
+            self.on_lost(error)
+        except StoreError as error:
+            await self.on_broken(error)
+        return await never()
+
+    async def record(self, *events: ev.RunEvent) -> float:
         """Append and, once durable, fold; returns the time in the record. Being cancelled does not undo it.
 
         If the run is lost to another worker, or the store stays away, `on_lost` is told and this never returns.
@@ -82,7 +107,7 @@ class Recorder:
         if self._pending:
             events, self._pending = (*self._pending, *events), []
         try:
-            return await self.writer.append(*events, size=size, then=functools.partial(self._fold, events))
+            return await self.writer.append(*events, then=functools.partial(self._fold, events))
         except (Conflict, StoreError) as error:
             self.on_lost(error)
             return await never()
@@ -96,6 +121,8 @@ class Recorder:
             self.history.apply(event, at)
             if isinstance(event, _DELIVERED):
                 self.history.outcomes.pop(event.place)
+            if isinstance(event, _ENDS):
+                self.begun.discard(event.place)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -140,6 +167,7 @@ class Recorder:
         """What the index should say: state, owner, wake_at, seen, reason."""
         if self.ending is not None:
             state, reason = self.ending
+            reason = bounded(reason, _reason_chars_max)
             ended = state in ENDED or state in ("ready", "trial", "held", "quarantined")
             return state, "" if ended else self.worker, self.wake_at() if state == "parked" else 0.0, self.seen, reason
         if self.busy > 0 or not self.waits:
@@ -147,7 +175,7 @@ class Recorder:
         held = self.history.held
         if held and all(place in held for place in self.waits):
             first = next(iter(held.values()))
-            return "held", self.worker, 0.0, self.seen, first.reason
+            return "held", self.worker, 0.0, self.seen, bounded(first.reason, _reason_chars_max)
         return "parked", self.worker, self.wake_at(), self.seen, ""
 
     def is_hinted(self) -> bool:

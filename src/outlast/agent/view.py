@@ -156,11 +156,15 @@ class _Viewer:
                 step.error, step.by = _failure(event.error), event.by
                 self._unhold()
             case ev.StepAbandoned():
-                self._step(event.place, event.name, "", at).state = "abandoned"
+                step = self._step(event.place, event.name, "", at)
+                if step.state not in ("in_doubt", "held"):  # else it is still to be settled whether it happened
+                    step.state = "abandoned"
             case ev.StepDrifted():
                 self._steps[event.place].drifted = True
             case ev.TimerSet():
                 self._step(event.place, "sleep", "sleep", at).state = "waiting"
+            case ev.ChildStarted():
+                self._step(event.place, event.name, "child", at).state = "waiting"
             case ev.TimerFired():
                 self._ended(event.place, at, None)
             case ev.SignalAwaited():
@@ -203,6 +207,13 @@ async def view_of(run: str, envelopes: Sequence[Envelope[ev.RunEvent]], blobs: B
             await viewer.take(event, envelope.at)
         viewer.view.seq = envelope.seq + len(envelope.events) - 1
     return viewer.view
+
+
+def payload_bytes(event: ev.RunEvent) -> int:
+    """The size of what an event carries, before anything is read from the blob store."""
+    carried = (getattr(event, name, None) for name in _PAYLOADS)
+    payloads = (payload for payload in carried if isinstance(payload, Payload))
+    return sum(len(bytes(payload.json)) if payload.blob is None else payload.blob.size for payload in payloads)
 
 
 async def event_view(seq: int, at: float, event: ev.RunEvent, blobs: BlobStore) -> EventView:

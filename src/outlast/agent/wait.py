@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any, Protocol
 
 from outlast.agent import event as ev
 from outlast.agent.arguments import digest
 from outlast.agent.create import NewRun, create_run, derived_run_id
-from outlast.agent.ending import Ending, read_ending
-from outlast.agent.mail import Mailbox
+from outlast.agent.ending import Ending, last_of, read_ending
+from outlast.agent.history import Settled
+from outlast.agent.mail import Mailbox, post
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Line, Recorder
 from outlast.agent.step import Step, StepCall
+from outlast.kernel.error import Conflict, OutlastError
 
 
 class Passage(Protocol):
@@ -33,8 +36,22 @@ class Waits:
         self._signals: dict[str, list[asyncio.Future[None]]] = {}
         self._persons: dict[str, asyncio.Future[None]] = {}
         self._runs: dict[str, asyncio.Event] = {}
-        self.children: set[str] = set()
-        """Child runs that have not ended, as far as is known."""
+        self._taken: dict[str, tuple[int, ev.MailSignal]] = {}
+        """Signals that steps of this worker have taken, by place."""
+
+    @property
+    def woken(self) -> bool:
+        """Whether something has come for one of those that wait, and it has not gone on yet."""
+        futures = [future for waiting in self._signals.values() for future in waiting]
+        return any(future.done() for future in (*futures, *self._persons.values())) or any(
+            event.is_set() for event in self._runs.values()
+        )
+
+    async def begin(self, call: StepCall[Any]) -> None:
+        """Return once this step may begin; it counts as begun then."""
+        self._recorder.begun.discard(call.place)  # another attempt is not another step
+        await self._gate.pass_through(call.step)
+        self._recorder.begun.add(call.place)
 
     def wake(self, mail: list[ev.Mail]) -> None:
         """Mail has come: those that wait for it look again."""
@@ -45,19 +62,19 @@ class Waits:
                 case ev.MailResolve():
                     _first([self._persons[letter.place]] if letter.place in self._persons else [])
                 case ev.MailWake():
-                    if letter.run in self._runs:
-                        self._runs[letter.run].set()
+                    for event in self._runs.values():  # it may be the successor of the one that is waited for
+                        event.set()
                 case _:
                     pass
 
     # -- time --------------------------------------------------------------------------------------------------------
 
-    async def sleep(self, call: StepCall[Any]) -> ev.RunEvent:
+    async def sleep(self, call: StepCall[Any]) -> Settled:
         place, clock = call.place, self._platform.clock
         fire_at = self._history.timers.get(place)
         is_new = fire_at is None
         if fire_at is None:
-            await self._gate.pass_through(call.step)
+            await self.begin(call)
             fire_at = clock.now() + call.arguments[0]
         self._recorder.begin_wait(call, fire_at)
         try:
@@ -69,13 +86,13 @@ class Waits:
         finally:
             self._recorder.end_wait(call)
         event = ev.TimerFired(place)
-        await self._recorder.record(event)
+        at = await self._recorder.record(event)
         self._platform.points.reach("timer.fired", place)
-        return event
+        return Settled(event, at)
 
     # -- signals -----------------------------------------------------------------------------------------------------
 
-    async def signal(self, call: StepCall[Any]) -> ev.RunEvent:
+    async def signal(self, call: StepCall[Any]) -> Settled:
         place, clock = call.place, self._platform.clock
         name: str = call.arguments[0]
         timeout_s: float | None = call.keywords.get("timeout_s")
@@ -83,7 +100,7 @@ class Waits:
         if awaited is not None:
             deadline_at = awaited.deadline_at
         else:
-            await self._gate.pass_through(call.step)
+            await self.begin(call)
             deadline_at = 0.0 if timeout_s is None else clock.now() + timeout_s
         self._recorder.begin_wait(call, deadline_at)
         try:
@@ -94,13 +111,12 @@ class Waits:
             self._recorder.end_wait(call)
         if not came:
             timed_out = ev.SignalTimedOut(place, name)
-            await self._recorder.record(timed_out)
-            return timed_out
-        number, mail = self._mailbox.signals[name].popleft()
+            return Settled(timed_out, await self._recorder.record(timed_out))
+        number, mail = self._taken[place] = self._mailbox.signals[name].popleft()
         event = ev.SignalConsumed(place, name, mail.id, number, mail.value)
-        await self._recorder.record(event, size=len(mail.value.json))
+        at = await self._recorder.record(event)
         self._platform.points.reach("signal.consumed", name)
-        return event
+        return Settled(event, at)
 
     async def _until_signal(self, name: str, deadline_at: float) -> bool:
         clock = self._platform.clock
@@ -112,9 +128,23 @@ class Waits:
             waiting.append(future)
             try:
                 await self._either(future, deadline_at)
+            except asyncio.CancelledError:
+                if future.done() and self._mailbox.signals.get(name):
+                    _first(waiting)  # what woke this one is for the next
+                raise
             finally:
                 waiting.remove(future)
         return True
+
+    async def abandoned(self, call: StepCall[Any]) -> None:
+        """Agent code gave it up: the signal that it took is there again, the child run that it waits for is stopped."""
+        taken = self._taken.pop(call.place, None)
+        if taken is not None:
+            name = taken[1].name
+            self._mailbox.signals.setdefault(name, deque()).appendleft(taken)
+            _first(self._signals.get(name, []))
+        if call.place in self._history.children:
+            await self.stop_children(abandoned_only=True)
 
     async def _either(self, future: asyncio.Future[None], at: float) -> None:
         """Until `future` is done or, unless 0, the time is `at`."""
@@ -129,56 +159,82 @@ class Waits:
 
     # -- people ------------------------------------------------------------------------------------------------------
 
-    async def resolution(self, call: StepCall[Any]) -> tuple[int, ev.MailResolve]:
-        """A person's decision about the step in doubt at a place."""
+    async def resolution(self, call: StepCall[Any], attempt: int) -> tuple[int, ev.MailResolve]:
+        """A person's decision about an attempt that is in doubt; one about an earlier attempt does not count."""
         place = call.place
         self._recorder.begin_wait(call, 0.0)
         try:
-            while place not in self._mailbox.resolutions:
+            while True:
+                number, mail = self._mailbox.resolutions.pop(place, (0, None))
+                if mail is not None and mail.attempt in (0, attempt):
+                    return number, mail
                 future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._persons[place] = future
-                await future
+                if place not in self._mailbox.resolutions:
+                    await future
         finally:
             self._persons.pop(place, None)
             self._recorder.end_wait(call)
-        return self._mailbox.resolutions.pop(place)
 
     # -- other runs --------------------------------------------------------------------------------------------------
 
-    async def child(self, call: StepCall[Any]) -> ev.RunEvent:
+    async def child(self, call: StepCall[Any]) -> Settled:
         """Start the child run unless it is there; wait for its end. The call holds: agent, arguments, keywords."""
         agent, arguments, keywords = call.arguments
         place = call.place
         raw: bytes = agent.signature.bind(arguments, keywords)
         created = self._history.created
         assert created is not None
-        child = derived_run_id("child", self._recorder.run, place)
-        await self._gate.pass_through(call.step)
+        known = self._history.children.get(place)
+        if known is None:
+            await self.begin(call)
+            known = ev.ChildStarted(
+                place, call.step.name, derived_run_id("child", self._recorder.run, place), digest(call)
+            )
+            await self._recorder.record(known)
+        child = known.run
         started = self._platform.clock.now()
         deadline_at = created.deadline_at
         if agent.options.deadline_s is not None:  # from the parent's creation: the same in every attempt
             deadline_at = min(deadline_at, self._history.created_at + agent.options.deadline_s)
         new = NewRun(agent.name, agent.pool, raw, deadline_at, parent=self._recorder.run, parent_place=place)
-        await create_run(self._platform, child, new)
-        self.children.add(child)
+        try:
+            await self._recorder.reach(create_run(self._platform, child, new))
+        except Conflict:
+            pass  # it runs with other arguments than the code now has: a drift, and what runs stands
         ending = await self.until_ended(call, child)
-        self.children.discard(child)
-        name, args = call.step.name, digest(call)
+        name, args = call.step.name, known.args
         if ending.error is None:
             event = ev.StepDone(place, name, "child", args, 1, started, ending.value)
         else:
             event = ev.StepFailedEvent(place, name, "child", args, 1, started, ending.error)
-        await self._recorder.record(event, size=len(ending.value.json))
-        return event
+        return Settled(event, await self._recorder.record(event))
+
+    async def stop_children(self, abandoned_only: bool = False) -> None:
+        """Cancel child runs whose end nobody waits for. One whose inbox cannot take it ends by its deadline."""
+        parent = self._recorder.run
+        for place, child in list(self._history.children.items()):
+            if abandoned_only and place not in self._history.abandoned:
+                continue
+            mail = ev.MailCancel(f"parent:{parent}", f"its parent {parent} was stopped")
+            try:
+                await post(self._platform, await last_of(self._platform, child.run), mail)
+            except OutlastError:
+                continue
 
     async def until_ended(self, line: Line, run: str) -> Ending:
         """The ending of another run: looks when mail says so, and by itself every `wait_poll_s`."""
-        event = self._runs.setdefault(run, asyncio.Event())
+        event = self._runs[run] = asyncio.Event()
+        try:
+            return await self._until_ended(line, run, event)
+        finally:
+            self._runs.pop(run, None)
+
+    async def _until_ended(self, line: Line, run: str, event: asyncio.Event) -> Ending:
         while True:
             event.clear()
-            ending = await read_ending(self._platform, run)
+            ending = await self._recorder.reach(read_ending(self._platform, run))
             if ending is not None:
-                self._runs.pop(run, None)
                 return ending
             wake_at = self._platform.clock.now() + self._platform.settings.wait_poll_s
             self._recorder.begin_wait(line, wake_at)

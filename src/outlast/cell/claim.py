@@ -9,6 +9,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.create import run_key
 from outlast.agent.history import History
+from outlast.agent.mail import inbox_key
 from outlast.agent.platform import Platform
 from outlast.journal.chain import genesis, link
 from outlast.journal.index import HintPatch
@@ -71,16 +72,20 @@ async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: C
     created = history.created
     assert created is not None
     if created.agent not in agents:
-        if "" in history.held:
-            return None
         reason = f"its agent {created.agent!r} is not in the app that runs now: bring it back, then redrive"
         events: list[ev.RunEvent] = [ev.RunHeld("unknown_agent", reason, "")]
         hint = HintPatch(run, state="held", owner="", reason=reason, updated_at=now)
+        if "" in history.held:
+            events = [ev.RunParked("still held", 0.0)]
+            seen = (await platform.store.head(inbox_key(platform, run))).seq
+            hint = HintPatch(run, state="held", seen=seen, updated_at=now)
     elif too_often and history.tried_alone:
         reason = f"{history.fruitless} workers died or hung with it, one of them alone with it"
         events = [ev.RunQuarantined(history.fruitless, reason)]
         hint = HintPatch(run, state="quarantined", owner="", reason=reason, updated_at=now)
     elif too_often and not solo:
+        if history.on_trial:
+            return None
         events = [ev.RunTrial(history.fruitless)]
         hint = HintPatch(run, state="trial", owner="", reason="to be tried alone", updated_at=now)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from outlast.agent.app import App
@@ -17,10 +17,22 @@ from outlast.journal.stream import Notice
 from outlast.kernel.error import OutlastError
 
 _refresh_stopped_s = 1.0
+_sweep_s = 2.0
 
 
 def _silent(line: str) -> None:
     return None
+
+
+async def _finish(tasks: Iterable[asyncio.Task[None]], timeout_s: float) -> None:
+    """Wait for `tasks`, cancel those that have not ended by then, and wait for that."""
+    open_tasks = [task for task in tasks if not task.done()]
+    if open_tasks:
+        _, late = await asyncio.wait(open_tasks, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late, timeout=1.0)
 
 
 class Worker:
@@ -48,6 +60,7 @@ class Worker:
         self._open = contextlib.AsyncExitStack()
         self._background: set[asyncio.Task[None]] = set()
         self._refresh_soon = asyncio.Event()
+        self._strays: set[str] = set()
 
     @property
     def runs(self) -> int:
@@ -70,11 +83,8 @@ class Worker:
         self._draining = True
         for execution in list(self._executions.values()):
             execution.release()
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            if not task.done():
-                await asyncio.wait([task], timeout=self._platform.settings.unwind_s * 2)
-                task.cancel()
+        await _finish(self._tasks.values(), self._platform.settings.unwind_s * 4)
+        await _finish(self._background, 0.0)
         self._threads.close()
         await self._open.aclose()
 
@@ -92,14 +102,16 @@ class Worker:
         return True
 
     async def drain(self, timeout_s: float) -> bool:
-        """Take nothing new; wait for steps that must not be repeated, then let go. True if all went within the time."""
+        """Take and begin nothing new; wait for steps that must not be repeated, then let go.
+
+        True if all runs were let go within the time.
+        """
         self._draining = True
         clock = self._platform.clock
         give_up_at = clock.monotonic() + timeout_s
         while self._tasks and clock.monotonic() < give_up_at:
             for execution in list(self._executions.values()):
-                if not execution.acting:
-                    execution.release()
+                execution.leave()
             await clock.sleep(0.02)
         return not self._tasks
 
@@ -138,7 +150,11 @@ class Worker:
         """It was offered while it was being let go: only the index says cheaply whether something is to be done."""
 
         async def look() -> None:
-            entry = await self._platform.index.entry(run)
+            try:
+                entry = await self._platform.index.entry(run)
+            except OutlastError as error:
+                self._report(f"run {run}: the index cannot be read: {error}")
+                return
             if entry is not None and entry.due(self._platform.clock.now()):
                 self.offer(run)
 
@@ -171,6 +187,7 @@ class Worker:
                     self._start_mail(run, execution)
 
     async def _keep_refreshing(self) -> None:
+        sweep_at = self._platform.clock.monotonic() + _sweep_s
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_refresh_stopped_s):
@@ -178,8 +195,18 @@ class Worker:
             self._refresh_soon.clear()
             try:
                 await self._refresh_stopped()
+                if self._platform.clock.monotonic() >= sweep_at:
+                    sweep_at = self._platform.clock.monotonic() + _sweep_s
+                    await self._sweep()
             except OutlastError as error:
-                self._report(f"the kill switches cannot be read: {error}")
+                self._report(f"the store cannot be read: {error}")
+
+    async def _sweep(self) -> None:
+        """Take again what is said to be owned here and is not: it was let go while the store was away."""
+        strays = {entry.run for entry in await self._platform.index.owned(self.identity)} - self._tasks.keys()
+        for run in strays & self._strays:  # seen twice: the first time it may just have ended
+            self.offer(run)
+        self._strays = strays
 
     async def _refresh_stopped(self) -> None:
         stopped = await read_stopped(self._platform, self._app.agents)

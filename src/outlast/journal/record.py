@@ -30,10 +30,15 @@ _encoder = msgspec.json.Encoder()
 format_current = 1
 
 
+def encode_event(event: Any) -> msgspec.Raw:
+    """An event as the JSON that `make_append` puts into a record as it is."""
+    return msgspec.Raw(_encoder.encode(event))
+
+
 def make_append(
     stream: str, expected: Head, append_id: str, at: float, events: Sequence[Any], hint: HintPatch | None = None
 ) -> Append:
-    """Events (tagged msgspec structs with a field `v`, their schema version) as one Append."""
+    """Events (tagged msgspec structs with a field `v`, their schema version, or these encoded) as one Append."""
     envelope = Envelope(format_current, stream, expected.seq + 1, append_id, at, list(events))
     return Append(stream, expected, append_id, len(events), _encoder.encode(envelope), hint)
 

@@ -7,17 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from outlast.journal.index import HintPatch
-from outlast.journal.record import append_id_of, make_append
+from outlast.journal.record import append_id_of, encode_event, make_append
 from outlast.journal.stream import Append, Applied, Conflicted, EventStore, Head, append_bytes_max
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import Conflict, StoreError, StoreUnavailable
+from outlast.kernel.error import Conflict, StoreError, StoreUnavailable, UsageError
 from outlast.kernel.point import Points
 
 _backoff_first_s = 0.02
 _backoff_max_s = 1.0
 record_events_max = 128
 """Events that gather in one record: 128."""
-_event_bytes = 1024  # what an event takes besides its payload, with room to spare
+_envelope_bytes = 1024  # what a record takes besides its events, with room to spare
 
 
 class Fenced(Conflict):
@@ -60,11 +60,11 @@ class _Waiting:
     __slots__ = ("events", "future", "size", "then")
 
     def __init__(
-        self, events: Sequence[Any], size: int, then: Callable[[float], None] | None, future: asyncio.Future[float]
+        self, events: Sequence[Any], then: Callable[[float], None] | None, future: asyncio.Future[float]
     ) -> None:
-        self.events = events
+        self.events = [encode_event(event) for event in events]
         self.then = then
-        self.size = size
+        self.size = sum(len(memoryview(event)) + 1 for event in self.events)
         self.future = future
 
 
@@ -99,18 +99,24 @@ class StreamWriter:
         self._pump: asyncio.Task[None] | None = None
         self.ended: BaseException | None = None
 
-    def append(self, *events: Any, size: int = 0, then: Callable[[float], None] | None = None) -> asyncio.Future[float]:
+    def append(self, *events: Any, then: Callable[[float], None] | None = None) -> asyncio.Future[float]:
         """A future that holds, once these events are durable, the time that stands in their record.
 
-        They are adjacent in the stream. `size` is what their payloads take, in bytes, so that records stay within
-        their bound. `then` is called with that time as soon as they are durable, in the order of the stream, even if
-        the future has been cancelled: that does not undo the append.
+        They are adjacent in the stream. `then` is called with that time as soon as they are durable, in the order of
+        the stream, even if the future has been cancelled: that does not undo the append. Raises UsageError at once for
+        events that no record can hold; the stream goes on without them.
         """
         future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         if self.ended is not None:
             future.set_exception(self.ended)
             return future
-        self._queue.append(_Waiting(events, size + _event_bytes * len(events), then, future))
+        waiting = _Waiting(events, then, future)
+        if waiting.size > append_bytes_max - _envelope_bytes:
+            raise UsageError(
+                f"events for stream {self._stream} take {waiting.size} bytes, the bound append_bytes_max is "
+                f"{append_bytes_max}: put large payloads into the blob store"
+            )
+        self._queue.append(waiting)
         if self._pump is None:
             self._pump = asyncio.get_running_loop().create_task(self._run())
         return future
@@ -134,6 +140,11 @@ class StreamWriter:
                     continue
                 try:
                     at = await self._write([event for waiting in batch for event in waiting.events])
+                    for waiting in batch:
+                        if waiting.then is not None:
+                            waiting.then(at)
+                        if not waiting.future.done():
+                            waiting.future.set_result(at)
                 except (Conflict, StoreError) as error:
                     self.ended = error
                     _refuse(batch, error)
@@ -143,11 +154,6 @@ class StreamWriter:
                     _refuse(batch + self._queue, error)
                     self._queue = []
                     raise
-                for waiting in batch:
-                    if waiting.then is not None:
-                        waiting.then(at)
-                    if not waiting.future.done():
-                        waiting.future.set_result(at)
         finally:
             self._pump = None
 
@@ -157,7 +163,7 @@ class StreamWriter:
         for waiting in self._queue:
             total += waiting.size
             events += len(waiting.events)
-            if taken and (total > append_bytes_max * 3 // 4 or events > record_events_max):
+            if taken and (total > append_bytes_max - _envelope_bytes or events > record_events_max):
                 break
             taken += 1
         batch, self._queue = self._queue[:taken], self._queue[taken:]

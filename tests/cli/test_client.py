@@ -71,6 +71,10 @@ def serving(answer: Answer) -> Iterator[tuple[str, list[Handler]]]:
             thread.join()
 
 
+def remote(address: str) -> Remote:
+    return Remote(lambda: Client(address))
+
+
 def event(number: int, kind: str = "step.done") -> str:
     data = json.dumps({"seq": number, "at": 1.0, "type": kind, "data": {}})
     return f"id: {number}\nevent: {kind}\ndata: {data}\n\n"
@@ -180,7 +184,7 @@ def test_a_follower_comes_back_where_it_was_until_the_last_event() -> None:
         answers.pop(0)(request)
 
     with serving(next_answer) as (address, seen):
-        found = [item["seq"] for item in Remote(Client(address)).follow("run_1")]
+        found = [item["seq"] for item in remote(address).follow("run_1")]
         assert found == [1, 2, 3, 4]
         assert [request.headers["Last-Event-ID"] for request in seen] == ["0", "2", "2", "3"]
         assert not answers
@@ -188,13 +192,13 @@ def test_a_follower_comes_back_where_it_was_until_the_last_event() -> None:
 
 def test_a_follower_of_a_run_that_is_over_ends_at_once() -> None:
     with serving(lambda request: request.reply(204, b"")) as (address, _):
-        assert list(Remote(Client(address)).follow("run_1", after=9)) == []
+        assert list(remote(address).follow("run_1", after=9)) == []
 
 
 def test_a_follower_gives_up_when_nobody_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("outlast.cli.remote.follow_patience_s", 0.3)
     with serving(lambda request: request.reply(503, b"{}")) as (address, seen), pytest.raises(Unavailable):
-        list(Remote(Client(address)).follow("run_1"))
+        list(remote(address).follow("run_1"))
     assert len(seen) > 1
 
 
@@ -204,7 +208,7 @@ def test_an_error_in_the_stream_is_raised() -> None:
         serving(lambda request: request.stream(f"event: outlast.error\ndata: {problem}\n\n")) as (address, _),
         pytest.raises(errors.OutlastError, match="its history is broken"),
     ):
-        list(Remote(Client(address)).follow("run_1"))
+        list(remote(address).follow("run_1"))
 
 
 def test_lists_are_read_page_by_page_up_to_the_limit() -> None:
@@ -214,11 +218,11 @@ def test_lists_are_read_page_by_page_up_to_the_limit() -> None:
         request.reply(200, json.dumps(page).encode())
 
     with serving(answer) as (address, seen):
-        assert len(Remote(Client(address)).runs(None, None, None, 1000)) == 250
+        assert len(remote(address).runs(None, None, None, 1000)) == 250
         assert "before=a" in seen[1].path
 
 
 def test_names_in_paths_cannot_leave_their_place() -> None:
     with serving(lambda request: request.reply(200, b"{}")) as (address, seen):
-        Remote(Client(address)).view("../agents?x=1#y")
+        remote(address).view("../agents?x=1#y")
         assert seen[0].path == "/v1/runs/..%2Fagents%3Fx%3D1%23y"

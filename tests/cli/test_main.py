@@ -152,4 +152,5 @@ def test_there_is_no_colour_in_a_pipe(arguments: list[str], process: Callable[..
 
 
 def test_the_whole_command_line_is_made_without_running_anything() -> None:
-    assert set(root().list_commands(None)) == set(COMMANDS)
+    command = root()
+    assert set(command.list_commands(command.make_context("outlast", ["version"]))) == set(COMMANDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from outlast.kernel.error import Conflict
 
 patience_s = 15.0
 """How long a command that records something waits for a server that is starting or being restarted."""
-_probe_timeout_s = 5.0
+_probe_timeout_s = 2.0
 _again_s = 0.1
 
 
@@ -81,7 +82,7 @@ def running_server(home: Path, patience_s: float = patience_s) -> Remote | None:
         if address is not None:
             try:
                 Client(address, timeout_s=_probe_timeout_s).get("/livez")
-                return Remote(Client(address, _token(home)))
+                return Remote(functools.partial(_client, home, address, _token(home)))
             except Unavailable as error:
                 problem = error
         if clock.monotonic() >= until:
@@ -107,6 +108,11 @@ def refuse_running(home: Path, what: str) -> None:
     pid = holder(home / state_directory)
     if pid is not None:
         raise Conflict(f"{what} while `outlast up` (process {pid}) runs in {home}: stop it first")
+
+
+def _client(home: Path, address: str, token: str | None) -> Client:
+    """For the server of this moment; `address` is where it was when last seen."""
+    return Client(_address(home) or address, token)
 
 
 def _token(home: Path) -> str | None:

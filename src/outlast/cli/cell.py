@@ -65,7 +65,7 @@ class PrivateCell:
             raise
         secret = self._blueprint.server.token
         token = secret.resolve(os.environ, self._home) if secret is not None else None
-        self.access = Remote(Client(self._address, token))
+        self.access = Remote(lambda: Client(self._address, token))
         return self
 
     def __exit__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.cli.output import console, note
+from outlast.cli.output import console, note, width_of
 from outlast.cli.remote import Remote
 from outlast.cli.story import Teller
 
@@ -34,7 +34,7 @@ class Watch:
 
     def _one(self) -> str | None:
         screen = console(stderr=True)
-        teller = Teller(screen.width)
+        teller = Teller(width_of(screen))
         for event in self._access.follow(self.run):
             self.events.append(event)
             line = teller.line(event)

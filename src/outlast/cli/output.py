@@ -49,6 +49,11 @@ def note(message: str) -> None:
     print(plain(message), file=sys.stderr, flush=True)
 
 
+def width_of(screen: Console) -> int:
+    """Columns that a line may take: those of the terminal; in a file or pipe, plenty."""
+    return screen.width if screen.is_terminal else 400
+
+
 def console(stderr: bool = False) -> Console:
     """Rich's console for text and tables. It reads NO_COLOR itself; markup in values stays as written."""
     from rich.console import Console

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -13,18 +13,23 @@ from outlast.cli.exit import Unavailable
 from outlast.kernel.error import OutlastError
 
 follow_patience_s = 30.0
-"""How long a follower tries to come back to a server that does not answer: time for it to be restarted."""
+"""How long a reader tries to come back to a server that does not answer: time for it to be restarted."""
 _retry_s = 0.25
 _page = 1000
 _came_to_end = ("run.completed", "run.failed", "run.cancelled", "run.continued")
 
 
 class Remote:
-    """Implements `cli.access.Access` over HTTP. Documents are those of the API, as parsed JSON."""
+    """Implements `cli.access.Access` over HTTP. Documents are those of the API, as parsed JSON.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    `find` gives the server's client of this moment: after a restart it may listen elsewhere. What only reads is asked
+    again for a while when the server does not answer.
+    """
+
+    def __init__(self, find: Callable[[], Client]) -> None:
         self.waits = False
+        self._find = find
+        self._client = find()
 
     def close(self) -> None:
         """Nothing is kept open."""
@@ -39,7 +44,7 @@ class Remote:
         before: str | None = None
         while len(found) < limit:
             query = {"state": state, "agent": agent, "session": session, "before": before}
-            page = self._client.get("/v1/runs", {**query, "limit": min(limit - len(found), 200)})
+            page = self._get("/v1/runs", {**query, "limit": min(limit - len(found), 200)})
             found += page["runs"]
             before = page["next"]
             if before is None:
@@ -47,11 +52,11 @@ class Remote:
         return found
 
     def view(self, run: str) -> Any:
-        return self._client.get(self._path(run))
+        return self._get(self._path(run))
 
     def events(self, run: str, after: int = 0) -> Iterator[Any]:
         while True:
-            page = self._client.get(f"{self._path(run)}/events", {"after": after, "limit": _page})
+            page = self._get(f"{self._path(run)}/events", {"after": after, "limit": _page})
             yield from page["events"]
             if not page["events"]:
                 return
@@ -59,11 +64,11 @@ class Remote:
 
     def follow(self, run: str, after: int = 0) -> Iterator[Any]:
         """Events as they are recorded, each once and in order, across restarts of the server, until the run's last."""
-        waited_s = 0.0
+        patience = _Patience()
         while True:
             try:
                 for event in self._client.events(f"{self._path(run)}/events", after):
-                    waited_s = 0.0
+                    patience = _Patience()
                     if event.type == "outlast.error":
                         raise OutlastError(str(json.loads(event.data)["detail"]))
                     if event.type == over:
@@ -74,11 +79,9 @@ class Remote:
                     yield json.loads(event.data)
                     if event.type in _came_to_end:
                         return
-            except Unavailable:
-                if waited_s >= follow_patience_s:
-                    raise
-            threading.Event().wait(_retry_s)
-            waited_s += _retry_s
+            except Unavailable as error:
+                patience.spend(error)
+                self._client = self._find()
 
     def signal(self, run: str, name: str, payload: Any, id: str | None) -> None:
         self._tell(run, f"signals/{quote(name, safe='')}", {"payload": payload}, id)
@@ -99,10 +102,32 @@ class Remote:
         self._client.post(f"/v1/agents/{quote(agent, safe='')}/resume", {})
 
     def session(self, session: str) -> Any:
-        return self._client.get(f"/v1/sessions/{quote(session, safe='')}")
+        return self._get(f"/v1/sessions/{quote(session, safe='')}")
+
+    def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
+        patience = _Patience()
+        while True:
+            try:
+                return self._client.get(path, query)
+            except Unavailable as error:
+                patience.spend(error)
+                self._client = self._find()
 
     def _path(self, run: str) -> str:
         return f"/v1/runs/{quote(run, safe='')}"
 
     def _tell(self, run: str, what: str, body: Any, id: str | None = None) -> None:
         self._client.post(f"{self._path(run)}/{what}", body, {"Idempotency-Key": id} if id is not None else {})
+
+
+class _Patience:
+    """Waits between tries; raises the error when it is used up."""
+
+    def __init__(self) -> None:
+        self._left_s = follow_patience_s
+
+    def spend(self, error: Unavailable) -> None:
+        if self._left_s <= 0:
+            raise error
+        self._left_s -= _retry_s
+        threading.Event().wait(_retry_s)

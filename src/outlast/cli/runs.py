@@ -97,7 +97,7 @@ def show(
     """
     from outlast.cli.access import reach
     from outlast.cli.home import project
-    from outlast.cli.output import console, print_json
+    from outlast.cli.output import console, print_json, width_of
     from outlast.cli.story import Teller
 
     access = reach(project(home), write=False)
@@ -113,7 +113,7 @@ def show(
     _print_view(screen, view)
     if events:
         screen.print()
-        teller = Teller(screen.width)
+        teller = Teller(width_of(screen))
         for event in history:
             line = teller.line(event, everything=True)
             if line is not None:
@@ -124,13 +124,13 @@ def _print_view(screen: Any, view: dict[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from outlast.cli.output import short
+    from outlast.cli.output import short, width_of
     from outlast.cli.story import advice, failure, moment, state_style, took
 
     def row(name: str, value: object, style: str = "") -> None:
         screen.print(Text.assemble((f"{name:9}", "bold"), (str(value), style)), soft_wrap=True)
 
-    width = max(screen.width - 10, 60)
+    width = max(width_of(screen) - 10, 60)
     row("run", short(view["run"]))
     row("agent", short(view["agent"]))
     if view.get("session"):

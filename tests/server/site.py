@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+import msgspec
 from yarl import URL
 
 from outlast.adapters.host.clock import SystemClock
@@ -249,9 +250,12 @@ async def grow(platform: Platform, run: str, *events: ev.RunEvent, state: Any = 
 
 
 def completed(value: Any = None) -> ev.RunCompleted:
-    import msgspec
-
     return ev.RunCompleted(Payload(msgspec.Raw(encode(value))))
+
+
+def done(number: int, value: Any) -> ev.StepDone:
+    """A step that gave something."""
+    return ev.StepDone(str(number), "give", "step", "", 1, 0.0, Payload(msgspec.Raw(encode(value))))
 
 
 def marked(number: int) -> ev.VersionMarked:

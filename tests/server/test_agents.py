@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from outlast.server.limit import Limits
 from tests.server.site import Site, desk
 
@@ -32,23 +30,23 @@ async def test_a_stopped_agent_starts_nothing_until_it_is_resumed(site: Site) ->
     assert (await site.post("/v1/agents/support/runs", {"input": "hi"})).status == 201
 
 
-@pytest.mark.parametrize("path", ["", "/stop", "/resume"])
-async def test_an_unknown_agent_is_not_found(site: Site, path: str) -> None:
-    answer = await (site.post(f"/v1/agents/nobody{path}", {}) if path else site.get("/v1/agents/nobody"))
-    assert (answer.status, answer.code) == (404, "not_found")
+async def test_an_unknown_agent_is_not_found(site: Site) -> None:
+    for path in ["", "/stop", "/resume"]:
+        answer = await (site.post(f"/v1/agents/nobody{path}", {}) if path else site.get("/v1/agents/nobody"))
+        assert (answer.status, answer.code) == (404, "not_found")
 
 
-@pytest.mark.parametrize("name", ["..", "a%20b", "%0d%0aSet-Cookie:x", "-", "x" * 129])
-async def test_an_agent_of_a_name_that_is_none_is_refused(site: Site, name: str) -> None:
-    raw = await site.raw(f"GET /v1/agents/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
-    assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
-    assert b"Set-Cookie:" not in raw.partition(b"\r\n\r\n")[0]
+async def test_an_agent_of_a_name_that_is_none_is_refused(site: Site) -> None:
+    for name in ["..", "a%20b", "%0d%0aSet-Cookie:x", "-", "x" * 129]:
+        raw = await site.raw(f"GET /v1/agents/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
+        assert b"Set-Cookie:" not in raw.partition(b"\r\n\r\n")[0]
 
 
-@pytest.mark.parametrize(("what", "body"), [("stop", {"reason": 5}), ("stop", {"why": ""}), ("resume", {"reason": ""})])
-async def test_what_the_switch_is_told_must_fit(site: Site, what: str, body: object) -> None:
-    answer = await site.post(f"/v1/agents/support/{what}", body)
-    assert (answer.status, answer.code) == (422, "type_mismatch")
+async def test_what_the_switch_is_told_must_fit(site: Site) -> None:
+    for what, body in [("stop", {"reason": 5}), ("stop", {"why": ""}), ("resume", {"reason": ""})]:
+        answer = await site.post(f"/v1/agents/support/{what}", body)
+        assert (answer.status, answer.code) == (422, "type_mismatch")
 
 
 async def test_the_index_says_where_things_are(site: Site) -> None:

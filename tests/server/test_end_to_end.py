@@ -199,12 +199,12 @@ async def test_a_session_is_shown_with_what_its_turns_left(open_shop: Shop) -> N
     assert [entry["run"] for entry in (await site.get("/v1/runs?session=s-1")).json["runs"]] == runs[::-1]
 
 
-@pytest.mark.parametrize("name", ["..", "a%2fb", "%00", "x" * 129])
-async def test_a_session_of_a_name_that_is_none_is_refused(open_shop: Shop, name: str) -> None:
-    raw = await open_shop.site.raw(
-        f"GET /v1/sessions/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
-    )
-    assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
+async def test_a_session_of_a_name_that_is_none_is_refused(open_shop: Shop) -> None:
+    for name in ["..", "a%2fb", "%00", "x" * 129]:
+        raw = await open_shop.site.raw(
+            f"GET /v1/sessions/{name} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+        )
+        assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
 
 
 async def test_a_large_result_comes_whole_from_the_blob_store(open_shop: Shop) -> None:

@@ -4,8 +4,6 @@ import asyncio
 import dataclasses
 from collections.abc import Awaitable, Callable
 
-import pytest
-
 from outlast.adapters.memory.store import MemoryStore
 from outlast.agent.control import Control
 from outlast.agent.platform import Platform
@@ -72,11 +70,11 @@ async def test_behind_the_last_event_there_is_nothing_to_come_back_for(site: Sit
     assert (answer.status, answer.body) == (204, b"")
 
 
-@pytest.mark.parametrize("last", ["-1", "x", "1.0", "99999999999999999", "9", "0x1", "1,2"])
-async def test_a_last_event_id_that_was_never_given_is_refused(site: Site, last: str) -> None:
-    run = await site.start()
-    answer = await site.get(f"/v1/runs/{run}/events", Accept="text/event-stream", Last_Event_ID=last)
-    assert (answer.status, answer.code) == (400, "bad_request")
+async def test_a_last_event_id_that_was_never_given_is_refused(site: Site) -> None:
+    for last in ["-1", "x", "1.0", "99999999999999999", "9", "0x1", "1,2"]:
+        run = await site.start()
+        answer = await site.get(f"/v1/runs/{run}/events", Accept="text/event-stream", Last_Event_ID=last)
+        assert (answer.status, answer.code) == (400, "bad_request")
 
 
 async def test_an_unknown_run_cannot_be_followed(site: Site) -> None:

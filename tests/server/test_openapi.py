@@ -75,7 +75,7 @@ def test_the_document_is_valid_openapi_3_1(make: Any, authenticated: bool) -> No
     assert ("security" in document) is authenticated
 
 
-def test_every_route_is_in_the_document_and_nothing_else() -> None:
+async def test_every_route_is_in_the_document_and_nothing_else() -> None:
     app = desk()
     platform = memory_platform()
     import io

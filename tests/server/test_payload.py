@@ -47,24 +47,22 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-async def test_a_body_that_is_not_good_json_is_refused(site: Site, name: str) -> None:
-    answer = await site.ask("POST", "/v1/agents/quiet/runs", REFUSED[name], {"Content-Type": "application/json"})
-    assert (answer.status, answer.code) == (400, "bad_request")
-    assert site.log.getvalue() == ""
+async def test_a_body_that_is_not_good_json_is_refused(site: Site) -> None:
+    for name, body in REFUSED.items():
+        answer = await site.ask("POST", "/v1/agents/quiet/runs", body, {"Content-Type": "application/json"})
+        assert (answer.status, answer.code) == (400, "bad_request"), name
+        assert site.log.getvalue() == ""
 
 
-@pytest.mark.parametrize(
-    "media", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "json"]
-)
-async def test_a_body_of_another_media_type_is_refused(site: Site, media: str) -> None:
-    answer = await site.ask("POST", "/v1/agents/quiet/runs", b"{}", {"Content-Type": media})
-    assert (answer.status, answer.code) == (415, "wrong_media_type")
+async def test_a_body_of_another_media_type_is_refused(site: Site) -> None:
+    for media in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "json"]:
+        answer = await site.ask("POST", "/v1/agents/quiet/runs", b"{}", {"Content-Type": media})
+        assert (answer.status, answer.code) == (415, "wrong_media_type")
 
 
-@pytest.mark.parametrize("media", ["application/json", "Application/JSON; charset=utf-8", " application/json ;x=y"])
-async def test_json_may_have_parameters(site: Site, media: str) -> None:
-    assert (await site.ask("POST", "/v1/agents/quiet/runs", b"{}", {"Content-Type": media})).status == 201
+async def test_json_may_have_parameters(site: Site) -> None:
+    for media in ["application/json", "Application/JSON; charset=utf-8", " application/json ;x=y"]:
+        assert (await site.ask("POST", "/v1/agents/quiet/runs", b"{}", {"Content-Type": media})).status == 201
 
 
 values = st.recursive(

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from outlast.agent.control import Control
 from outlast.agent.platform import Platform
 from outlast.server.limit import Limits
-from tests.server.site import Site, completed, desk, grow, marked, running
+from tests.server.site import Site, completed, desk, done, grow, marked, running
 
 
 async def test_a_run_is_started_and_found_under_its_address(site: Site) -> None:
@@ -20,20 +18,20 @@ async def test_a_run_is_started_and_found_under_its_address(site: Site) -> None:
     assert (shown.json["run"], shown.json["agent"], shown.json["state"]) == (answer.json["run"], "support", "ready")
 
 
-@pytest.mark.parametrize("given", [{"message": "hi"}, ["hi"], "hi", {"message": "hi", "urgent": True}, ["hi", True]])
-async def test_input_is_named_or_positional_or_the_one_argument(site: Site, given: object) -> None:
-    assert (await site.post("/v1/agents/support/runs", {"input": given})).status == 201
+async def test_input_is_named_or_positional_or_the_one_argument(site: Site) -> None:
+    for given in [{"message": "hi"}, ["hi"], "hi", {"message": "hi", "urgent": True}, ["hi", True]]:
+        assert (await site.post("/v1/agents/support/runs", {"input": given})).status == 201
 
 
 async def test_an_agent_without_parameters_needs_no_input(site: Site) -> None:
     assert (await site.post("/v1/agents/quiet/runs", {})).status == 201
 
 
-@pytest.mark.parametrize("given", [{}, {"message": 5}, {"message": "a", "other": 1}, 7, None])
-async def test_input_of_another_type_is_refused(site: Site, given: object) -> None:
-    answer = await site.post("/v1/agents/support/runs", {"input": given})
-    assert (answer.status, answer.code) == (422, "type_mismatch")
-    assert (await site.get("/v1/runs")).json["runs"] == []
+async def test_input_of_another_type_is_refused(site: Site) -> None:
+    for given in [{}, {"message": 5}, {"message": "a", "other": 1}, 7, None]:
+        answer = await site.post("/v1/agents/support/runs", {"input": given})
+        assert (answer.status, answer.code) == (422, "type_mismatch")
+        assert (await site.get("/v1/runs")).json["runs"] == []
 
 
 async def test_an_unknown_agent_is_not_found(site: Site) -> None:
@@ -65,33 +63,31 @@ async def test_fifty_posts_at_once_with_one_key_start_one_run(site: Site) -> Non
     assert len((await site.get("/v1/runs")).json["runs"]) == 1
 
 
-@pytest.mark.parametrize("key", ["", '""', "a b", "x" * 129, 'a"b', "\xe9"])
-async def test_an_unusable_key_is_refused(site: Site, key: str) -> None:
-    answer = await site.post("/v1/agents/quiet/runs", {}, Idempotency_Key=key)
-    assert (answer.status, answer.code) == (400, "bad_request")
+async def test_an_unusable_key_is_refused(site: Site) -> None:
+    for key in ["", '""', "a b", "x" * 129, 'a"b', "\xe9"]:
+        answer = await site.post("/v1/agents/quiet/runs", {}, Idempotency_Key=key)
+        assert (answer.status, answer.code) == (400, "bad_request")
 
 
-@pytest.mark.parametrize("deadline", ["30", "soon", "0s", "-1s", 0, -1, 1e10, True, [], "99999999999s", "1s\n"])
-async def test_a_deadline_that_is_none_is_refused(site: Site, deadline: object) -> None:
-    answer = await site.post("/v1/agents/quiet/runs", {"deadline": deadline})
-    assert (answer.status, answer.code) == (422, "type_mismatch")
+async def test_a_deadline_that_is_none_is_refused(site: Site) -> None:
+    for deadline in ["30", "soon", "0s", "-1s", 0, -1, 1e10, True, [], "99999999999s", "1s\n"]:
+        answer = await site.post("/v1/agents/quiet/runs", {"deadline": deadline})
+        assert (answer.status, answer.code) == (422, "type_mismatch")
 
 
-@pytest.mark.parametrize("deadline", ["30s", "1.5m", "500ms", "7d", 30, 0.5, None])
-async def test_a_deadline_is_text_with_a_unit_or_seconds(site: Site, deadline: object) -> None:
-    assert (await site.post("/v1/agents/quiet/runs", {"deadline": deadline})).status == 201
+async def test_a_deadline_is_text_with_a_unit_or_seconds(site: Site) -> None:
+    for deadline in ["30s", "1.5m", "500ms", "7d", 30, 0.5, None]:
+        assert (await site.post("/v1/agents/quiet/runs", {"deadline": deadline})).status == 201
 
 
-@pytest.mark.parametrize(
-    "body", [{"inputs": {}}, [], "x", None, 5, {"session": 5}, {"session": "../x"}, {"session": ""}]
-)
-async def test_a_body_that_does_not_fit_is_refused(site: Site, body: object) -> None:
-    sent = b"null" if body is None else None
-    if sent is not None:
-        answer = await site.ask("POST", "/v1/agents/quiet/runs", sent, {"Content-Type": "application/json"})
-    else:
-        answer = await site.post("/v1/agents/quiet/runs", body)
-    assert (answer.status, answer.code) == (422, "type_mismatch")
+async def test_a_body_that_does_not_fit_is_refused(site: Site) -> None:
+    for body in [{"inputs": {}}, [], "x", None, 5, {"session": 5}, {"session": "../x"}, {"session": ""}]:
+        sent = b"null" if body is None else None
+        if sent is not None:
+            answer = await site.ask("POST", "/v1/agents/quiet/runs", sent, {"Content-Type": "application/json"})
+        else:
+            answer = await site.post("/v1/agents/quiet/runs", body)
+        assert (answer.status, answer.code) == (422, "type_mismatch")
 
 
 async def test_waiting_ends_with_the_run(site: Site, platform: Platform) -> None:
@@ -149,9 +145,8 @@ async def test_runs_are_filtered(site: Site, platform: Platform) -> None:
     assert await listed("agent=quiet&state=ready") == set()
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
+async def test_a_query_that_is_not_understood_is_refused(site: Site) -> None:
+    for query in [
         "limit=0",
         "limit=201",
         "limit=x",
@@ -161,21 +156,19 @@ async def test_runs_are_filtered(site: Site, platform: Platform) -> None:
         "agtn=support",
         "limit=1&limit=2",
         "agent=%ff",
-    ],
-)
-async def test_a_query_that_is_not_understood_is_refused(site: Site, query: str) -> None:
-    answer = await site.get(f"/v1/runs?{query}")
-    assert (answer.status, answer.code) == (400, "bad_request")
+    ]:
+        answer = await site.get(f"/v1/runs?{query}")
+        assert (answer.status, answer.code) == (400, "bad_request")
 
 
 async def test_a_page_after_an_unknown_run_is_not_found(site: Site) -> None:
     assert (await site.get("/v1/runs?before=run_none")).status == 404
 
 
-@pytest.mark.parametrize("path", ["", "/events"])
-async def test_an_unknown_run_is_not_found(site: Site, path: str) -> None:
-    answer = await site.get("/v1/runs/run_none" + path)
-    assert (answer.status, answer.code) == (404, "not_found")
+async def test_an_unknown_run_is_not_found(site: Site) -> None:
+    for path in ["", "/events"]:
+        answer = await site.get("/v1/runs/run_none" + path)
+        assert (answer.status, answer.code) == (404, "not_found")
 
 
 async def test_events_come_in_pages(site: Site, platform: Platform) -> None:
@@ -196,7 +189,7 @@ async def test_events_come_in_pages(site: Site, platform: Platform) -> None:
 async def test_a_page_of_events_is_bounded_in_bytes(control: Control, platform: Platform) -> None:
     async with running(control, desk(), limits=Limits(page_bytes_max=300)) as site:
         run = await site.start()
-        await grow(platform, run, *(marked(number) for number in range(2, 30)), completed(), state="completed")
+        await grow(platform, run, *(done(number, "x" * 90) for number in range(2, 30)), completed(), state="completed")
         seen: list[int] = []
         page = {"next": 0, "ended": False}
         while not page["ended"]:
@@ -206,13 +199,25 @@ async def test_a_page_of_events_is_bounded_in_bytes(control: Control, platform: 
         assert seen == list(range(1, 31))
 
 
-@pytest.mark.parametrize(
-    "query", ["after=-1", "after=x", "limit=0", "limit=1001", "after=99999999999999999999", "after=7"]
-)
-async def test_events_after_what_never_was_are_refused(site: Site, query: str) -> None:
-    run = await site.start()
-    answer = await site.get(f"/v1/runs/{run}/events?{query}")
-    assert (answer.status, answer.code) == (400, "bad_request")
+async def test_a_run_too_large_for_one_answer_is_shown_without_its_values(control: Control, platform: Platform) -> None:
+    async with running(control, desk(), limits=Limits(answer_bytes_max=5_000)) as site:
+        run = await site.start()
+        await grow(
+            platform, run, *(done(number, "x" * 1000) for number in range(1, 10)), completed(), state="completed"
+        )
+        answer = await site.get(f"/v1/runs/{run}")
+        assert (answer.status, answer.code) == (422, "answer_too_large")
+        answer = await site.get(f"/v1/runs/{run}?values=none")
+        assert (answer.status, answer.json["state"]) == (200, "completed")
+        assert [step["value"] for step in answer.json["steps"]] == [None] * 9
+        assert (await site.get(f"/v1/runs/{run}?values=some")).status == 400
+
+
+async def test_events_after_what_never_was_are_refused(site: Site) -> None:
+    for query in ["after=-1", "after=x", "limit=0", "limit=1001", "after=99999999999999999999", "after=7"]:
+        run = await site.start()
+        answer = await site.get(f"/v1/runs/{run}/events?{query}")
+        assert (answer.status, answer.code) == (400, "bad_request")
 
 
 TOLD = [
@@ -227,10 +232,10 @@ TOLD = [
 ]
 
 
-@pytest.mark.parametrize(("what", "body"), TOLD)
-async def test_a_run_that_never_was_cannot_be_told_anything(site: Site, what: str, body: object) -> None:
-    answer = await site.post(f"/v1/runs/run_none/{what}", body)
-    assert (answer.status, answer.code) == (404, "not_found")
+async def test_a_run_that_never_was_cannot_be_told_anything(site: Site) -> None:
+    for what, body in TOLD:
+        answer = await site.post(f"/v1/runs/run_none/{what}", body)
+        assert (answer.status, answer.code) == (404, "not_found")
 
 
 async def test_a_signal_is_acknowledged_when_it_is_in_the_inbox_and_only_once_for_a_key(
@@ -266,9 +271,8 @@ async def test_a_run_is_cancelled_once_for_a_key(site: Site, platform: Platform)
     assert entry.mail == 1
 
 
-@pytest.mark.parametrize(
-    ("what", "body"),
-    [
+async def test_what_is_told_must_fit(site: Site) -> None:
+    for what, body in [
         ("signals/go", {"value": 1}),
         ("cancel", {"reason": 5}),
         ("cancel", {"reason": "x" * 1001}),
@@ -278,20 +282,16 @@ async def test_a_run_is_cancelled_once_for_a_key(site: Site, platform: Platform)
         ("resolve", {"step": "../1", "how": "retry"}),
         ("resolve", {"step": 1, "how": "retry"}),
         ("redrive", {"why": 1}),
-    ],
-)
-async def test_what_is_told_must_fit(site: Site, what: str, body: object) -> None:
-    run = await site.start()
-    answer = await site.post(f"/v1/runs/{run}/{what}", body)
-    assert (answer.status, answer.code) == (422, "type_mismatch")
+    ]:
+        run = await site.start()
+        answer = await site.post(f"/v1/runs/{run}/{what}", body)
+        assert (answer.status, answer.code) == (422, "type_mismatch")
 
 
-@pytest.mark.parametrize(
-    "name", ["..%2f..%2fetc", "%00", "a%0d%0aX-Evil:%201", "-x", "%ff%fe", "x" * 129, "a%20b", "%2e%2e"]
-)
-async def test_names_that_are_none_are_refused(site: Site, name: str) -> None:
-    run = await site.start()
-    head = f"POST /v1/runs/{run}/signals/{name} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-    raw = await site.raw(f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
-    assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
-    assert b"\r\nX-Evil" not in raw
+async def test_names_that_are_none_are_refused(site: Site) -> None:
+    for name in ["..%2f..%2fetc", "%00", "a%0d%0aX-Evil:%201", "-x", "%ff%fe", "x" * 129, "a%20b", "%2e%2e"]:
+        run = await site.start()
+        head = f"POST /v1/runs/{run}/signals/{name} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        raw = await site.raw(f"{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{}}".encode())
+        assert raw.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
+        assert b"\r\nX-Evil" not in raw

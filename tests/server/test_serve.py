@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import socket
@@ -11,7 +12,7 @@ import pytest
 from outlast.agent.control import Control
 from outlast.agent.platform import Platform
 from outlast.blueprint.schema import Listen
-from outlast.kernel.error import ConfigurationError
+from outlast.kernel.error import ConfigurationError, InvariantBroken
 from outlast.server.limit import Limits
 from outlast.server.serve import bind, serve
 from tests.server.site import Site, desk, running
@@ -136,6 +137,40 @@ async def test_what_nobody_foresaw_is_hidden_from_the_client_and_logged(control:
         assert (line["level"], line["type"], line["text"]) == ("error", "ZeroDivisionError", "inner workings")
         assert any("test_serve.py" in frame for frame in line["frames"])
         assert (await site.get("/livez")).status == 200
+
+
+async def test_a_broken_invariant_ends_the_server(control: Control) -> None:
+    class Broken(Control):
+        async def view(self, run: str) -> object:
+            raise InvariantBroken("two and two make five")
+
+    assert control.app is not None
+    stack = contextlib.AsyncExitStack()
+    site = await stack.enter_async_context(running(Broken(control.platform, control.app), desk()))
+    run = await site.start()
+    raw = await site.raw(f"GET /v1/runs/{run} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert not raw.startswith(b"HTTP/1.1 2")
+    with pytest.raises(InvariantBroken, match="five"):
+        await stack.aclose()
+
+
+async def test_a_server_that_is_cancelled_closes_what_it_opened(control: Control) -> None:
+    up: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(
+        serve(control, desk(), listen=Listen("127.0.0.1", 0), stop=asyncio.Event(), ready=up.set_result)
+    )
+    port = int((await up).rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    serving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    writer.close()
+    bind(Listen("127.0.0.1", port), None).close()
 
 
 async def test_an_address_that_cannot_be_bound_ends_it_with_the_reason(control: Control) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from starlette.routing import Router
@@ -9,6 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from outlast.agent.app import App
 from outlast.agent.control import Control
+from outlast.kernel.error import InvariantBroken
 from outlast.server.agents import Agents
 from outlast.server.auth import Guard
 from outlast.server.follow import Followers
@@ -52,9 +54,16 @@ class Api:
         self.gate = Gate(Guard(self._route, token=token, loopback=loopback), limits)
         self._outermost: ASGIApp = Linger(Problems(self.gate, log), limits, platform.clock, log)
         self._deafen = _nothing
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Raises what a request found to be broken in Outlast itself: the process must end."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._outermost(scope, receive, send)
+        try:
+            await self._outermost(scope, receive, send)
+        except InvariantBroken as broken:  # uvicorn would make a 500 of it and go on
+            if not self.broken.done():
+                self.broken.set_exception(broken)
+            raise
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self  # with it, the router raises what it refuses, instead of answering in plain text

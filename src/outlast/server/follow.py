@@ -128,7 +128,10 @@ class Followers:
         return bool(after and last and last[0].type in END_TYPES)
 
     async def until_end(self, run: str, seconds: float) -> RunView:
-        """The run when it has ended, or as it is after `seconds`. The index hints at the end, the journal says it."""
+        """The run when it has ended, or as it is after `seconds`; without its steps' values.
+
+        The index hints at the end, the journal says it.
+        """
         until = self.clock.monotonic() + seconds
         with self.watch(run) as follower:
             while True:
@@ -136,8 +139,15 @@ class Followers:
                 left = until - self.clock.monotonic()
                 entry = await self.control.platform.index.entry(run)
                 if left <= 0 or self.stopping or (entry is not None and entry.state in ENDED):
-                    return await self.control.view(run)
+                    return without_values(await self.control.view(run))
                 await self.nap(follower, left)
+
+
+def without_values(view: RunView) -> RunView:
+    """A run without what its steps gave, which may be more than one answer holds."""
+    for step in view.steps:
+        step.value = None
+    return view
 
 
 class EventStream:
@@ -220,7 +230,9 @@ class EventStream:
         """What comes next; nothing while the store does not answer, which is a matter of time."""
         try:
             async with asyncio.timeout(self._limits.request_timeout_s):
-                return await self._followers.control.events(self._run, after=self._after, limit=_page_events)
+                return await self._followers.control.events(
+                    self._run, after=self._after, limit=_page_events, bytes_max=self._limits.page_bytes_max
+                )
         except (StoreUnavailable, TimeoutError):
             return []
 

@@ -45,7 +45,9 @@ class Limits(msgspec.Struct, frozen=True):
     page_events_max: int = 1000
     """Events in one JSON page."""
     page_bytes_max: int = 4 << 20
-    """A JSON page of events ends after the event that passes this size."""
+    """A JSON page of events, or what a follower is sent at once, ends after the event that passes this size."""
+    answer_bytes_max: int = 48 << 20
+    """One JSON answer; a run with more than this in its steps is shown without their values when asked so."""
     list_runs_max: int = 200
     """Runs in one page of the list."""
     probe_timeout_s: float = 2.0

@@ -26,6 +26,7 @@ from outlast.server.runs import (
     RedriveBody,
     ResolveBody,
     RunPage,
+    ShowQuery,
     SignalBody,
     StartBody,
     Started,
@@ -111,7 +112,8 @@ class _Document:
     def _of_runs(self) -> Schema:
         page = self._operation("list_runs", "Runs, newest first", {200: self._json("RunPage")}, [404])
         page["parameters"] = _query(ListQuery)
-        show = self._operation("show_run", "One run with its steps", {200: self._json("RunView")}, [404])
+        show = self._operation("show_run", "One run with its steps", {200: self._json("RunView")}, [404, 422])
+        show["parameters"] = _query(ShowQuery)
         events = self._operation(
             "run_events",
             "The events of a run: a page, or all as they happen",

@@ -28,6 +28,7 @@ from outlast.kernel.error import (
 )
 from outlast.server.log import Log
 from outlast.server.refusal import (
+    AnswerTooLarge,
     BadHead,
     BadRequest,
     BodyTooLarge,
@@ -64,6 +65,7 @@ STATUS: dict[type[OutlastError], int] = {
     TargetTooLong: 414,
     WrongMediaType: 415,
     WrongHost: 421,
+    AnswerTooLarge: 422,
     TypeMismatch: 422,
     StepError: 422,
     BudgetExceeded: 429,

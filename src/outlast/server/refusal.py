@@ -61,6 +61,12 @@ class BodyTooLarge(UsageError):
     code = "body_too_large"
 
 
+class AnswerTooLarge(UsageError):
+    """What is asked for is larger than `Limits.answer_bytes_max`."""
+
+    code = "answer_too_large"
+
+
 class TargetTooLong(UsageError):
     """Path and query are longer than `Limits.target_bytes_max`."""
 

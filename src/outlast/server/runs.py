@@ -15,14 +15,14 @@ from starlette.types import ASGIApp
 
 from outlast.agent.control import Control, EventView, RunView
 from outlast.journal.index import RunEntry, State
-from outlast.kernel.error import ConfigurationError, TypeMismatch
+from outlast.kernel.error import ConfigurationError, PayloadTooLarge, TypeMismatch
 from outlast.kernel.identity import check_name
 from outlast.kernel.unit import seconds
-from outlast.server.follow import END_TYPES, EventStream, Followers, cursor_max
+from outlast.server.follow import END_TYPES, EventStream, Followers, cursor_max, without_values
 from outlast.server.gate import Turn
 from outlast.server.limit import Limits, name_pattern, text_end
 from outlast.server.payload import NoQuery, idempotency_key, preferred_wait, read_body, read_query, wants_events
-from outlast.server.refusal import BadRequest
+from outlast.server.refusal import AnswerTooLarge, BadRequest
 from outlast.server.reply import reply
 
 B = TypeVar("B")
@@ -86,8 +86,17 @@ class EventsQuery(msgspec.Struct, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=Limits().page_events_max)] = 100
 
 
+class ShowQuery(msgspec.Struct, frozen=True):
+    """How much of a run to show: with what its steps gave, or without."""
+
+    values: Literal["all", "none"] = "all"
+
+
 class Started(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run that was started. `view` is there if ``Prefer: wait=`` asked for it: the run as it is after that time."""
+    """A run that was started.
+
+    `view` is there if ``Prefer: wait=`` asked for it: the run as it is after that time, without its steps' values.
+    """
 
     run: str
     agent: str
@@ -179,8 +188,15 @@ class Runs:
 
     async def show(self, request: Request) -> Response:
         """One run with its steps."""
-        read_query(request, NoQuery)
-        return reply(await self._control.view(_run(request)))
+        run, query = _run(request), read_query(request, ShowQuery)
+        view = await self._control.view(run)
+        try:
+            return reply(view if query.values == "all" else without_values(view), limit=self._limits.answer_bytes_max)
+        except PayloadTooLarge:
+            raise AnswerTooLarge(
+                f"run {run} is larger than {self._limits.answer_bytes_max} bytes, the bound answer_bytes_max: "
+                "ask with ?values=none, and for its events in pages"
+            ) from None
 
     async def events(self, request: Request) -> Response | ASGIApp:
         """A page of a run's events, or all of them as they happen."""
@@ -196,20 +212,12 @@ class Runs:
         return reply(await self._page(run, after, query.limit))
 
     async def _page(self, run: str, after: int, limit: int) -> EventPage:
-        events: list[EventView] = []
-        size = 0
-        over = await self._followers.check_cursor(run, after)
-        while len(events) < limit and size < self._limits.page_bytes_max:
-            more = await self._control.events(run, after=after, limit=min(limit - len(events), 50))
-            for event in more:
-                size += len(msgspec.json.encode(event))
-                events.append(event)
-                after = event.seq
-                if size >= self._limits.page_bytes_max:
-                    break
-            if not more:
-                break
-        return EventPage(events, after, over or bool(events and events[-1].type in END_TYPES))
+        if await self._followers.check_cursor(run, after):
+            return EventPage([], after, True)
+        events = await self._control.events(run, after=after, limit=limit, bytes_max=self._limits.page_bytes_max)
+        if not events:
+            return EventPage([], after, False)
+        return EventPage(events, events[-1].seq, events[-1].type in END_TYPES)
 
     async def signal(self, request: Request) -> Response:
         """Send a signal."""

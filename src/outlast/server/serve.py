@@ -83,9 +83,15 @@ async def _answer(
     async with asyncio.TaskGroup() as group:
         ending = group.create_task(end())
         announcing = group.create_task(announce())
-        await server.serve([listening])
+        api.broken.add_done_callback(server.leave)
+        try:
+            await server.serve([listening])
+        finally:
+            server.abandon()
         ending.cancel()
         announcing.cancel()
+    if api.broken.done():
+        await api.broken
 
 
 def bind(listen: Listen, token: str | None) -> socket.socket:
@@ -160,6 +166,18 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    def leave(self, why: object) -> None:
+        """Stop without waiting for anybody."""
+        self.should_exit = self.force_exit = True
+
+    def abandon(self) -> None:
+        """Close what is still open: nothing after a graceful stop, everything when the process is cancelled."""
+        if self.started:
+            for listener in self.servers:
+                listener.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

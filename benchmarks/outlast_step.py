@@ -19,8 +19,8 @@ from benchmarks.runtime import opened
 def record_bytes(path: Path) -> float:
     """The usual size of a record that holds one step, in bytes."""
     with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as database:
-        rows = database.execute("SELECT length(body) FROM record ORDER BY length(body)").fetchall()
-    return float(rows[len(rows) // 2][0])
+        sizes = [str(size) for (size,) in database.execute("SELECT length(body) FROM record ORDER BY length(body)")]
+    return float(sizes[len(sizes) // 2])
 
 
 def settings(path: Path) -> dict[str, Any]:

@@ -47,6 +47,11 @@ class Runtime:
         return view.result
 
 
+def report(line: str) -> None:
+    """What the worker says goes to the probe's log."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def write_journal(directory: str, socket: str) -> None:
     """The writing process."""
     serve(Path(directory) / "journal.sqlite", Path(socket), clock=SystemClock(), randomness=OsRandomness())
@@ -71,7 +76,7 @@ async def opened(directory: Path, mode: Mode) -> AsyncGenerator[Runtime]:
             blobs = FileBlobs(directory / "blobs", randomness)
             executors = HostExecutors(directory / "workers", clock)
             platform = Platform(clock, randomness, store, store, store, blobs, executors)
-            async with Worker(app, platform, "bench") as worker:
+            async with Worker(app, platform, "bench", report=report) as worker:
                 yield Runtime(Control(platform, app), worker, platform)
         finally:
             store.close()

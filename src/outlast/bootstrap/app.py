@@ -129,7 +129,7 @@ def _broken(target: str, error: BaseException, home: Path) -> ConfigurationError
 def _frames(error: BaseException, home: Path) -> list[traceback.FrameSummary]:
     frames = traceback.extract_tb(error.__traceback__)
     ours = str(Path(__file__).resolve().parent.parent)
-    told = [f for f in frames if not f.filename.startswith(("<", ours))]
+    told = [f for f in frames if not f.filename.startswith(("<", ours)) and f.filename != importlib.__file__]
     return [f for f in told if f.filename.startswith(str(home))] or told
 
 

@@ -18,14 +18,23 @@ from outlast.bootstrap.home import StateDirectory
 from outlast.kernel.point import NoPoints, Points
 from outlast.model.endpoint import Endpoint
 
+writer_within_s = 10.0
+"""How long a process of a cell waits for the writer to answer for the first time."""
+
 
 @asynccontextmanager
 async def open_client_platform(
-    home: Path, blueprint: Blueprint, *, points: Points | None = None, settings: Settings | None = None
+    home: Path,
+    blueprint: Blueprint,
+    *,
+    points: Points | None = None,
+    settings: Settings | None = None,
+    wait_s: float = writer_within_s,
 ) -> AsyncGenerator[Platform]:
     """The platform of a process beside a writing process: reads the journal's file itself, appends through the writer.
 
-    Raises StoreUnavailable if no writer serves, StoreCorrupt, ConfigurationError.
+    `wait_s` is how long a writer may take to answer for the first time. Raises StoreUnavailable if no writer serves,
+    StoreCorrupt, ConfigurationError.
     """
     from outlast.adapters.sqlite.blob import FileBlobs
     from outlast.adapters.sqlite.client import SqliteClient
@@ -34,7 +43,7 @@ async def open_client_platform(
     clock, randomness = SystemClock(), OsRandomness()
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
-        store = await SqliteClient.open(state.journal, state.socket)
+        store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s)
         stack.callback(store.close)
         yield Platform(
             clock=clock,

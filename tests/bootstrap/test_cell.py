@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import asyncio
+import http.client
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+import pytest
+
+from outlast.adapters.host.lock import holder
+from outlast.blueprint.load import load
+from outlast.bootstrap.cell import Cell, Up
+from outlast.cell import event as news
+from outlast.kernel.error import ConfigurationError, Conflict
+
+Until = Callable[..., Awaitable[None]]
+APP = """
+import outlast
+app = outlast.App('desk')
+@app.agent
+async def echo(run, text: str) -> str:
+    return text
+@app.agent(pool="apart")
+async def alone(run, text: str) -> str:
+    return text
+"""
+
+
+@asynccontextmanager
+async def running(home: Path, until: Until) -> AsyncIterator[tuple[Cell, list[news.CellEvent]]]:
+    (home / "outlast.yaml").write_text("outlast: 1\nworkers: {min: 1}\nserver: {listen: '127.0.0.1:0'}\n")
+    events: list[news.CellEvent] = []
+    cell = Cell(home, load(home), listener=events.append)
+    task = asyncio.create_task(cell.run())
+    try:
+        await until(lambda: cell.ready() or task.done(), 60, "the cell serves")
+        if task.done():
+            await task
+        yield cell, events
+    finally:
+        cell.stop()
+        await asyncio.wait([task], timeout=30)
+        assert task.done()
+
+
+@pytest.mark.crash
+async def test_up_serves_says_where_and_leaves_nothing_behind(short_dir: Path, until: Until) -> None:
+    (short_dir / "app.py").write_text(APP)
+    async with running(short_dir, until) as (cell, events):
+        up = msgspec.json.decode((short_dir / ".outlast" / "up.json").read_bytes(), type=Up)
+        assert up.pid == os.getpid() == holder(short_dir / ".outlast")
+        connection = http.client.HTTPConnection(urlsplit(up.address).netloc, timeout=30)
+        answer = await asyncio.to_thread(_get, connection, "/livez")
+        assert answer == 200
+        pools = sorted(view.pool for view in cell.view() if view.kind == "worker")
+        assert pools == ["apart", "apart", "default", "default"]
+        with pytest.raises(Conflict, match=f"in use by process {os.getpid()}"):
+            await Cell(short_dir, load(short_dir)).run()
+        cell.drain()
+        await until(lambda: news.CellStopped() in events, 30, "it has drained")
+        assert not [event for event in events if isinstance(event, news.ChildKilled)]
+    assert not (short_dir / ".outlast" / "up.json").exists()
+    assert holder(short_dir / ".outlast") is None
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [("import nothing_of_that_name", "No module named 'nothing_of_that_name'"), ("x = 1", "app has no 'app'")],
+)
+async def test_an_app_that_cannot_be_loaded_is_the_error_of_up(
+    short_dir: Path, until: Until, app: str, says: str
+) -> None:
+    (short_dir / "app.py").write_text(app)
+    with pytest.raises(ConfigurationError, match=says):
+        async with running(short_dir, until):
+            pass
+
+
+def _get(connection: http.client.HTTPConnection, path: str) -> int:
+    connection.request("GET", path)
+    status = connection.getresponse().status
+    connection.close()
+    return status

@@ -20,6 +20,8 @@ from outlast.kernel.error import NotFound, StoreCorrupt
 from outlast.kernel.identity import new_id
 
 _page = 2_000
+_races_max = 20
+"""How many times a claim follows a head that moved while nobody else claimed."""
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -58,12 +60,27 @@ async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: C
     A run whose claims came to nothing `claims_without_progress_max` times is sent to a trial in a worker of its own; if
     that comes to nothing too, it is quarantined. A run of an agent that is not among `agents` is held.
     """
-    try:
-        history, head = await read_history(platform, run)
-    except NotFound:
-        return None
-    if history.ended is not None:
-        return None
+    claims: int | None = None
+    for _ in range(_races_max):
+        try:
+            history, head = await read_history(platform, run)
+        except NotFound:
+            return None
+        if history.ended is not None or (claims is not None and history.claims != claims):
+            return None
+        claims = history.claims
+        try:
+            return await _claim_at(platform, run, worker, solo, agents, history, head)
+        except Fenced:
+            # not always another worker: what a dead owner sent last may become durable after it was read
+            continue
+    return None
+
+
+async def _claim_at(
+    platform: Platform, run: str, worker: str, solo: bool, agents: Container[str], history: History, head: Head
+) -> Claimed | None:
+    """Append what is to become of the run at `head`. Raises Fenced if the stream has moved on."""
     stream = run_key(platform, run)
     too_often = history.fruitless >= platform.settings.claims_without_progress_max and history.quarantined is None
     now = round(platform.clock.now(), 6)
@@ -94,10 +111,7 @@ async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: C
         hint = HintPatch(run, state="running", owner=worker, wake_at=0.0, reason="", updated_at=now)
     append = make_append(stream, head, token, now, events, hint)
     platform.points.reach("claim.before", run)
-    try:
-        head = await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
-    except Fenced:
-        return None
+    head = await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
     platform.points.reach("claim.after", run)
     if not owner:
         return None

@@ -95,10 +95,9 @@ def _progress(quiet: bool) -> Generator[Told]:
     said: set[str] = set()
 
     def say(status: Status) -> None:
-        lines = [f"{status.phase} (seed {status.seed})", *map(_told_harm, status.faults)]
-        for number, line in enumerate(lines):
-            if f"{number} {line}" not in said:
-                said.add(f"{number} {line}")
+        for line in (*map(_told_harm, status.faults), f"{status.phase} (seed {status.seed})"):
+            if line not in said:
+                said.add(line)
                 note(line)
 
     yield say
@@ -159,7 +158,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "kill to next claim", _spread(report.takeover_s_p50, report.takeover_s_p99)
     yield "kill to next step", _spread(report.recovery_s_p50, report.recovery_s_p99)
     yield "labels right", f"{report.labels_right} of {report.runs_total}, by {report.labelled_by or 'nobody'}"
-    yield "model", report.model
+    yield "replies by", report.model if report.model_kind == "real" else "the scripted model: no model wrote them"
     yield "steps, time, seed", f"{report.steps}, {report.elapsed_s:g} s, {report.seed}"
 
 

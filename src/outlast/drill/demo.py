@@ -83,7 +83,7 @@ async def run_demo(options: Options, clock: Clock, randomness: Randomness, told:
             system = System(stage.project, stage.environment(), guard, clock)
             async with aiohttp.ClientSession() as session:
                 client = Client(session, system.address, clock)
-                play = _Play(options, seed, stage, system, client, clock, told, f"{kind} {writer.model}")
+                play = _Play(options, seed, stage, system, client, clock, told, writer.model)
                 report = await play.run(kind)
     except BaseException:
         if options.home is None:

@@ -27,7 +27,7 @@ def project(short_dir: Path) -> Iterator[Project]:
     made.kill()
 
 
-# -- the first minutes of a new user ------------------------------------------------------------------------------------
+# -- the first minutes of a new user ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_what_init_wrote_is_well_typed(fresh: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-# -- runs that need nobody else -----------------------------------------------------------------------------------------
+# -- runs that need nobody else ---------------------------------------------------------------------------------------
 
 
 def test_a_step_in_doubt_is_held_decided_at_rest_and_goes_on_later(project: Project) -> None:
@@ -73,7 +73,7 @@ def test_a_step_in_doubt_is_held_decided_at_rest_and_goes_on_later(project: Proj
     assert held.document["state"] == "held"
     run = held.document["run"]
     assert f"outlast resolve {run} 1 --done JSON | --retry | --fail" in held.err
-    assert project.state(run) == "held"
+    assert project.state(run) in ("held", "ready")  # ready: its worker had to let go of it before it could park
     assert project("resolve", run, "1", "--done", '"by hand"').code == 0
     assert project.process("run", "numbers", "--input-json", "1").code == 0  # its workers take the other run up as well
     project.await_that(lambda: project.state(run) in ("completed", "held"), "it went on")
@@ -139,7 +139,7 @@ def test_replay_tells_same_drift_and_mismatch(project: Project) -> None:
     assert "step 1 is 'double' in the history, 'wait_for' in the code" in mismatch.out
 
 
-# -- what can be wrong from the start -----------------------------------------------------------------------------------
+# -- what can be wrong from the start ---------------------------------------------------------------------------------
 
 TWO_COMMANDS = [["up", "--port", "0"], ["run", "numbers", "1"]]
 
@@ -187,10 +187,8 @@ def test_an_agent_that_only_the_yaml_knows_is_an_error(project: Project) -> None
 @pytest.mark.parametrize(
     "command", [["runs"], ["show", "run_1"], ["sessions"], ["audit", "verify"], ["audit", "show", "a"]]
 )
-def test_where_nothing_has_run_there_is_nothing_to_see_and_nothing_is_made(
-    project: Project, command: list[str]
-) -> None:
-    said = project(*command)
+def test_where_nothing_has_run_there_is_nothing_to_see_and_nothing_is_made(project: Project, command: str) -> None:
+    said = project(*command.split())
     assert said.code == 3
     assert "nothing has run" in said.err
     assert not (project.home / ".outlast").exists()
@@ -222,7 +220,7 @@ def test_a_secret_that_is_not_there_is_named_and_a_wrong_one_refused(project: Pr
     assert "battery" not in refused.err
 
 
-# -- up itself ----------------------------------------------------------------------------------------------------------
+# -- up itself --------------------------------------------------------------------------------------------------------
 
 
 def test_ctrl_c_once_lets_steps_end_and_twice_stops_at_once(project: Project) -> None:
@@ -260,7 +258,7 @@ def test_a_changed_file_starts_workers_anew(project: Project) -> None:
     project.await_that(lambda: project("run", "numbers", "--input-json", "1").out == "27\n", "today's code runs")
 
 
-# -- the audit ----------------------------------------------------------------------------------------------------------
+# -- the audit --------------------------------------------------------------------------------------------------------
 
 
 def test_the_audit_finds_a_changed_byte_a_missing_end_and_a_missing_journal(project: Project) -> None:

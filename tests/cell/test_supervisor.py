@@ -66,7 +66,7 @@ class Cell:
     async def connect(self) -> Journal:
         return Journal(self.store)
 
-    def of(self, kind: type) -> list:  # type: ignore[type-arg]
+    def of(self, kind: type) -> list:
         return [event for event in self.events if isinstance(event, kind)]
 
     def pids(self) -> dict[str, int]:

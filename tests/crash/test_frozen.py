@@ -74,7 +74,7 @@ async def test_a_frozen_writer_is_killed_and_nothing_is_lost(short_dir: Path) ->
         await system.verify_chains()
 
 
-async def _owned(system: System) -> list:  # type: ignore[type-arg]
+async def _owned(system: System) -> list:
     for _ in range(2000):
         owned = list(await system.platform.index.owned())
         if owned:

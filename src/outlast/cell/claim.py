@@ -18,6 +18,7 @@ from outlast.journal.stream import Head
 from outlast.journal.writer import Fenced, settle_append
 from outlast.kernel.error import NotFound, StoreCorrupt
 from outlast.kernel.identity import new_id
+from outlast.policy.quarantine import Decision, Quarantine, decide
 
 _page = 2_000
 _races_max = 20
@@ -82,7 +83,10 @@ async def _claim_at(
 ) -> Claimed | None:
     """Append what is to become of the run at `head`. Raises Fenced if the stream has moved on."""
     stream = run_key(platform, run)
-    too_often = history.fruitless >= platform.settings.claims_without_progress_max and history.quarantined is None
+    policy = Quarantine(platform.settings.claims_without_progress_max)
+    decision: Decision = "claim"
+    if history.quarantined is None:
+        decision = decide(policy, history.fruitless, history.tried_alone, solo)
     now = round(platform.clock.now(), 6)
     token = new_id("claim", platform.clock, platform.randomness)
     owner: str = ""
@@ -96,11 +100,11 @@ async def _claim_at(
             events = [ev.RunParked("still held", 0.0)]
             seen = (await platform.store.head(inbox_key(platform, run))).seq
             hint = HintPatch(run, state="held", seen=seen, updated_at=now)
-    elif too_often and history.tried_alone:
+    elif decision == "quarantine":
         reason = f"{history.fruitless} workers died or hung with it, one of them alone with it"
         events = [ev.RunQuarantined(history.fruitless, reason)]
         hint = HintPatch(run, state="quarantined", owner="", reason=reason, updated_at=now)
-    elif too_often and not solo:
+    elif decision == "trial":
         if history.on_trial:
             return None
         events = [ev.RunTrial(history.fruitless)]

@@ -58,6 +58,7 @@ class Doubt:
         self._threads = threads
         self._persons = persons
         self.stopping = stopping
+        self._over_since: dict[tuple[str, int], float] = {}
 
     async def settle(self, call: StepCall[Any], results: Results) -> Any:
         """The step's result, or CLEARED; raises the error that a person or a type gave it."""
@@ -72,7 +73,7 @@ class Doubt:
         failures = 0
         settle_s = max(step.settle_s, intent.event.settle_s)
         while True:
-            harmless = await self._cannot_act(place, settle_s)
+            wait_s = await self._act_until(place, settle_s)
             try:
                 verdict = await self._verify(call, number, results)
             except Exception as error:  # noqa: BLE001 # verify is user code: it may raise anything, and is asked again
@@ -94,37 +95,37 @@ class Doubt:
                     "NotDone or Unknown"
                 )
                 return await self._ask(call, number, results, reason)
-            if harmless:
+            if wait_s == 0.0:
                 await self._recorder.record(ev.StepCleared(place, number, "verify"))
                 return CLEARED
-            wait = intent.at + settle_s - self._platform.clock.now()
-            if settle_s <= 0 or wait <= 0:
+            if wait_s is None:
                 reason = (
                     f"verify of {step.name} at {place} says not done, but its old executor {intent.worker} may still "
                     "act: declare settle=... on the tool, or decide by hand"
                 )
                 return await self._ask(call, number, results, reason)
-            await self._platform.clock.sleep(wait)
+            await self._platform.clock.sleep(wait_s)
 
-    async def _cannot_act(self, place: str, settle_s: float) -> bool:
-        """Whether the effect of the old attempt can no longer happen.
+    async def _act_until(self, place: str, settle_s: float) -> float | None:
+        """Seconds from now after which the effect of the old attempt can no longer begin; None: nobody can say.
 
-        An executor on this host must be over, and is killed if it is not. A declared settle time is always waited out;
-        it is all there is for an executor elsewhere.
+        An executor on this host is killed if it still lives; what it may have sent is then on its way for the settle
+        time. Of one elsewhere only its promise is known: the settle time after the intent.
         """
-        intent = self._history.intents[place]
+        clock, intent = self._platform.clock, self._history.intents[place]
         if intent.worker == self._recorder.worker:
             acting = self._threads.acting(intent.event.key)
             if acting is not None:
                 await asyncio.wait([acting], timeout=self._platform.settings.step_timeout_s)
                 if not acting.done():
-                    return False
+                    return None
             over = True
         else:
             over = await self._platform.executors.confirm_dead(intent.worker)
-        if settle_s > 0:
-            return self._platform.clock.now() >= intent.at + settle_s
-        return over
+        if over:
+            since = self._over_since.setdefault((place, intent.event.attempt), clock.monotonic())
+            return max(0.0, since + settle_s - clock.monotonic())
+        return max(0.0, intent.at + settle_s - clock.now()) if settle_s > 0 else None
 
     async def _verify(self, call: StepCall[Any], number: int, results: Results) -> Verdict[Any]:
         step = call.step
@@ -140,7 +141,7 @@ class Doubt:
         return verdict
 
     async def _ask(self, call: StepCall[Any], number: int, results: Results, reason: str) -> Any:
-        await self._cannot_act(call.place, 0.0)  # a person looks at a world in which the old executor acts no more
+        await self._act_until(call.place, 0.0)  # a person looks at a world in which the old executor acts no more
         if call.place not in self._history.held:
             await self._hold(call, reason)
         while True:

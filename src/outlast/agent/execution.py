@@ -496,8 +496,10 @@ class Execution:
         """Write down that it was asked for; nothing new starts after that."""
         if self._history.cancelling is None and self._mailbox.cancel is not None:
             number, letter = self._mailbox.cancel
+            self._closing = ev.RunCancelledEvent(letter.reason)  # the gate is shut before the append is on its way
             await self._recorder.record(ev.RunCancelling(number, letter.reason))
-        if self._history.cancelling is not None and self._closing is None:
+            self._stopping.set()
+        elif self._history.cancelling is not None and self._closing is None:
             self._closing = ev.RunCancelledEvent(self._history.cancelling.reason)
             self._stopping.set()
 

@@ -96,8 +96,6 @@ async def read_tail(platform: Platform, session: str, after: int) -> Tail:
         if len(records) < _page:
             break
         cursor = head.seq
-    if head.seq == 0:
-        head = await platform.store.head(key)
     return Tail(after, turns, skipped, expired, head, last_at)
 
 

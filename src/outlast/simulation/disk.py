@@ -15,7 +15,7 @@ from outlast.journal.commit import GroupCommit, Write
 from outlast.journal.index import RunEntry
 from outlast.journal.lineage import Lineage
 from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Append, Head, Notice, Outcome, StoredRecord, Unknown, check_append
+from outlast.journal.stream import Append, Applied, Head, Notice, Outcome, StoredRecord, Unknown, check_append
 from outlast.kernel.error import StoreUnavailable
 from outlast.kernel.point import Points
 from outlast.simulation.loop import Node
@@ -92,7 +92,12 @@ class Disk:
         self.world.note(f"durable {append.stream} {append.expected.seq + 1}+{append.count} {append.append_id}")
 
     def head(self, stream: str) -> Head:
+        """The durable end of a stream."""
         return self.store.end(stream)
+
+    def contents(self) -> dict[str, Sequence[StoredRecord]]:
+        """Every stream's records: what the checker reads."""
+        return self.store.contents()
 
 
 def _wake(future: asyncio.Future[None]) -> None:
@@ -190,6 +195,8 @@ class SimStore:
 
         def receive(outcome: Outcome) -> None:
             if not answer.done():
+                if isinstance(outcome, Applied):
+                    self._disk.acknowledged.append((append.stream, outcome.head.seq, outcome.head.hash))
                 answer.set_result(outcome)
 
         self._world.send(node.name, writer.node, arrive)

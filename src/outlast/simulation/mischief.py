@@ -1,0 +1,116 @@
+"""Carries out a schedule of faults, drawn from the seed beforehand so that it can be shrunk; undoes all at the end."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any, get_args
+
+import msgspec
+
+from outlast.kernel.point import Place
+from outlast.simulation.data import Faults
+from outlast.simulation.disk import DiskFaults
+from outlast.simulation.host import SimCell
+from outlast.simulation.loop import Node
+from outlast.simulation.world import AtPoint, NetworkFaults, World
+
+_PLACES: tuple[Place, ...] = get_args(Place)
+_WRITER_PLACES = ("commit.before", "commit.after")
+
+
+class Act(msgspec.Struct, frozen=True):
+    """One fault: when (seconds after the start), what, and a number that decides whom and how much."""
+
+    at: float
+    kind: str
+    chance: float
+
+
+def draw(faults: Faults, random: Random) -> list[Act]:
+    """The schedule of a seed."""
+    acts: list[Act] = []
+    if not faults.acts:
+        return acts
+    kinds, weights = list(faults.acts), list(faults.acts.values())
+    at = 1.0
+    while at < faults.last_s:
+        acts.append(Act(round(at, 4), random.choices(kinds, weights)[0], random.random()))
+        at += faults.every_s[0] + random.random() * (faults.every_s[1] - faults.every_s[0])
+    return acts
+
+
+class Mischief:
+    """Does what the schedule says, then heals the world."""
+
+    def __init__(self, world: World, cell: SimCell, faults: Faults, schedule: list[Act]) -> None:
+        self._world = world
+        self._cell = cell
+        self._faults = faults
+        self._schedule = schedule
+        self.done = 0
+
+    def begin(self) -> None:
+        """Arm everything; call it in the world."""
+        self._world.network = msgspec.structs.replace(self._faults.network)
+        self._cell.disk.faults = msgspec.structs.replace(self._faults.disk)
+        for act in self._schedule:
+            self._world.in_world(act.at, self._do, act)
+
+    def heal(self) -> None:
+        """No more faults: what is frozen thaws, what is cut is joined, clocks are right; the supervisor runs."""
+        world = self._world
+        world.network = NetworkFaults()
+        self._cell.disk.faults = DiskFaults()
+        world.at_points.clear()
+        world.cut.clear()
+        world.skew.clear()
+        for node in world.nodes.values():
+            world.thaw(node)
+
+    def _do(self, act: Act) -> None:
+        self.done += 1
+        what, _, whom = act.kind.partition(" ")
+        world, chance = self._world, act.chance
+        match what, whom:
+            case "crash", "at point":
+                self._at_point(act, "crash")
+            case "freeze", "at point":
+                self._at_point(act, "freeze")
+            case "crash", _:
+                node = self._one_of(whom, chance)
+                if node is not None:
+                    world.crash(node, "fault")
+            case "freeze", _:
+                node = self._one_of(whom, chance)
+                if node is not None:
+                    world.freeze(node, 0.2 + (chance * 7919 % 1.0) * 14.0)
+            case "cut", _:
+                pair = (("worker", "writer"), ("writer", "worker"))[int(chance * 2)]
+                world.cut.add(pair)
+                world.note(f"cut {pair[0]} -> {pair[1]}")
+                world.in_world(0.2 + chance * 3.0, world.cut.discard, pair)
+            case "full", _:
+                disk = self._cell.disk.faults
+                disk.full = 0.9
+                world.note("disk full")
+                world.in_world(0.2 + chance * 3.0, self._empty, disk)
+            case "skew", _:
+                node = self._one_of("worker", chance)
+                if node is not None:
+                    world.skew[node.name] = (chance * 104_729 % 1.0 - 0.5) * 20.0
+                    world.note(f"clock of {node.name} off by {world.skew[node.name]:.2f}s")
+            case _:
+                raise ValueError(f"fault {act.kind!r} is not known")
+
+    def _empty(self, disk: DiskFaults) -> None:
+        disk.full = 0.0
+
+    def _at_point(self, act: Act, how: Any) -> None:
+        place = _PLACES[int(act.chance * 7919 % 1.0 * len(_PLACES))]
+        kind = "writer" if place in _WRITER_PLACES else "worker"
+        after = int(act.chance * 104_729 % 1.0 * 4)
+        self._world.at_points.append(AtPoint(place, how, after, 0.5 + act.chance * 14.0, kind))
+
+    def _one_of(self, kind: str, chance: float) -> Node | None:
+        living = self._world.living(kind)
+        return living[int(chance * 7907 % 1.0 * len(living))] if living else None

@@ -1,0 +1,117 @@
+"""One seed: a safety phase with faults, a liveness phase without, then the checker."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import msgspec
+
+from outlast.agent.control import Control
+from outlast.agent.platform import Settings
+from outlast.model.endpoint import Endpoint
+from outlast.simulation.check import Checker
+from outlast.simulation.client import Clients
+from outlast.simulation.data import Faults, Workload
+from outlast.simulation.endpoint import SimEndpoint
+from outlast.simulation.host import SimCell
+from outlast.simulation.ledger import Ledger
+from outlast.simulation.loop import Node, SimLoop, Stuck
+from outlast.simulation.mischief import Act, Mischief, draw
+from outlast.simulation.program import make_app
+from outlast.simulation.seal import sealed
+from outlast.simulation.world import World
+
+liveness_s = 900.0
+"""Virtual seconds after the last fault within which everything must be over."""
+_round_s = 0.5
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What came of a seed."""
+
+    seed: int
+    workload: str
+    faults: str
+    violations: list[str]
+    digest: str
+    virtual_s: float
+    callbacks: int
+    events: int
+    crashes: int
+    reached: dict[str, int]
+    schedule: list[Act]
+    trace: list[str]
+
+
+def run_seed(
+    seed: int, workload: Workload, faults: Faults, schedule: list[Act] | None = None, *, trace: bool = False
+) -> Result:
+    """Run it; the same arguments give the same result, in every process. `schedule` replaces the one drawn."""
+    random = Random(seed)
+    acts = draw(faults, Random(random.getrandbits(64))) if schedule is None else schedule
+    with sealed():
+        return _Simulation(seed, random, workload, faults, acts).run(trace)
+
+
+class _Simulation:
+    def __init__(self, seed: int, random: Random, workload: Workload, faults: Faults, acts: list[Act]) -> None:
+        self._loop = SimLoop(random)
+        self._world = World(seed, self._loop, random)
+        self._ledger = Ledger()
+        self._app = make_app(self._world, self._ledger)
+        endpoints: dict[str, Endpoint] = {"writer": SimEndpoint(self._world)}
+        settings = Settings(park_after_s=0.3, wait_poll_s=5.0, append_patience_s=8.0, unwind_s=0.5)
+        self._cell = SimCell(self._world, self._app, workers=2, settings=settings, endpoints=endpoints)
+        self._workload = workload
+        self._faults = faults
+        self._acts = acts
+        self._mischief = Mischief(self._world, self._cell, faults, acts)
+        node = Node("client", "client")
+        self._world.nodes[node.name] = node
+        self._loop.adopt(node)
+        self._client = node
+        self._clients = Clients(self._world, Control(self._cell.platform(node), self._app), workload, self._ledger)
+
+    def run(self, trace: bool) -> Result:
+        problems: list[str] = []
+        try:
+            self._loop.run_until_complete(self._phases())
+        except TimeoutError:
+            problems.append(f"ends: after {liveness_s:.0f} virtual seconds without faults not everything was over")
+        except Stuck as stuck:
+            problems.append(f"ends: {stuck}")
+        streams = {
+            stream: [(record.seq, record.count, record.body, record.hash) for record in records]
+            for stream, records in self._cell.disk.contents().items()
+        }
+        checker = Checker(
+            streams, self._cell.disk.acknowledged, self._clients.asked, self._ledger, self._loop.errors
+        )
+        problems += checker.check()
+        events = sum(count for records in streams.values() for _, count, _, _ in records)
+        return Result(
+            self._world.seed, self._workload.name, self._faults.name, problems, self._world.digest(),
+            round(self._loop.time(), 3), self._loop.callbacks, events, self._world.crashes,
+            dict(self._world.reached), self._acts, list(self._world.trace) if trace or problems else [],
+        )  # fmt: skip
+
+    async def _phases(self) -> None:
+        self._cell.start_supervisor()
+        self._mischief.begin()
+        watch = self._world.start(None, self._restart_supervisors())
+        asking = self._world.start(self._client, self._clients.ask_all())
+        await asyncio.sleep(self._faults.last_s if self._acts else 0.0)
+        self._mischief.heal()
+        async with asyncio.timeout(liveness_s):
+            await asking
+            while not await self._world.start(self._client, self._clients.operate()):
+                await asyncio.sleep(_round_s)
+        watch.cancel()
+
+    async def _restart_supervisors(self) -> None:
+        """Somebody types ``outlast up`` again."""
+        while True:
+            await asyncio.sleep(0.5 + self._world.random.random())
+            if not self._world.living("supervisor"):
+                self._cell.start_supervisor()

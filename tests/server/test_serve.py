@@ -60,6 +60,13 @@ async def test_it_can_be_reached_beyond_loopback_with_its_token_by_any_name(cont
         assert (await site.raw(request.encode())).startswith(b"HTTP/1.1 200 ")
 
 
+def test_small_answers_are_not_held_back_by_the_kernel() -> None:
+    """Asyncio sets TCP_NODELAY only on sockets that name their protocol; accepted ones inherit it."""
+    listening = bind(Listen("127.0.0.1", 0), None)
+    assert listening.proto == socket.IPPROTO_TCP
+    listening.close()
+
+
 async def test_it_beats_from_its_loop_until_it_has_stopped(site: Site, until: Until) -> None:
     await until(lambda: len(site.beats) > 3, 5, "it beats")
 

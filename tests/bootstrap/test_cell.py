@@ -13,7 +13,7 @@ import pytest
 
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
-from outlast.bootstrap.cell import Cell, Up
+from outlast.bootstrap.cell import Cell, Up, bound_logs
 from outlast.cell import event as news
 from outlast.kernel.error import ConfigurationError, Conflict
 
@@ -79,6 +79,19 @@ async def test_an_app_that_cannot_be_loaded_is_the_error_of_up(
     with pytest.raises(ConfigurationError, match=says):
         async with running(short_dir, until):
             pass
+
+
+def test_logs_are_bounded_under_the_hands_of_who_writes_them(tmp_path: Path) -> None:
+    log = tmp_path / "worker.log"
+    with log.open("ab", buffering=0) as child:
+        child.write(b"x" * 100)
+        bound_logs(tmp_path, bytes_max=100)
+        assert log.stat().st_size == 100
+        child.write(b"y")
+        bound_logs(tmp_path, bytes_max=100)
+        child.write(b"z")
+    assert log.read_bytes() == b"z"
+    assert (tmp_path / "worker.log.1").read_bytes() == b"x" * 100 + b"y"
 
 
 def _get(connection: http.client.HTTPConnection, path: str) -> int:

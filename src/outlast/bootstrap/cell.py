@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from outlast.adapters.sqlite.client import SqliteClient
 
 log_bytes_max = 10 * 1024 * 1024
-"""A child's log file is moved aside (one generation is kept) at the start of a cell when it is larger, 10 MiB."""
+"""A log file of the children that is larger, 10 MiB, is copied aside and begun anew: one generation is kept."""
+logs_every_s = 10.0
+"""How often the sizes of log files are looked at."""
 
 
 class CellOptions(msgspec.Struct, frozen=True):
@@ -83,12 +86,13 @@ class Cell:
         with DirectoryLock(self._state.path):
             await self._bury_leftovers()
             self._state.write_cell(self._blueprint)
-            self._rotate_logs()
             self._supervisor = supervisor = self._make()
+            logs = asyncio.create_task(self._bound_logs(), name="cell-logs")
             try:
                 if not self._stop_wanted:
                     await supervisor.run()
             finally:
+                logs.cancel()
                 self._state.up.unlink(missing_ok=True)
         failure = supervisor.failure
         if failure is not None:
@@ -162,11 +166,21 @@ class Cell:
             await asyncio.gather(*(executors.confirm_dead(child) for child in executors.known()))
             executors.prune()
 
-    def _rotate_logs(self) -> None:
-        self._state.logs.mkdir(mode=0o700, exist_ok=True)
-        for log in self._state.logs.glob("*.log"):
-            if log.stat().st_size > log_bytes_max:
-                log.replace(log.with_suffix(".log.1"))
+    async def _bound_logs(self) -> None:
+        while True:
+            await asyncio.to_thread(bound_logs, self._state.logs)
+            await self._clock.sleep(logs_every_s)
+
+
+def bound_logs(directory: Path, bytes_max: int = log_bytes_max) -> None:
+    """Children append to these files, so emptying one under their hands is safe; what they write meanwhile may go."""
+    for log in directory.glob("*.log"):
+        try:
+            if log.stat().st_size > bytes_max:
+                shutil.copyfile(log, log.with_suffix(".log.1"))
+                os.truncate(log, 0)
+        except OSError:  # a full disk must not end the cell
+            continue
 
 
 _KINDS: dict[str, type[OutlastError]] = {

@@ -35,6 +35,7 @@ EVERY: list[ev.RunEvent] = [
     ev.StepFailedEvent("2", "lookup", "tool", "x", 3, 9.5, FAILED),
     ev.StepAbandoned("3", "lookup"),
     ev.StepDrifted("1", "refund", "a", "b"),
+    ev.ChildStarted("8", "agent:helper", "run_2", "x"),
     ev.TimerSet("4", 70.0),
     ev.TimerFired("4"),
     ev.SignalAwaited("5", "approved", 99.0),

@@ -157,6 +157,7 @@ def _rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "supervisor restarts", str(report.supervisor_restarts)
     yield "kill to next claim", _spread(report.takeover_s_p50, report.takeover_s_p99)
     yield "kill to next step", _spread(report.recovery_s_p50, report.recovery_s_p99)
+    yield "journal", "whole: every hash, head and blob is what was written" if report.journal_whole else "NOT whole"
     yield "labels right", f"{report.labels_right} of {report.runs_total}, by {report.labelled_by or 'nobody'}"
     yield "replies by", report.model if report.model_kind == "real" else "the scripted model: no model wrote them"
     yield "steps, time, seed", f"{report.steps}, {report.elapsed_s:g} s, {report.seed}"

@@ -190,6 +190,7 @@ class Teller:
         value = short(data.get("value"), 60)
         texts = {
             "timer.set": ("·", "dim", f"{place} sleeps {took(float(data.get('fire_at') or at) - at)}"),
+            "child.started": ("·", "dim", f"{place} {data.get('name')} goes on as run {data.get('run')}"),
             "timer.fired": ("✓", "green", f"{place} slept"),
             "signal.awaited": ("·", "dim", f"{place} waits for signal {data.get('name')}"),
             "signal.consumed": (

@@ -59,6 +59,11 @@ class Ledger:
             row = base.execute("SELECT id, subject, amount FROM booking WHERE key = ? ORDER BY id", (key,)).fetchone()
         return None if row is None else Receipt(*row)
 
+    def bookings(self) -> list[tuple[str, str, str, int]]:
+        """Everything that was booked: key, ticket, order, cents."""
+        with closing(self._open()) as base:
+            return base.execute("SELECT key, ticket, subject, amount FROM booking ORDER BY id").fetchall()
+
     def _insert(self, table: str, key: str, ticket: str, order: str, cents: int) -> int:
         row = (key, ticket, order, cents, os.getpid(), time.time())
         with closing(self._open()) as base, base:

@@ -72,6 +72,7 @@ def test_everything_is_killed_and_nothing_is_lost_from_a_path_with_a_space_in_it
     assert report["workers_frozen"] == report["zombies_returned"] == 1
     assert report["writers_killed"] == report["supervisor_restarts"] == 1
     assert {harm["kind"] for harm in report["faults"] if harm["bitten"]} >= {"crash_point", "freeze", "supervisor"}
+    assert report["journal_whole"] is True
     assert 0 < report["recovery_s_p50"] <= report["recovery_s_p99"]
     assert (report["seed"], report["labelled_by"]) == (5, "keywords")
     assert left_behind(home) == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -85,6 +86,7 @@ async def run_demo(options: Options, clock: Clock, randomness: Randomness, told:
                 client = Client(session, system.address, clock)
                 play = _Play(options, seed, stage, system, client, clock, told, writer.model)
                 report = await play.run(kind)
+        report = await _audited(report, stage)
     except BaseException:
         if options.home is None:
             shutil.rmtree(home, ignore_errors=True)
@@ -93,6 +95,22 @@ async def run_demo(options: Options, clock: Clock, randomness: Randomness, told:
         shutil.rmtree(home, ignore_errors=True)
         report = msgspec.structs.replace(report, home="")
     return report
+
+
+async def _audited(report: Report, stage: Stage) -> Report:
+    """The report with what ``outlast audit verify`` says of the journal that all those deaths have left."""
+    audit = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "outlast", "audit", "verify", "--json", "--home", str(stage.project)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    told, complaint = await audit.communicate()
+    if audit.returncode == 0:
+        return msgspec.structs.replace(report, journal_whole=True)
+    said = " ".join((told or complaint).decode(errors="replace").split())[:500]
+    findings = (*report.findings, f"the journal is not what was written: {said}")
+    return msgspec.structs.replace(report, journal_whole=False, verdict="failed", findings=findings)
 
 
 class _Play:

@@ -103,9 +103,9 @@ class Faults:
 
     async def _crash_point(self, upto: int) -> Harm:
         """A worker kills itself between the refund and its record: the place is named in its environment."""
+        crew = self._system.workers()
         self._token.touch()
         try:
-            crew = self._system.workers()
             self._workload.release(upto)
 
             def gone() -> bool:

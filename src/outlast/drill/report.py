@@ -49,6 +49,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     effects_attempted: int
     effects_unexpected: int
     steps: int
+    journal_whole: bool | None = None
+    """What ``outlast audit verify`` said at the end; None: it was not asked."""
     labels_right: int
     labelled_by: str
     model: str

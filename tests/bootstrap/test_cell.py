@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
 from outlast.bootstrap.cell import Cell, Up, bound_logs
+from outlast.bootstrap.home import StateDirectory
 from outlast.cell import event as news
-from outlast.kernel.error import ConfigurationError, Conflict
+from outlast.kernel.error import ConfigurationError, Conflict, StoreCorrupt
 
 Until = Callable[..., Awaitable[None]]
 APP = """
@@ -31,8 +33,8 @@ async def alone(run, text: str) -> str:
 
 
 @asynccontextmanager
-async def running(home: Path, until: Until) -> AsyncIterator[tuple[Cell, list[news.CellEvent]]]:
-    (home / "outlast.yaml").write_text("outlast: 1\nworkers: {min: 1}\nserver: {listen: '127.0.0.1:0'}\n")
+async def running(home: Path, until: Until, port: int = 0) -> AsyncIterator[tuple[Cell, list[news.CellEvent]]]:
+    (home / "outlast.yaml").write_text(f"outlast: 1\nworkers: {{min: 1}}\nserver: {{listen: '127.0.0.1:{port}'}}\n")
     events: list[news.CellEvent] = []
     cell = Cell(home, load(home), listener=events.append)
     task = asyncio.create_task(cell.run())
@@ -79,6 +81,26 @@ async def test_an_app_that_cannot_be_loaded_is_the_error_of_up(
     with pytest.raises(ConfigurationError, match=says):
         async with running(short_dir, until):
             pass
+
+
+@pytest.mark.crash
+async def test_a_damaged_journal_is_the_error_of_up(short_dir: Path, until: Until) -> None:
+    (short_dir / "app.py").write_text(APP)
+    StateDirectory(short_dir).make()
+    StateDirectory(short_dir).journal.write_bytes(b"SQLite format 3\0" + b"\xff" * 4096)
+    with pytest.raises(StoreCorrupt, match="journal"):
+        async with running(short_dir, until):
+            pass
+
+
+@pytest.mark.crash
+async def test_a_port_in_use_is_the_error_of_up(short_dir: Path, until: Until) -> None:
+    (short_dir / "app.py").write_text(APP)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigurationError, match=f"127.0.0.1:{port} cannot be used"):
+            async with running(short_dir, until, port):
+                pass
 
 
 def test_logs_are_bounded_under_the_hands_of_who_writes_them(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import signal
@@ -54,6 +55,7 @@ def figures(spans: list[float]) -> str:
 
 async def test_any_number_of_kills_at_any_instant_loses_and_doubles_nothing(short_dir: Path, kills: int) -> None:
     print(f"OUTLAST_SEED={SEED}")  # noqa: T201 (repeats this test)
+    faulthandler.cancel_dump_traceback_later()  # it takes as long as it was asked to
     chance = random.Random(SEED)
     blows: list[Kill] = []
     runs: list[str] = []

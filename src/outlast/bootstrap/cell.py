@@ -26,7 +26,7 @@ from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import ChildPlan
 from outlast.cell.roster import ChildView, Roster, Start
 from outlast.cell.supervisor import Supervisor
-from outlast.kernel.error import ConfigurationError, OutlastError, StoreUnavailable
+from outlast.kernel.error import ConfigurationError, OutlastError, StoreCorrupt, StoreUnavailable
 from outlast.kernel.identity import new_id
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ class Cell:
     async def run(self) -> None:
         """Until it has stopped: by `drain`, by `stop`, or because it cannot work.
 
-        Raises Conflict that names the process which runs here already; ConfigurationError or StoreUnavailable when a
-        child says, or shows, that it can never start.
+        Raises Conflict that names the process which runs here already; ConfigurationError, StoreCorrupt or
+        StoreUnavailable when a child says, or shows, that it can never start.
         """
         self._state.make()
         with DirectoryLock(self._state.path):
@@ -185,6 +185,7 @@ def bound_logs(directory: Path, bytes_max: int = log_bytes_max) -> None:
 
 _KINDS: dict[str, type[OutlastError]] = {
     ConfigurationError.code: ConfigurationError,
+    StoreCorrupt.code: StoreCorrupt,
     StoreUnavailable.code: StoreUnavailable,
 }
 

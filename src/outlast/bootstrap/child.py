@@ -22,7 +22,7 @@ from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.home import StateDirectory
 from outlast.cell.bound import Bounds
 from outlast.cell.child import Beat, Drain, Failed, Log, Ready, Ring, ToChild, beat_every_s
-from outlast.kernel.error import OutlastError, UsageError
+from outlast.kernel.error import OutlastError, StoreCorrupt, UsageError
 
 exit_failed = 1
 exit_useless = 78
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
                 _run(_be_worker(state, blueprint, link, child))
         finally:
             alive.close()
-    except UsageError as error:
+    except (UsageError, StoreCorrupt) as error:
         link.say(Failed(error.code, str(error)))
         return exit_useless
     except OutlastError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 from outlast.adapters.host.clock import SystemClock
@@ -16,7 +16,7 @@ from outlast.agent.control import Control
 from outlast.agent.platform import Platform, Settings
 from outlast.agent.view import RunView
 from outlast.cell.worker import Worker
-from outlast.journal.stream import Append, Notice, Outcome
+from outlast.journal.stream import Append, Notice, Outcome, Unknown
 from outlast.kernel.point import NoPoints, Place, Points
 from outlast.model.endpoint import Endpoint
 
@@ -29,6 +29,8 @@ class Wire:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self.cut = False
+        self.fault: Callable[[Append], Awaitable[Outcome | None]] | None = None
+        """Asked before each append: its Outcome stands, None lets the append through."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -36,6 +38,10 @@ class Wire:
     async def append(self, append: Append) -> Outcome:
         if self.cut:
             await asyncio.get_running_loop().create_future()
+        if self.fault is not None:
+            outcome = await self.fault(append)
+            if outcome is not None:
+                return outcome
         return await self._store.append(append)
 
 
@@ -49,6 +55,47 @@ class At:
     def reach(self, place: Place, subject: str = "") -> None:
         if place == self._place:
             self._action(subject)
+
+
+class Killed(BaseException):
+    """A worker died here: what it was doing ends, and nothing of it reaches the store."""
+
+
+class Dies:
+    """Points at which a worker dies: the first time that `place` is reached for `subject` ("": for any)."""
+
+    def __init__(self, kill: Callable[[], None], place: Place, subject: str = "", skip: int = 0) -> None:
+        self._kill = kill
+        self._place = place
+        self._subject = subject
+        self._skip = skip
+        self.died = asyncio.Event()
+
+    def reach(self, place: Place, subject: str = "") -> None:
+        if self.died.is_set():
+            raise Killed
+        if place == self._place and subject.startswith(self._subject):
+            self._skip -= 1
+            if self._skip < 0:
+                self._kill()
+                self.died.set()
+                raise Killed
+
+
+def unknown_once(times: int = 1, applied: bool = False, store: Any = None) -> Callable[[Append], Awaitable[Any]]:
+    """A fault: the first `times` appends have an unknown outcome; with `applied`, they are written all the same."""
+    left = times
+
+    async def fault(append: Append) -> Outcome | None:
+        nonlocal left
+        if left <= 0:
+            return None
+        left -= 1
+        if applied:
+            await store.append(append)
+        return Unknown("lost")
+
+    return fault
 
 
 class Dead:
@@ -72,7 +119,7 @@ class Desk:
         self.executors = Dead()
         self.blobs = MemoryBlobs()
         self.clock = SystemClock()
-        self.settings = Settings(**{"park_after_s": 0.05, "wait_poll_s": 0.5, "append_patience_s": 2.0, **settings})
+        self.settings = Settings(**{"park_after_s": 0.05, "wait_poll_s": 0.5, "append_patience_s": 2.0, "unwind_s": 0.3, **settings})
         self.endpoints = endpoints
         self.control = Control(self.platform(self.store), app)
         self.workers: list[Worker] = []
@@ -95,6 +142,32 @@ class Desk:
         worker = Worker(self.app, self.platform(self.wires[name], points), name, report=self.reports.append)
         await self._stack.enter_async_context(worker)
         self.workers.append(worker)
+        return name
+
+    async def hire_mortal(self, place: Place, subject: str = "", skip: int = 0) -> Dies:
+        """One more worker, which dies at a place; the event `died` of what is returned says when."""
+        name = f"worker-{self._count + 1}"
+        dies = Dies(lambda: self.kill(name), place, subject, skip)
+        assert await self.hire(dies) == name
+        return dies
+
+    async def replace(self, dies: Dies, deadline_s: float = 5.0) -> str:
+        """Once it has died, one more worker that takes all over; returns its identity."""
+        async with asyncio.timeout(deadline_s):
+            await dies.died.wait()
+        name = await self.hire()
+        for wire in [name for name, wire in self.wires.items() if wire.cut]:
+            await self.take_over(wire)
+        return name
+
+    async def crash_and_replace(self) -> str:
+        """All workers die now; one more takes all over."""
+        dead = [worker.identity for worker in self.workers]
+        for one in dead:
+            self.kill(one)
+        name = await self.hire()
+        for one in dead:
+            await self.take_over(one)
         return name
 
     def kill(self, name: str) -> None:
@@ -153,6 +226,28 @@ class Desk:
 
     async def types(self, run: str) -> list[str]:
         return [event.type for event in await self.control.events(run)]
+
+    async def wait_for(self, condition: Callable[[], Any], what: str = "", deadline_s: float = 5.0) -> None:
+        """Until `condition()`, plain or async, is true."""
+        try:
+            async with asyncio.timeout(deadline_s):
+                while True:
+                    found = condition()
+                    if isinstance(found, Awaitable):
+                        found = await found
+                    if found:
+                        return
+                    await asyncio.sleep(0.002)
+        except TimeoutError:
+            raise AssertionError(f"not within {deadline_s} s: {what or condition}; {self.reports}") from None
+
+    async def has(self, run: str, *types: str) -> None:
+        """Until the run's history holds events of these types."""
+
+        async def found() -> bool:
+            return set(types) <= set(await self.types(run))
+
+        await self.wait_for(found, f"{types}")
 
 
 @contextlib.asynccontextmanager

@@ -491,6 +491,16 @@ class Execution:
         self._waits.wake(fresh)
         if self._mailbox.cancel is not None and self._ready and self._closing is None:
             await self._begin_cancel()
+        elif self._mailbox.redrive is not None and self._history.held and self._ready and not self._is_stopping():
+            self._leaving = True
+            self._holding = asyncio.get_running_loop().create_task(self._begin_anew())
+
+    async def _begin_anew(self) -> None:
+        """Driven on while it is still in memory: let go of it, so that whoever takes it starts from its history."""
+        while self.acting and self._closing is None:
+            await self._platform.clock.sleep(_look_again_s)
+        if self._closing is None:
+            self.release()
 
     async def _begin_cancel(self) -> None:
         """Write down that it was asked for; nothing new starts after that."""

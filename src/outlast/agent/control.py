@@ -96,20 +96,23 @@ class Control:
             )
         if key is not None and not 0 < len(key) <= 255:
             raise UsageError(f"idempotency key has {len(key)} characters: use 1 to 255")
-        stopped = await stopped_reason(self._platform, agent)
-        if stopped is not None:
-            raise Conflict(f"agent {agent} is stopped: {stopped}; resume it first")
         clock = self._platform.clock
         if key is None:
             run = new_id("run", clock, self._platform.randomness)
         else:
             run = derived_run_id("key", self._app.name, agent, key)
+        stopped = await stopped_reason(self._platform, agent)
+        if stopped is not None and (key is None or not await self._exists(run)):
+            raise Conflict(f"agent {agent} is stopped: {stopped}; resume it first")
         lifetime = deadline_s or spec.options.deadline_s or self._platform.settings.run_lifetime_max_s
         new = NewRun(agent, spec.pool, raw, round(clock.now() + lifetime, 6), session or "", key or "")
         created = await create_run(self._platform, run, new)
         if session is not None:
             await queue_turn(self._platform, session, run, spec.options.session_ttl_s)
         return Started(run, created)
+
+    async def _exists(self, run: str) -> bool:
+        return (await self._platform.store.head(run_key(self._platform, run))).seq > 0
 
     # -- telling a run -----------------------------------------------------------------------------------------------
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+import pty
 import re
 import shutil
 import signal
 import socket
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -246,6 +251,32 @@ def test_up_says_one_json_object_a_line(project: Project) -> None:
     kinds = [json.loads(line)["t"] for line in lines]
     assert {"ChildStarted", "ChildReady", "ChildLeaving", "ChildDead", "CellStopped"} <= set(kinds)
     assert kinds[-1] == "CellStopped"
+
+
+def test_on_a_terminal_up_shows_a_live_table_and_leaves_the_screen_as_it_was(project: Project) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
+    environment = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS")}
+    project.up = subprocess.Popen(
+        project.command("up", "--port", 0, "--workers", 1),
+        stdin=theirs, stdout=theirs, stderr=theirs, cwd=project.home, env={**environment, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    seen = b""
+    while b"in flight" not in seen:  # the head of the table, once the server's address is known
+        seen += os.read(ours, 65536)
+    for part in (b"process", b"writer", b"server", b"Ctrl-C once", b"http://127.0.0.1:"):
+        assert part in seen
+    project.up.send_signal(signal.SIGINT)
+    try:
+        while block := os.read(ours, 65536):
+            seen += block
+    except OSError:  # the other end is closed: it has ended
+        pass
+    os.close(ours)
+    assert project.up.wait(30) == 0
+    assert b"stopped" in seen
+    assert seen.rstrip().rfind(b"\x1b[?25h") > seen.rfind(b"\x1b[?25l")  # the cursor is shown again
 
 
 def test_a_changed_file_starts_workers_anew(project: Project) -> None:

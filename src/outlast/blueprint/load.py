@@ -41,10 +41,10 @@ def load(home: Path) -> Blueprint:
         with path.open("rb") as file:
             raw = file.read(yaml_bytes_max + 1)
     except FileNotFoundError:
-        return Blueprint(name=_name_of(home))
+        return Blueprint(name=name_of(home))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    return parse(raw, str(path), _name_of(home))
+    return parse(raw, str(path), name_of(home))
 
 
 def parse(raw: bytes, file: str = blueprint_file, name: str = "outlast") -> Blueprint:
@@ -66,7 +66,8 @@ def check_agents(blueprint: Blueprint, agents: Mapping[str, object]) -> None:
             )
 
 
-def _name_of(home: Path) -> str:
+def name_of(home: Path) -> str:
+    """The name of a project that gives itself none: that of its directory, as far as it can be one."""
     return _NOT_A_NAME.sub("-", home.resolve().name).strip("-_.")[:128] or "outlast"
 
 

@@ -14,10 +14,10 @@ import msgspec
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
+from outlast.bootstrap.home import state_directory
 from outlast.cli.client import Client
 from outlast.cli.direct import Direct
 from outlast.cli.exit import Unavailable
-from outlast.cli.home import state_directory
 from outlast.cli.remote import Remote
 from outlast.kernel.error import Conflict
 

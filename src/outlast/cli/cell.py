@@ -19,7 +19,7 @@ from outlast.cell import event as news
 from outlast.cli.client import Client
 from outlast.cli.output import note
 from outlast.cli.remote import Remote
-from outlast.kernel.error import StoreUnavailable
+from outlast.kernel.error import InvariantBroken, StoreUnavailable
 from outlast.kernel.identity import check_name
 
 ready_within_s = 120.0
@@ -48,6 +48,7 @@ class PrivateCell:
         self._thread = threading.Thread(target=self._run, name="cell", daemon=True)
         self._changed = threading.Event()
         self._address = ""
+        self._secret: str | None = None
         self._ended: BaseException | None = None
         self._failed = False
 
@@ -64,14 +65,20 @@ class PrivateCell:
             self._close()
             raise
         secret = self._blueprint.server.token
-        token = secret.resolve(os.environ, self._home) if secret is not None else None
-        self.access = Remote(lambda: Client(self._address, token))
+        self._secret = secret.resolve(os.environ, self._home) if secret is not None else None
+        self.access = Remote(self._client)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+
+    def _client(self) -> Client:
+        """For the server of this moment; raises what ended the cell."""
+        if self._ended is not None:
+            raise self._ended
+        return Client(self._address, self._secret)
 
     def _environment(self) -> dict[str, str]:
         if self._crash_in is None:
@@ -85,7 +92,7 @@ class PrivateCell:
                 self._loop = runner.get_loop()
                 runner.run(self._cell.run())
                 self._ended = StoreUnavailable("the workers have stopped")
-        except Exception as error:  # noqa: BLE001 (the outermost place of this thread: handed to the one who waits)
+        except (Exception, InvariantBroken) as error:  # noqa: BLE001 (outermost in this thread: handed to who waits)
             self._ended = error
         finally:
             self._changed.set()

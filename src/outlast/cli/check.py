@@ -23,7 +23,8 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import blueprint_file, check_agents, load
 from outlast.blueprint.schema import Blueprint, Listen
-from outlast.cli.home import project, state_directory
+from outlast.bootstrap.home import state_directory
+from outlast.cli.home import project
 from outlast.kernel.error import ConfigurationError, OutlastError, StoreUnavailable
 from outlast.kernel.unit import duration_text
 

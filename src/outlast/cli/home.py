@@ -7,7 +7,6 @@ from pathlib import Path
 
 from outlast.kernel.error import ConfigurationError
 
-state_directory = ".outlast"
 marks = ("outlast.yaml", "app.py")
 
 

@@ -28,6 +28,7 @@ def init(
     """
     from importlib import resources
 
+    from outlast.blueprint.load import name_of
     from outlast.cli.output import note, print_json
     from outlast.kernel.error import ConfigurationError, Conflict
 
@@ -43,7 +44,7 @@ def init(
     directory.mkdir(parents=True, exist_ok=True)
     template = resources.files("outlast.cli") / "template"
     for name in names:
-        text = (template / f"{name}.txt").read_text()
+        text = (template / f"{name}.txt").read_text().replace("PROJECT", name_of(directory))
         with (directory / name).open("x") as file:  # "x": also refuses what appeared in the meantime
             file.write(text)
     if json:

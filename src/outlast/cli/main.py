@@ -164,6 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _report(error: BaseException) -> int:
     from outlast.cli.output import print_error
 
+    while isinstance(error, BaseExceptionGroup):  # of a task group: its first error is the one that ended it
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     if isinstance(error, OutlastError):
         print_error(str(error) or type(error).__name__)
         return exit_code(error)
@@ -180,7 +182,7 @@ def _report(error: BaseException) -> int:
         return ExitCode.USAGE
     if isinstance(error, OSError):
         name = f" ({error.filename})" if error.filename else ""
-        print_error(f"{(error.strerror or str(error)).lower()}{name}")
+        print_error(f"{(error.strerror or str(error) or type(error).__name__).lower()}{name}")
         return ExitCode.UNAVAILABLE
     print_error(
         f"this is a fault in outlast itself: {type(error).__name__}: {error}\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -89,11 +88,10 @@ class _Stage:
 
     async def _watch(self, cell: Cell) -> None:
         """Reload when source files changed; the blueprint is read once, so a change of it is only said."""
-        look: Callable[[], dict[str, int]] = lambda: snapshot(self._home)  # noqa: E731
-        before = await asyncio.to_thread(look)
+        before = await asyncio.to_thread(snapshot, self._home)
         while True:
             await self._clock.sleep(look_every_s)
-            now = await asyncio.to_thread(look)
+            now = await asyncio.to_thread(snapshot, self._home)
             changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
             before = now
             if blueprint_file in changed:

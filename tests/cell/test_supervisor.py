@@ -84,7 +84,8 @@ class Cell:
 async def running(cell: Cell, until: Until) -> AsyncIterator[Cell]:
     task = asyncio.create_task(cell.supervisor.run())
     try:
-        await until(lambda: cell.supervisor.ready() or task.done(), 20, "the cell is ready")
+        await until(lambda: cell.supervisor.failure or len(cell.of(news.ChildReady)) == 3, 20, "all children are ready")
+        assert cell.supervisor.failure or cell.supervisor.ready()
         yield cell
         cell.supervisor.stop()
         await asyncio.wait_for(task, 20)

@@ -93,7 +93,7 @@ class Child(Protocol):
         ...
 
     def memory(self) -> int:
-        """Resident bytes of the process and its group; 0 once it is dead."""
+        """Resident bytes of the process, and now and then of all that it started; 0 once it is dead."""
         ...
 
 

@@ -26,7 +26,7 @@ events_max = 10_000
 class Times(msgspec.Struct, frozen=True):
     """How often it looks, in seconds."""
 
-    tick_s: float = 0.05
+    tick_s: float = 0.1
     memory_every_s: float = 0.25
     stop_within_s: float = 10.0
     """How long killed children may take to be gone before it stops waiting for them."""

@@ -149,7 +149,7 @@ def heard(name, word):
 asyncio.run(main())
 """
     command = [sys.executable, "-c", supervisor]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: ASYNC220 (nothing else runs)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         groups = [int(word) for word in process.stdout.readline().split()]
         assert len(groups) == 2

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -63,11 +65,29 @@ def test_a_process_is_recognised_by_its_environment(sleeper: subprocess.Popen[by
 
 def test_memory_is_that_of_the_process_or_of_its_group(sleeper: subprocess.Popen[bytes]) -> None:
     assert memory.resident(sleeper.pid) > 1 << 20
-    assert memory.resident_of_group(sleeper.pid) > 1 << 20
+    assert memory.resident_of_family(sleeper.pid) > 1 << 20
     sleeper.kill()
     sleeper.wait()
     assert memory.resident(sleeper.pid) == 0
-    assert memory.resident_of_group(sleeper.pid) == 0
+    assert memory.resident_of_family(sleeper.pid) == 0
+
+
+def test_memory_of_a_family_counts_what_was_started_by_a_thread(tmp_path: Path) -> None:
+    program = (
+        "import subprocess, sys, threading\n"
+        "held = []\n"
+        "def go(): held.append(subprocess.Popen([sys.executable, '-c',\n"
+        "    'x = bytearray(b\"x\" * (64 << 20)); print(flush=True); input()'], stdin=0))\n"
+        "thread = threading.Thread(target=lambda: (go(), input()))\n"
+        "thread.start(); thread.join()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert memory.resident(process.pid) < 64 << 20 < memory.resident_of_family(process.pid)
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_this_boot_has_a_name() -> None:

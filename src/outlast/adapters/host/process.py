@@ -19,7 +19,7 @@ from outlast.cell.child import ChildPlan, FromChild, ToChild, line_bytes_max
 from outlast.kernel.error import StoreUnavailable
 
 _send_buffer_bytes_max = 1 << 20
-_group_memory_every = 8  # a look at the whole group reads the process table: each eighth look at a child does that
+_family_memory_every = 4  # counting what a child started takes a read for each of its threads: not at each look
 _decoder: msgspec.json.Decoder[FromChild] = msgspec.json.Decoder(FromChild)
 _encoder = msgspec.json.Encoder()
 
@@ -119,12 +119,12 @@ class HostChild:
                 pass
 
     def memory(self) -> int:
-        """Resident bytes; each eighth look counts the whole group."""
+        """Resident bytes; each fourth look counts what it started, too."""
         if self._process.returncode is not None:
             return 0
         self._looks += 1
-        if self._looks % _group_memory_every == 0:
-            return memory.resident_of_group(self._process.pid)
+        if self._looks % _family_memory_every == 0:
+            return memory.resident_of_family(self._process.pid)
         return memory.resident(self._process.pid)
 
     def _writable(self) -> bool:

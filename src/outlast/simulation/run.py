@@ -40,6 +40,7 @@ class Result(msgspec.Struct, frozen=True):
     events: int
     crashes: int
     reached: dict[str, int]
+    bit: dict[str, int]
     schedule: list[Act]
     trace: list[str]
 
@@ -49,7 +50,8 @@ def run_seed(
 ) -> Result:
     """Run it; the same arguments give the same result, in every process. `schedule` replaces the one drawn."""
     random = Random(seed)
-    acts = draw(faults, Random(random.getrandbits(64))) if schedule is None else schedule
+    drawn = draw(faults, Random(random.getrandbits(64)))  # always, so that a given schedule meets the same chance
+    acts = drawn if schedule is None else schedule
     with sealed():
         return _Simulation(seed, random, workload, faults, acts).run(trace)
 
@@ -93,7 +95,8 @@ class _Simulation:
         return Result(
             self._world.seed, self._workload.name, self._faults.name, problems, self._world.digest(),
             round(self._loop.time(), 3), self._loop.callbacks, events, self._world.crashes,
-            dict(self._world.reached), self._acts, list(self._world.trace) if trace or problems else [],
+            dict(self._world.reached), dict(self._world.bit), self._acts,
+            list(self._world.trace) if trace or problems else [],
         )  # fmt: skip
 
     async def _phases(self) -> None:

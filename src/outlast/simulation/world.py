@@ -54,6 +54,8 @@ class World:
         """Seconds that a node's wall clock is off."""
         self.at_points: list[AtPoint] = []
         self.reached: Counter[str] = Counter()
+        self.bit: Counter[str] = Counter()
+        """Faults that had something to bite on, by kind."""
         self.crashes = 0
         self.trace: deque[str] = deque(maxlen=20_000)
         self.digest_parts: list[str] = []
@@ -111,6 +113,8 @@ class World:
         node.alive = False
         if why != "exit":
             self.crashes += 1
+        if why == "fault":
+            self.bit[f"crash {node.kind}"] += 1
         self.note(f"crash {node.name}: {why}")
         died = self.on_death.pop(node.name)
         self.in_world(0.0005 + self.random.random() * 0.005, died)
@@ -120,6 +124,7 @@ class World:
         if not node.alive or node.frozen:
             return
         node.frozen = True
+        self.bit[f"freeze {node.kind}"] += 1
         node.thawed.clear()
         self.note(f"freeze {node.name} {seconds:.3f}s")
         self.in_world(seconds, self.thaw, node)
@@ -158,15 +163,20 @@ class World:
         """Deliver by calling `deliver` in the target: late, twice, never, or out of order, as the network likes."""
         faults = self.network
         if self._is_cut(source, target):
+            self.bit["message cut off"] += 1
             return
         if not reliable and self.random.random() < faults.loss:
+            self.bit["message lost"] += 1
             self.note(f"lost {source} -> {target.name}")
             return
         copies = 2 if not reliable and self.random.random() < faults.duplicate else 1
+        if copies > 1:
+            self.bit["message doubled"] += 1
         for _ in range(copies):
             delay = faults.delay_min_s + self.random.random() * (faults.delay_max_s - faults.delay_min_s)
             if not reliable and self.random.random() < faults.slow_chance:
                 delay += self.random.random() * faults.slow_s
+                self.bit["message late"] += 1
             self.in_node(target, delay, deliver)
 
     def _is_cut(self, source: str, target: Node) -> bool:
@@ -207,6 +217,7 @@ class SimPoints:
             if fault.after >= 0 or not node.alive:
                 continue
             world.at_points.remove(fault)
+            world.bit[f"{fault.act} at {place}"] += 1
             world.note(f"{node.name} reaches {place} {subject}")
             if fault.act == "crash":
                 world.crash(node, f"at {place}")

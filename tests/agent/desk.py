@@ -217,11 +217,9 @@ class Desk:
         """The view, once the run is in one of `states` (default: any that is not open)."""
         async with asyncio.timeout(deadline_s):
             while True:
-                view = await self.control.view(run)
                 entry = await self.store.entry(run)
-                state = view.state if view.ended_at else (entry.state if entry else view.state)
-                if state in states if states else state not in OPEN:
-                    return view
+                if entry is not None and (entry.state in states if states else entry.state not in OPEN):
+                    return await self.control.view(run)
                 await asyncio.sleep(0.005)
 
     async def types(self, run: str) -> list[str]:

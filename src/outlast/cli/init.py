@@ -26,6 +26,7 @@ def init(
         outlast init desk && cd desk
         outlast run support "Refund order 1043, 80 EUR" --crash-in refund
     """
+    import shlex
     from importlib import resources
 
     from outlast.blueprint.load import name_of
@@ -51,5 +52,5 @@ def init(
         print_json({"directory": str(directory.resolve()), "written": names})
         return
     note(f"wrote {', '.join(names)} in {directory.resolve()}")
-    change = "" if directory.resolve() == Path.cwd() else f"cd {directory} && "
+    change = "" if directory.resolve() == Path.cwd() else f"cd {shlex.quote(str(directory))} && "
     note(f'now: {change}outlast run support "Refund order 1043, 80 EUR" --crash-in refund')

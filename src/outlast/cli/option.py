@@ -18,7 +18,7 @@ Home = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
-RunId = Annotated[str, typer.Argument(metavar="RUN", show_default=False, help="The run's identifier, or its start.")]
+RunId = Annotated[str, typer.Argument(metavar="RUN", show_default=False, help="The run's identifier.")]
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", show_default=False, help="An agent of the app.")]
 
 

@@ -182,7 +182,11 @@ def test_a_trial_whose_run_is_not_there_any_more_is_over() -> None:
 def test_trials_are_bounded() -> None:
     dispatcher = made("w1", bounds=Dispatch(trials_max=1))
     assert dispatcher.found([SUSPECT], 0.0, 0.0) == [Trial("bad", POOL)]
-    assert dispatcher.found([RunEntry("worse", pool=POOL, state="trial")], 0.0, 0.0) == []
+    worse = RunEntry("worse", pool=POOL, state="trial")
+    assert dispatcher.found([worse], 0.0, 0.0) == []
+    dispatcher.joined("alone", POOL, 1.0, "bad")
+    dispatcher.loaded("alone", 1)
+    assert dispatcher.found([worse], 61.0, 0.0) == [Trial("worse", POOL)]  # a long trial keeps nobody waiting
 
 
 def test_a_trial_that_nobody_claimed_begins_again() -> None:
@@ -196,12 +200,12 @@ def test_a_trial_that_nobody_claimed_begins_again() -> None:
 class Cell(RuleBasedStateMachine):
     """Workers come, freeze and die; notices are lost at will. A scan always brings every run to a living worker."""
 
-    runs = st.sampled_from([f"r{n}" for n in range(6)])
+    runs = st.sampled_from([f"r{n}" for n in range(4)])
     names = st.sampled_from([f"w{n}" for n in range(5)])
 
     def __init__(self) -> None:
         super().__init__()
-        self.dispatcher = Dispatcher(Dispatch(trials_max=2))
+        self.dispatcher = Dispatcher(Dispatch(trials_max=2, trial_workers_max=4))
         self.now = 0.0
         self.entries: dict[str, RunEntry] = {}
         self.workers: dict[str, str] = {}  # name -> live | silent | leaving
@@ -313,7 +317,7 @@ class Cell(RuleBasedStateMachine):
     @invariant()
     def what_is_kept_is_bounded(self) -> None:
         assert len(self.dispatcher._rings) <= len(self.entries)
-        assert len(self.dispatcher._trials) <= 2
+        assert len(self.dispatcher._trials) <= 4
 
 
 TestCell = Cell.TestCase

@@ -55,6 +55,9 @@ class Dispatch(msgspec.Struct, frozen=True):
 
     ring_again_s: float = 2.0
     trials_max: int = 4
+    """Trials that begin or are younger than `trial_start_s`: a long one does not keep others waiting."""
+    trial_workers_max: int = 32
+    """Trials in all: each is a process."""
     trial_start_s: float = 60.0
     rings_max: int = 10_000
     timers_max: int = 100_000
@@ -256,7 +259,8 @@ class Dispatcher:
         if trial is not None:
             return [self._ring(trial.worker, entry.run, now, set())] if self._live(trial.worker) else []
         self._answered(entry.run)
-        if len(self._trials) >= self._bounds.trials_max:
+        young = sum(now - other.asked_at < self._bounds.trial_start_s for other in self._trials.values())
+        if young >= self._bounds.trials_max or len(self._trials) >= self._bounds.trial_workers_max:
             return []
         self._trials[entry.run] = _Trial(now)
         return [Trial(entry.run, self._pool_of(entry.pool))]

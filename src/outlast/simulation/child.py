@@ -1,0 +1,61 @@
+"""A process that simulates what it is told: one Case a line on its standard input, one Outcome a line back."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+
+import msgspec
+
+from outlast.simulation.data import Faults, Workload, load
+from outlast.simulation.mischief import Act
+from outlast.simulation.mutant import find
+from outlast.simulation.run import Result, run_seed
+
+
+class Case(msgspec.Struct, frozen=True):
+    """One simulation to run: which seed, workload and faults (names or ``.json`` files), under which mutant ("": none).
+
+    `acts` replaces the schedule that the seed draws; `trace` asks for the trace of a clean one too.
+    """
+
+    seed: int
+    workload: str
+    faults: str
+    mutant: str = ""
+    acts: list[Act] | None = None
+    trace: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a Case, and how many seconds of processor it took."""
+
+    result: Result
+    cpu_s: float
+
+
+def simulate(case: Case) -> Outcome:
+    """Run one case in this process. Raises ConfigurationError for a workload, faults or mutant that is not there."""
+    workload, faults = load("workload", case.workload, Workload), load("fault", case.faults, Faults)
+    mutant = find(case.mutant) if case.mutant else None
+    began = time.process_time()
+    if mutant is None:
+        result = run_seed(case.seed, workload, faults, case.acts, trace=case.trace)
+    else:
+        with mutant.on():
+            result = run_seed(case.seed, workload, faults, case.acts, trace=case.trace)
+    return Outcome(result, time.process_time() - began)
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    warnings.simplefilter("ignore")  # coroutines of crashed nodes were never awaited: that is the point
+    decoder, encoder = msgspec.json.Decoder(Case), msgspec.json.Encoder()
+    for line in sys.stdin.buffer:
+        sys.stdout.buffer.write(encoder.encode(simulate(decoder.decode(line))) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

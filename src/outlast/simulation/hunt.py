@@ -1,0 +1,81 @@
+"""Whether the simulation would see a bug: each mutant is run from seed to seed until a rule is violated."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from outlast.simulation.mutation.patch import Mutant
+from outlast.simulation.sample import ChildDied, Lane, pick
+
+seeds_max = 300
+"""Within so many seeds every mutant must be caught."""
+
+
+class Caught(msgspec.Struct, frozen=True):
+    """How soon a mutant was caught, and by what: `seeds` were tried (0: not caught), the last one says `violation`."""
+
+    name: str
+    bug: str
+    seeds: int = 0
+    seed: int = 0
+    workload: str = ""
+    faults: str = ""
+    violation: str = ""
+
+
+async def hunt(
+    mutants: Iterable[Mutant],
+    jobs: int,
+    told: Callable[[Caught], None],
+    *,
+    start: int = 1,
+    limit: int = seeds_max,
+    anywhere: bool = False,
+) -> list[Caught]:
+    """Try each mutant with the seeds from `start`, at most `limit`, until one violates a rule.
+
+    Each runs with the workload and faults that the mutant names; `anywhere`: with those that each seed picks.
+    """
+    line = iter(mutants)
+    found: list[Caught] = []
+
+    async def work() -> None:
+        for mutant in line:
+            async with Lane() as lane:
+                caught = await _catch(mutant, lane, start, limit, anywhere)
+            found.append(caught)
+            told(caught)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(max(1, jobs)):
+            group.create_task(work())
+    return found
+
+
+async def _catch(mutant: Mutant, lane: Lane, start: int, limit: int, anywhere: bool) -> Caught:
+    named = (None, None) if anywhere else (mutant.workload, mutant.faults)
+    for count in range(limit):
+        case = pick(start + count, *named, mutant=mutant.name)
+        try:
+            violations = (await lane.simulate(case)).result.violations
+        except ChildDied as error:
+            violations = [f"died: {error}"]
+        if violations:
+            return Caught(
+                mutant.name, mutant.bug, count + 1, case.seed, case.workload, case.faults, violations[0][:200]
+            )
+    return Caught(mutant.name, mutant.bug)
+
+
+def figures(found: list[Caught]) -> dict[str, object]:
+    """What ``--mutants --json`` prints."""
+    ordered = sorted(found, key=lambda caught: caught.name)
+    return {
+        "mutants_total": len(found),
+        "mutants_caught": sum(bool(caught.seeds) for caught in found),
+        "seeds_to_catch": {caught.name: caught.seeds or None for caught in ordered},
+        "caught": [msgspec.to_builtins(caught) for caught in ordered],
+    }

@@ -1,0 +1,16 @@
+"""The deliberate bugs that the simulation must see, by name. `hunt.py` runs them."""
+
+from __future__ import annotations
+
+from outlast.kernel.error import ConfigurationError
+from outlast.simulation.mutation import journal, run, step
+from outlast.simulation.mutation.patch import Mutant
+
+MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in (*journal.MUTANTS, *step.MUTANTS, *run.MUTANTS)}
+
+
+def find(name: str) -> Mutant:
+    """A mutant by its name; raises ConfigurationError."""
+    if name not in MUTANTS:
+        raise ConfigurationError(f"mutant {name!r} is not there; there are {', '.join(MUTANTS)}")
+    return MUTANTS[name]

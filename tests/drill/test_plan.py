@@ -18,6 +18,8 @@ def test_a_plan_has_all_kills_in_equal_parts_one_of_each_other_fault_and_ends_wi
     assert max(counts[kind] for kind in kill_kinds) - min(counts[kind] for kind in kill_kinds) <= 1
     assert counts["freeze"] == counts["writer"] == counts["supervisor"] == 1
     assert planned[-1] == "supervisor"
+    if kills:
+        assert next(kind for kind in planned if kind in kill_kinds) == "crash_point"
     assert planned == faults(kills, seed)
 
 

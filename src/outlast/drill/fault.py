@@ -247,12 +247,14 @@ class Faults:
         return runs
 
     async def _until(self, condition: Callable[[], bool], within_s: float, more_load: bool = False) -> bool:
-        """Whether `condition` came true in time. `more_load`: while it does not, let more tickets in."""
+        """Whether `condition` came true in time. `more_load`: it needs load, so let more tickets in while it does not,
+        and give up when all have ended.
+        """
         begun = self._clock.monotonic()
         fed = begun
         while not condition():
             now = self._clock.monotonic()
-            if now - begun > within_s:
+            if now - begun > within_s or (more_load and self._workload.over):
                 return False
             if more_load and now - fed > _more_load_after_s:
                 fed = now

@@ -19,11 +19,14 @@ kill_kinds: tuple[FaultKind, ...] = ("crash_point", "after_booking", "busy_worke
 
 
 def faults(kills: int, seed: int) -> list[FaultKind]:
-    """`kills` kills of workers, the kinds in equal parts and shuffled by the seed; a freeze after a third of them, the
-    writing process after two thirds, the supervisor at last.
+    """`kills` kills of workers, the kinds in equal parts, a crash point first (so that a short load too leaves a step in
+    doubt) and the others shuffled by the seed; a freeze after a third of them, the writing process after two thirds,
+    the supervisor at last.
     """
     planned: list[FaultKind] = [kill_kinds[i % len(kill_kinds)] for i in range(kills)]
-    derived("demo", "faults", str(seed)).shuffle(planned)
+    later = planned[1:]
+    derived("demo", "faults", str(seed)).shuffle(later)
+    planned[1:] = later
     planned.insert(round(kills * 2 / 3), "writer")
     planned.insert(round(kills / 3), "freeze")
     planned.append("supervisor")

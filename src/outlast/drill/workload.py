@@ -96,6 +96,11 @@ class Workload:
         """Not released yet."""
         return self.total - self._released
 
+    @property
+    def over(self) -> bool:
+        """Everything was submitted and has ended: no fault can bite any more."""
+        return self.submitted == self.total and self.in_flight <= 0
+
     def release(self, upto: int) -> None:
         """Allow the first `upto` cases to be submitted. Never takes back."""
         self._released = max(self._released, min(upto, self.total))

@@ -19,7 +19,7 @@ kill_kinds: tuple[FaultKind, ...] = ("crash_point", "after_booking", "busy_worke
 
 
 def faults(kills: int, seed: int) -> list[FaultKind]:
-    """`kills` kills of workers, the kinds in equal parts, a crash point first (so that a short load too leaves a step in
+    """`kills` kills of workers, the kinds in equal parts, a crash point first (so that a short load leaves a step in
     doubt) and the others shuffled by the seed; a freeze after a third of them, the writing process after two thirds,
     the supervisor at last.
     """

@@ -86,7 +86,7 @@ def test_a_silent_worker_gets_nothing_until_it_is_back() -> None:
     owned = RunEntry("o1", pool=POOL, state="running", owner="w1")
     assert dispatcher.found([owned], 0.0, 0.0) == [Bell("w2", "o1")]
     dispatcher.loaded("w2", 9)
-    dispatcher.back("w1")
+    assert dispatcher.back("w1", 1.0) == []
     assert dispatcher.noticed(ready("r1"), 0.0, 0.0) == [Bell("w1", "r1")]
 
 
@@ -177,6 +177,33 @@ def test_a_trial_whose_run_is_not_there_any_more_is_over() -> None:
     dispatcher.joined("alone", POOL, 1.0, "bad")
     assert Retire("alone") in dispatcher.tick(100.0, 0.0)
     assert dispatcher.joined("late", POOL, 101.0, "bad") == [Retire("late")]
+
+
+def test_a_trial_worker_that_comes_back_from_silence_goes_on_with_the_trial() -> None:
+    dispatcher = made("w1")
+    dispatcher.found([SUSPECT], 0.0, 0.0)
+    dispatcher.joined("solo", POOL, 1.0, solo_for="bad")
+    assert dispatcher.silent("solo") == [Look("bad")]
+    assert dispatcher.found([SUSPECT], 2.0, 0.0) == [Trial("bad", POOL)]  # refused: its only worker is still there
+    assert dispatcher.back("solo", 3.0) == [Bell("solo", "bad", solo=True)]
+
+
+def test_a_trial_worker_that_comes_back_when_its_trial_is_over_goes() -> None:
+    dispatcher = made("w1")
+    dispatcher.found([SUSPECT], 0.0, 0.0)
+    dispatcher.joined("solo", POOL, 1.0, solo_for="bad")
+    dispatcher.silent("solo")
+    assert dispatcher.back("solo", 3.0) == [Retire("solo")]
+
+
+def test_a_trial_asked_for_while_its_worker_was_silent_is_asked_for_again_when_that_dies() -> None:
+    dispatcher = made("w1")
+    dispatcher.found([SUSPECT], 0.0, 0.0)
+    dispatcher.joined("solo", POOL, 1.0, solo_for="bad")
+    dispatcher.silent("solo")
+    dispatcher.found([SUSPECT], 2.0, 0.0)
+    dispatcher.left("solo")
+    assert dispatcher.found([SUSPECT], 11.0, 0.0) == [Trial("bad", POOL)]
 
 
 def test_trials_are_bounded() -> None:
@@ -283,7 +310,7 @@ class Cell(RuleBasedStateMachine):
         if what == "beats":
             self.dispatcher.loaded(name, data.draw(st.integers(0, 5)))
         elif what == "back":
-            self.dispatcher.back(name)
+            self.dispatcher.back(name, self.now)
             if self.workers[name] == "silent":
                 self.workers[name] = "live"
         else:

@@ -78,6 +78,8 @@ class _Viewer:
         self.view = RunView(run, "", "ready", 0.0)
         self._blobs = blobs
         self._steps: dict[str, StepView] = {}
+        self._reasons: dict[str, str] = {}
+        """Why the run was held last, by place; "" for the whole run. A claim in between does not change it."""
 
     def _step(self, place: str, name: str, kind: str, at: float) -> StepView:
         step = self._steps.get(place)
@@ -104,14 +106,17 @@ class _Viewer:
             case ev.RunParked():
                 still = event.reason.startswith("still ")
                 view.state = event.reason.removeprefix("still ") if still else self._parked()
+                view.reason = self._reasons.get("", "") if still else self._step_reason()
             case ev.RunReleased():
                 view.state, view.owner = "ready", ""
             case ev.RunHeld():
                 view.state, view.reason = "held", event.reason
+                self._reasons[event.place] = event.reason
                 if event.place in self._steps:
                     self._steps[event.place].state = "held"
             case ev.RunQuarantined():
                 view.state, view.reason, view.owner = "quarantined", event.reason, ""
+                self._reasons[""] = event.reason
             case ev.RunRedriven():
                 view.state, view.reason = "running", ""
             case ev.RunCancelling():
@@ -183,6 +188,10 @@ class _Viewer:
         """A parked run that waits for a person alone is held."""
         states = {step.state for step in self._steps.values()}
         return "held" if "held" in states and "waiting" not in states else "parked"
+
+    def _step_reason(self) -> str:
+        held = (step.place for step in self._steps.values() if step.state == "held")
+        return self._reasons.get(next(held, ""), "") if self.view.state == "held" else ""
 
     def _running(self, place: str) -> None:
         self._steps[place].state = "running"

@@ -138,11 +138,19 @@ class Dispatcher:
         """It does not beat: nobody rings it. Hand what it owns to `found` afterwards."""
         return self._without(worker, "silent")
 
-    def back(self, worker: str) -> None:
-        """It beats again."""
+    def back(self, worker: str, now: float) -> list[Command]:
+        """It beats again. One that was started for a trial goes on with it, or goes."""
         known = self._workers.get(worker)
-        if known is not None and known.state == "silent":
-            known.state = "live"
+        if known is None or known.state != "silent":
+            return []
+        known.state = "live"
+        if not known.solo_for:
+            return []
+        trial = self._trials.get(known.solo_for)
+        if trial is None or trial.worker:
+            return [Retire(worker)]
+        trial.worker = worker
+        return [self._ring(worker, known.solo_for, now, set())]
 
     def leaving(self, worker: str) -> list[Command]:
         """It drains: it keeps what it has and gets nothing new."""
@@ -151,7 +159,11 @@ class Dispatcher:
     def left(self, worker: str) -> list[Command]:
         """It is dead. Hand what it owned to `found` afterwards."""
         commands = self._without(worker, "leaving")
-        self._workers.pop(worker, None)
+        known = self._workers.pop(worker, None)
+        solo_for = known.solo_for if known is not None else ""
+        trial = self._trials.get(solo_for)
+        if trial is not None and not trial.worker:  # asked for while this one was silent: only one is ever started
+            del self._trials[solo_for]
         return commands
 
     def alive(self, worker: str) -> bool:

@@ -100,7 +100,7 @@ class Doorbell:
 
     def back(self, worker: str) -> None:
         """A silent worker beats again."""
-        self._dispatcher.back(worker)
+        self._do(self._dispatcher.back(worker, self._clock.monotonic()))
 
     def leaving(self, worker: str) -> None:
         """A worker drains."""

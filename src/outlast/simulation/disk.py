@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ from outlast.kernel.error import StoreUnavailable
 from outlast.kernel.point import Points
 from outlast.simulation.loop import Node
 from outlast.simulation.world import World
+
+
+_KINDS = re.compile(r'"type":"([a-z]+\.[a-z_]+)"')  # for the trace: what the bytes say, without decoding them
 
 
 class DiskFaults(msgspec.Struct):
@@ -60,8 +64,10 @@ class Disk:
         world, faults, random = self.world, self.faults, self.world.random
         delay = faults.commit_min_s + random.random() * (faults.commit_max_s - faults.commit_min_s)
         if random.random() < faults.slow_chance:
+            world.bit["slow commit"] += 1
             delay += random.random() * faults.slow_s
         if random.random() < faults.full:
+            world.bit["full disk"] += 1
             await world.pause(node, delay, delay)
             raise FullDisk
         fails = random.random() < faults.sync_fails
@@ -79,6 +85,7 @@ class Disk:
         await done
         await node.acting()
         if fails:
+            world.bit["failed sync"] += 1
             raise FailedSync
 
     def _apply(self, write: Write) -> None:
@@ -89,7 +96,8 @@ class Disk:
             self.world.note(f"disk refuses {append.stream} {append.expected.seq + 1}: it is there")
             return
         self.store.put(append, write.head)
-        self.world.note(f"durable {append.stream} {append.expected.seq + 1}+{append.count} {append.append_id}")
+        kinds = " ".join(_KINDS.findall(append.body.decode()))
+        self.world.note(f"durable {append.stream} {append.expected.seq + 1} {kinds} ({append.append_id})")
 
     def head(self, stream: str) -> Head:
         """The durable end of a stream."""
@@ -211,6 +219,7 @@ class SimStore:
     async def _reading(self) -> None:
         await self._world.pause(self._node, 0.00005, 0.0005)
         if self._world.random.random() < self._disk.faults.read_fails:
+            self._world.bit["failed read"] += 1
             raise StoreUnavailable("a read failed (simulated)")
 
     async def head(self, stream: str) -> Head:

@@ -410,6 +410,18 @@ async def test_damaged_anchors_do_not_stop_the_journal(journal: Path) -> None:
     anchors.close()
 
 
+async def test_a_journal_that_is_gone_is_not_begun_anew_without_a_word(journal: Path) -> None:
+    await made(journal, 3)
+    anchors = journal.with_name("anchors.sqlite")
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{journal}{suffix}").unlink(missing_ok=True)
+    with pytest.raises(StoreCorrupt, match=r"is gone, but .* remembers 3 streams"):
+        SqliteStore.open(journal, OsRandomness())
+    assert not journal.exists(), "and nothing is made in its place"
+    anchors.rename(journal.with_name("aside"))
+    SqliteStore.open(journal, OsRandomness()).close()
+
+
 async def test_heads_are_anchored_when_the_store_closes(journal: Path) -> None:
     await made(journal, 3)
     anchors = SqliteAnchors.open(journal.with_name("anchors.sqlite"))

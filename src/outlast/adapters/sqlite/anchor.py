@@ -93,6 +93,11 @@ class SqliteAnchors:
             rows = self._connection.execute("SELECT stream, seq, hash FROM anchor").fetchall()
         return {stream: Head(seq, digest) for stream, seq, digest in rows}
 
+    def count(self) -> int:
+        """How many streams it knows. Raises StoreCorrupt."""
+        with translating(self._path):
+            return self._connection.execute("SELECT count(*) FROM anchor").fetchall()[0][0]
+
     def close(self) -> None:
         """Close the file; any number of times."""
         self._connection.close()

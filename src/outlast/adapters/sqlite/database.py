@@ -8,6 +8,7 @@ from typing import Literal
 
 import apsw
 
+from outlast.adapters.sqlite.anchor import SqliteAnchors, beside
 from outlast.adapters.sqlite.connection import Connection, connect
 from outlast.adapters.sqlite.fault import translating
 from outlast.adapters.sqlite.filesystem import check_local, mounts, sync_directory
@@ -46,6 +47,7 @@ def open_writable(path: Path, durability: Durability, region: str, nonce: str) -
         raise ConfigurationError(f"durability {durability!r} is not known: write 'power' or 'process'")
     check_local(path.parent, mounts())
     _check_header(path)
+    _check_not_lost(path)
     with translating(path):
         flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         connection = connect(path, flags)
@@ -87,6 +89,25 @@ def _check_header(path: Path) -> None:
         raise StoreUnavailable(f"journal {path} is a directory: name a file")
     if 0 < size < 512:
         raise StoreCorrupt(f"journal {path} is truncated to {size} bytes: restore it from a backup")
+
+
+def _check_not_lost(path: Path) -> None:
+    """A journal that was there once is not begun anew without a word: its anchors remember it."""
+    anchors = beside(path)
+    if not anchors.exists() or (path.exists() and path.stat().st_size):
+        return
+    known = SqliteAnchors.open_readable(anchors)
+    try:
+        count = known.count()
+    except StoreCorrupt:
+        return  # it is put aside, as evidence, when anchoring begins
+    finally:
+        known.close()
+    if count:
+        raise StoreCorrupt(
+            f"journal {path} is gone, but {anchors} remembers {count} streams of it: restore it from a backup, or move "
+            "the anchors away to begin anew"
+        )
 
 
 def _configure(connection: Connection, path: Path, durability: Durability) -> None:

@@ -51,7 +51,13 @@ class Signature:
 
         An object whose keys are parameters gives them by name, an array by position, anything else is the first one.
         """
-        return encode(decode(encode(self._by_name(value)), self._struct, f"input of agent {self.agent}"))
+        what = f"input of agent {self.agent}"
+        try:
+            return encode(decode(encode(self._by_name(value), what), self._struct, what))
+        except TypeMismatch:
+            if not isinstance(value, dict):
+                raise
+        return encode(decode(encode(value, what), self._struct, what))  # names the key that is no parameter
 
     def _by_name(self, value: Any) -> dict[str, Any]:
         if isinstance(value, dict):

@@ -28,9 +28,10 @@ RULES = {
     "stray": "no effect happens that no step asked for",
     "result": "a completed run's result is what its program says",
     "turns": "turns of a session end in order, none is lost, none overlaps",
-    "signals": "a signal is consumed once, or stays in the inbox",
+    "signals": "a signal is consumed once, or stays in the inbox; none stands there twice",
     "cancel": "nothing begins after `run.cancelling`, and what was under way is settled before the end",
-    "timer": "no timer fires before its time",
+    "timer": "no timer fires before its time, none is set twice",
+    "replay": "the same code replays what it did: nothing drifts, no step mismatches",
     "budget": "a budget is exceeded by at most the steps in flight",
     "ends": "every run ends, waits for a person with a reason, or is quarantined for a fault of its own",
     "outcome": "a step has one outcome",
@@ -38,7 +39,6 @@ RULES = {
 }
 
 _OVER = {"run.completed", "run.failed", "run.cancelled", "run.continued"}
-_skew_max_s = 10.5
 
 
 class Event:
@@ -64,12 +64,14 @@ class Checker:
         asked: list[Asked],
         ledger: Ledger,
         errors: list[str],
+        skew_max_s: float = 0.0,
     ) -> None:
         self._streams = streams
         self._acknowledged = acknowledged
         self._asked = asked
         self._ledger = ledger
         self._errors = errors
+        self._skew_max_s = skew_max_s
         self._events = {stream: list(_events(records)) for stream, records in streams.items()}
         self._runs = {_id(stream): events for stream, events in self._events.items() if stream.startswith("run/")}
         self.violations: list[str] = []
@@ -78,7 +80,7 @@ class Checker:
         """All violations."""
         for rule in (
             self._chain, self._acks, self._visible, self._owner, self._outcomes, self._effects, self._results, self._turns,
-            self._signals, self._cancel, self._timers, self._budgets, self._ends, self._escapes,
+            self._signals, self._cancel, self._timers, self._replays, self._budgets, self._ends, self._escapes,
         ):  # fmt: skip
             rule()
         return self.violations
@@ -189,6 +191,11 @@ class Checker:
                 self._no("turns", f"{session}: they counted {ended}")
 
     def _signals(self) -> None:
+        for stream, events in self._events.items():
+            if stream.startswith("inbox/"):
+                for id, times in Counter(event.data["id"] for event in events).items():
+                    if times > 1:
+                        self._no("signals", f"{stream}: {id} stands there {times} times")
         for asked in self._asked:
             consumed = [event for event in self._runs.get(asked.run, []) if event.type == "signal.consumed"]
             ids = Counter(event.data["id"] for event in consumed)
@@ -220,10 +227,21 @@ class Checker:
 
     def _timers(self) -> None:
         for run, events in self._runs.items():
+            count = Counter(event.data["place"] for event in events if event.type == "timer.set")
+            for place, times in count.items():
+                if times > 1:
+                    self._no("timer", f"{run} {place}: it was set {times} times")
             fire_at = {event.data["place"]: event.data["fire_at"] for event in events if event.type == "timer.set"}
             for event in events:
-                if event.type == "timer.fired" and event.at < fire_at[event.data["place"]] - 2 * _skew_max_s:
+                if event.type == "timer.fired" and event.at < fire_at[event.data["place"]] - 2 * self._skew_max_s - 0.001:
                     self._no("timer", f"{run} {event.data['place']}: {event.at} is before {fire_at}")
+
+    def _replays(self) -> None:
+        for run, events in self._runs.items():
+            for event in events:
+                if event.type == "step.drifted" or event.data.get("code") in ("replay_mismatch", "input_mismatch"):
+                    what = event.data.get("reason") or f"{event.data['name']} at {event.data['place']}"
+                    self._no("replay", f"{run} {event.seq} {event.type}: {what}")
 
     def _budgets(self) -> None:
         for asked in self._asked:

@@ -76,6 +76,11 @@ class Clients:
             ).run
 
         asked.run = await self._until_answered(start)
+        if self._world.random.random() < 0.3:  # as if the answer had not come: the same request, later
+            await asyncio.sleep(self._world.random.random())
+            again = await self._until_answered(start)
+            if again != asked.run:
+                asked.seen_missing = f"its first request, which was {asked.run} and is {again} now"
         asked.acknowledged_at = self._world.loop.time()
         self._world.note(f"client: {asked.name} is {asked.run}")
         if await self._until_answered(lambda: self._sees(asked.run)) is False:
@@ -99,6 +104,8 @@ class Clients:
     async def _signal(self, asked: Asked, name: str, id: str) -> None:
         if await self._tell(lambda: self._control.signal(asked.run, name, id, id=id)):
             asked.signals.append((name, id))
+            if self._world.random.random() < 0.3:
+                await self._tell(lambda: self._control.signal(asked.run, name, id, id=id))
 
     async def _tell(self, send: Callable[[], Awaitable[None]]) -> bool:
         """True once acknowledged, False if the run is over already."""

@@ -15,6 +15,8 @@ from outlast.simulation.loop import Node
 from outlast.simulation.world import AtPoint, NetworkFaults, World
 
 _PLACES: tuple[Place, ...] = get_args(Place)
+skew_max_s = 10.0
+"""How far a clock is off at most."""
 _WRITER_PLACES = ("commit.before", "commit.after")
 
 
@@ -97,7 +99,7 @@ class Mischief:
             case "skew", _:
                 node = self._one_of("worker", chance)
                 if node is not None:
-                    world.skew[node.name] = (chance * 104_729 % 1.0 - 0.5) * 20.0
+                    world.skew[node.name] = (chance * 104_729 % 1.0 - 0.5) * 2 * skew_max_s
                     world.note(f"clock of {node.name} off by {world.skew[node.name]:.2f}s")
             case _:
                 raise ValueError(f"fault {act.kind!r} is not known")

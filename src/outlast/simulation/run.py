@@ -17,7 +17,7 @@ from outlast.simulation.endpoint import SimEndpoint
 from outlast.simulation.host import SimCell
 from outlast.simulation.ledger import Ledger
 from outlast.simulation.loop import Node, SimLoop, Stuck
-from outlast.simulation.mischief import Act, Mischief, draw
+from outlast.simulation.mischief import Act, Mischief, draw, skew_max_s
 from outlast.simulation.program import make_app
 from outlast.simulation.seal import sealed
 from outlast.simulation.world import World
@@ -88,7 +88,8 @@ class _Simulation:
             for stream, records in self._cell.disk.contents().items()
         }
         checker = Checker(
-            streams, self._cell.disk.acknowledged, self._clients.asked, self._ledger, self._loop.errors
+            streams, self._cell.disk.acknowledged, self._clients.asked, self._ledger, self._loop.errors,
+            skew_max_s if any(act.kind == "skew" for act in self._acts) else 0.0,
         )
         problems += checker.check()
         events = sum(count for records in streams.values() for _, count, _, _ in records)

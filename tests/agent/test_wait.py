@@ -381,12 +381,12 @@ async def test_a_wait_that_was_abandoned_does_not_park_the_code_that_goes_on() -
                 async with asyncio.timeout(0.02):
                     await run.sleep(60)
         found = await work()
-        await run.sleep(0.3)
+        await run.sleep(1)
         return found
 
-    async with desk(app) as d:
+    async with desk(app, park_after_s=0.3) as d:
         run = await d.start("go")
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.6)
         assert (await entry_of(d, run)).state in ("running", "parked")
         assert d.workers[0].runs == 1
         let_go.set()

@@ -142,6 +142,8 @@ class Doubt:
 
     async def _ask(self, call: StepCall[Any], number: int, results: Results, reason: str) -> Any:
         await self._act_until(call.place, 0.0)  # a person looks at a world in which the old executor acts no more
+        self._recorder.asked[call.place] = bounded(reason)
+        self._recorder.begin_wait(call, 0.0)
         if call.place not in self._history.held:
             await self._hold(call, reason)
         while True:
@@ -152,7 +154,9 @@ class Doubt:
             try:
                 value = decode(raw, call.step.result, f"the value given for {call.step.name} at {call.place}")
             except TypeMismatch as error:
-                await self._hold(call, f"{error}; resolve it with another value", mail)
+                reason = self._recorder.asked[call.place] = bounded(f"{error}; resolve it with another value")
+                self._recorder.begin_wait(call, 0.0)
+                await self._hold(call, reason, mail)
                 continue
             return await results.done(call, number, self._platform.clock.now(), value, "person", mail)
         now = self._platform.clock.now()

@@ -94,6 +94,7 @@ class Execution:
         self._stopping = asyncio.Event()
         """The code is to stop: the run is let go, or closes."""
         self._over = asyncio.Event()
+        self._idle_since = 0.0
         self._leaving = False
         self._ready = False
         self._holding: asyncio.Task[None] | None = None
@@ -556,13 +557,19 @@ class Execution:
     # -- parking -----------------------------------------------------------------------------------------------------
 
     def _on_idle(self) -> None:
+        self._idle_since = self._platform.clock.monotonic()
         if self._park is None:
             seconds = self._platform.settings.park_after_s
             self._park = asyncio.get_running_loop().call_later(seconds, self._begin_park)
 
     def _begin_park(self) -> None:
         self._park = None
-        if self._is_idle():
+        if not self._is_idle():
+            return
+        left = self._idle_since + self._platform.settings.park_after_s - self._platform.clock.monotonic()
+        if left > 0:  # it has been busy in between
+            self._park = asyncio.get_running_loop().call_later(left, self._begin_park)
+        else:
             self._parking = asyncio.get_running_loop().create_task(self._do_park())
 
     def _is_idle(self) -> bool:

@@ -25,6 +25,7 @@ _along_max = 64
 _reason_chars_max = 1_000
 _DELIVERED = (ev.StepDone, ev.StepFailedEvent, ev.TimerFired, ev.SignalConsumed, ev.SignalTimedOut)
 _ENDS = (*_DELIVERED, ev.StepAbandoned)
+_DECIDED = (*_DELIVERED, ev.StepCleared)
 
 
 async def never() -> NoReturn:
@@ -73,6 +74,8 @@ class Recorder:
         self.on_idle: Callable[[], None] = _ignore
         self.on_lost: Callable[[Exception], None] = _ignore
         self.on_broken: Callable[[Exception], Awaitable[NoReturn]] = _raise
+        self.asked: dict[str, str] = {}
+        """Places about which a person is being asked in this worker, and why."""
         self.begun: set[str] = set()
         """Places of steps that have begun in this worker and have no outcome yet."""
         self._platform = platform
@@ -123,6 +126,8 @@ class Recorder:
                 self.history.outcomes.pop(event.place)
             if isinstance(event, _ENDS):
                 self.begun.discard(event.place)
+            if isinstance(event, _DECIDED):
+                self.asked.pop(event.place, None)
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
@@ -172,10 +177,9 @@ class Recorder:
             return state, "" if ended else self.worker, self.wake_at() if state == "parked" else 0.0, self.seen, reason
         if self.busy > 0 or not self.waits:
             return "running", self.worker, 0.0, self.seen, ""
-        held = self.history.held
+        held = {place: event.reason for place, event in self.history.held.items()} | self.asked
         if held and all(place in held for place in self.waits):
-            first = next(iter(held.values()))
-            return "held", self.worker, 0.0, self.seen, bounded(first.reason, _reason_chars_max)
+            return "held", self.worker, 0.0, self.seen, bounded(next(iter(held.values())), _reason_chars_max)
         return "parked", self.worker, self.wake_at(), self.seen, ""
 
     def is_hinted(self) -> bool:

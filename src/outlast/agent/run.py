@@ -23,6 +23,7 @@ from outlast.agent.step import (
     takes_context,
 )
 from outlast.kernel.error import ConfigurationError, ScopeError, UsageError
+from outlast.kernel.identity import check_name
 from outlast.kernel.randomness import derived
 from outlast.kernel.unit import Duration, seconds
 from outlast.model.answer import Answer
@@ -134,7 +135,7 @@ class Run(Generic[D]):
                 f"run.step takes effect 'pure' or 'idempotent', {effect!r} was given: make it a tool"
             )
         step = Step(
-            name=name or name_of(function),
+            name=check_name("step", name) if name else name_of(function),
             kind="step",
             effect=effect,
             function=function,
@@ -195,6 +196,8 @@ class Run(Generic[D]):
     def signal(self, name: str, type: type[T], *, timeout: Duration | None = None) -> Awaitable[T]: ...
     @overload
     def signal(self, name: str, type: type[T], *, timeout: Duration, default: Default) -> Awaitable[T | Default]: ...
+    @overload
+    def signal(self, name: str, *, timeout: Duration, default: Any) -> Awaitable[Any]: ...
     def signal(
         self, name: str, type: Any = Any, *, timeout: Duration | None = None, default: Any = _missing
     ) -> Awaitable[Any]:
@@ -202,6 +205,7 @@ class Run(Generic[D]):
 
         After `timeout` it is `default`, or StepTimeout is raised; one recorded event decides between the two.
         """
+        check_name("signal", name)
         step = Step(name=f"signal:{name}", kind="signal", effect="pure", function=_special, result=type)
         keywords: dict[str, Any] = {"timeout_s": None if timeout is None else seconds(timeout)}
         if default is not _missing:

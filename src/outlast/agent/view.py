@@ -10,6 +10,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.journal.blob import BlobStore, Payload, load_payload
 from outlast.journal.record import Envelope
+from outlast.kernel.error import NotFound, StoreCorrupt
 
 _PAYLOADS = ("value", "input", "session")
 
@@ -70,7 +71,10 @@ def _failure(error: ev.Failure) -> dict[str, Any]:
 
 
 async def _value(payload: Payload, blobs: BlobStore) -> Any:
-    return msgspec.json.decode(await load_payload(payload, blobs))
+    try:
+        return msgspec.json.decode(await load_payload(payload, blobs))
+    except (NotFound, StoreCorrupt) as error:  # what else there is to see is shown all the same
+        return {"unreadable": str(error)}
 
 
 class _Viewer:

@@ -112,7 +112,7 @@ async def support(run: outlast.Run[Desk], ticket: Ticket) -> Reply:
             if order.status in REFUNDABLE and not order.refunded:  # the price is ours, never what the text says
                 receipt = await refund(ticket.id, order.number, order.cents)
                 refunded[receipt.order] = receipt.cents
-    answer = await run.model("writer", prompt(ticket, label, orders, refunded), max_tokens=40)
+    answer = await run.model("writer", prompt(ticket, label, orders, refunded), max_tokens=32)
     return Reply(ticket.id, label.name, label.by, answer.value.strip(), answer.model, refunded)
 
 

@@ -39,7 +39,7 @@ class Ledger:
     leaves the caller in doubt.
     """
 
-    def __init__(self, path: Path, latency_s: float = 0.04) -> None:
+    def __init__(self, path: Path, latency_s: float = 0.05) -> None:
         self.path = path
         self.latency_s = latency_s
         with closing(self._open()) as base:

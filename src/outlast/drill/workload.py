@@ -17,7 +17,7 @@ from outlast.kernel.clock import Clock
 from outlast.kernel.error import ConfigurationError
 
 agent = "support"
-in_flight_max = 8
+in_flight_max = 6
 """Runs that are under way at once: more than workers do in a moment, few enough that a kill does not undo minutes."""
 acknowledge_within_s = 90.0
 """How long one ticket is offered before the drill gives up on it; the system is down for seconds now and then."""

@@ -131,3 +131,26 @@ async def test_a_port_in_use_and_an_open_address_are_refused() -> None:
             await ScriptedServer(port=port).start()
     with pytest.raises(ConfigurationError, match="loopback"):
         ScriptedServer("0.0.0.0")
+
+
+class SlowClock:
+    """Notes how long it was asked to sleep, and does not."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        return 0.0
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+async def test_a_completion_takes_as_long_as_it_is_told_to() -> None:
+    clock = SlowClock()
+    async with ScriptedServer(clock=clock, delay_s=0.4) as server:
+        status, answer = await post(server, {"messages": said("hello")})
+    assert (status, answer["model"], clock.slept) == (200, "scripted", [0.4])

@@ -142,7 +142,7 @@ def _show(case: Case, asked: argparse.Namespace) -> int:
 
 
 def _shrink(case: Case, asked: argparse.Namespace) -> int:
-    shrunk = shrink(case, asked.tries, lambda text: _progress(text))
+    shrunk = shrink(case, asked.tries, _progress)
     _progress("")
     if shrunk is None:
         _say(f"{sample.name_of(case)} violates nothing: there is nothing to shrink\n", sys.stderr)

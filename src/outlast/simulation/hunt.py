@@ -65,9 +65,14 @@ async def _catch(mutant: Mutant, lane: Lane, start: int, limit: int, anywhere: b
             violations = [f"died: {error}"]
         if violations:
             return Caught(
-                mutant.name, mutant.bug, count + 1, case.seed, case.workload, case.faults, violations[0][:200]
+                mutant.name, mutant.bug, count + 1, case.seed, case.workload, case.faults, _telling(violations)[:200]
             )
     return Caught(mutant.name, mutant.bug)
+
+
+def _telling(violations: list[str]) -> str:
+    """The one that says most: that something did not end is often only what follows."""
+    return next((text for text in violations if not text.startswith("ends: after")), violations[0])
 
 
 def figures(found: list[Caught]) -> dict[str, object]:

@@ -124,7 +124,9 @@ class Lane:
     async def simulate(self, case: Case) -> Outcome:
         """Have the process run a case; raises ChildDied."""
         process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(msgspec.json.encode(case) + b"\n")
             await process.stdin.drain()

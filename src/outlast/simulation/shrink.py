@@ -19,7 +19,7 @@ _far = 1_000_000_007  # seeds of a kind of their own: chance without a meaning i
 
 
 class Schedule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ``--schedule FILE`` runs: a seed for chance, workload and faults by name, and the acts instead of drawn ones."""
+    """What ``--schedule FILE`` runs: a seed for chance, workload and faults by name, acts instead of drawn ones."""
 
     seed: int
     workload: str

@@ -1,4 +1,4 @@
-"""What a person reads of a simulation: the seed, the commit, the rule, the way to see it again, what happened around it."""
+"""What a person reads of a simulation: seed, commit, rule, the way to see it again, what happened around it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from outlast.simulation.sample import name_of
 
 _around = 14  # lines of trace before and after each line that matters
 _lines_max = 160
+_LINEAGE = "@0.local.simulated"  # the same in every line
 _NAMES = re.compile(r"run_[0-9a-z]+|[a-z]+\d+\.\d+[^\s:,)]*|session/\S+")
 
 
@@ -84,7 +85,7 @@ def _excerpt(violations: Sequence[str], trace: Sequence[str]) -> list[str]:
     for index in sorted(wanted):
         if index != last + 1:
             lines.append("      ...")
-        lines.append(f"    {'>' if index in about else ' '} {trace[index]}")
+        lines.append(f"    {'>' if index in about else ' '} {trace[index].replace(_LINEAGE, '')}")
         last = index
     return lines
 

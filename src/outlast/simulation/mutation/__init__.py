@@ -1,1 +1,1 @@
-"""Deliberate bugs, switched on one at a time by the harness alone: each replaces a production function while it is on."""
+"""Deliberate bugs, switched on one at a time by the harness alone: each stands in for a production function then."""

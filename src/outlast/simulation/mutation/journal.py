@@ -1,5 +1,8 @@
 """Bugs of appending: fences, acknowledgements, numbers, unknown outcomes, the group commit, claims."""
 
+# ruff: noqa: SLF001 (it stands in for what it replaces, and sees what that sees)
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -186,7 +189,7 @@ MUTANTS = [
            lambda: [Patch(GroupCommit, "failed", _fail_as_committed)]),
     Mutant("reuse-a-number", "two appends of one batch get the same sequence number", "waits", "zombies",
            lambda: [Patch(GroupCommit, "decide", _decide_on_old_ends)]),
-    Mutant("rollback-neighbours", "one conflict rolls back the whole batch, which is acknowledged all the same", "waits",
+    Mutant("rollback-neighbours", "one conflict rolls back the whole batch, acknowledged all the same", "waits",
            "zombies", lambda: [Patch(GroupCommit, "decide", _roll_back_all)]),
     Mutant("late-write", "after an unknown outcome that reads back as absent, the events are written under a new id",
            "steps", "network", lambda: _write(_make_anew)),

@@ -30,7 +30,7 @@ class Mutant(msgspec.Struct, frozen=True):
     @contextlib.contextmanager
     def on(self) -> Generator[None]:
         """Production code has this bug inside the block."""
-        before = [(patch, vars(patch.owner)[patch.name]) for patch in self.patches()]
+        before: list[tuple[Patch, Any]] = [(patch, vars(patch.owner)[patch.name]) for patch in self.patches()]
         try:
             for patch, _ in before:
                 setattr(patch.owner, patch.name, patch.value)

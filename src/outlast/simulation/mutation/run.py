@@ -1,5 +1,8 @@
 """Bugs of runs: timers, signals, inboxes, cancelling, budgets, sessions, parking, dispatch, quarantine."""
 
+# ruff: noqa: SLF001 (it stands in for what it replaces, and sees what that sees)
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -11,7 +14,7 @@ from outlast.agent import event as ev
 from outlast.agent.ending import Ending, read_ending
 from outlast.agent.execution import Execution
 from outlast.agent.history import History, Settled
-from outlast.agent.mail import Letter
+from outlast.agent.mail import Letter, read_inbox
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder
 from outlast.agent.session import Entered, enter_turn, save_snapshot
@@ -53,9 +56,12 @@ def _never_there(run: str, letters: list[Letter], mail: ev.Mail) -> int | None:
     return None
 
 
-async def _mail_when_running(self: Execution) -> None:
+async def _mail_from_now_on(self: Execution) -> None:
     if self._ready:
         await _mail(self)
+    else:
+        letters, _ = await read_inbox(self._platform, self.run_id)
+        self._mailbox.read_to = self._recorder.seen = letters[-1].number if letters else 0
 
 
 def _stopping_but_closing(self: Execution) -> bool:
@@ -103,8 +109,8 @@ MUTANTS = [
     Mutant("inbox-without-ids", "a message sent again stands in the inbox again", "waits", "network",
            lambda: everywhere("_number_of", _never_there, "agent.mail")),
     Mutant("inbox-unread", "what came before a run was claimed is not read", "doubt", "crashes",
-           lambda: [Patch(Execution, "mail", _mail_when_running)]),
-    Mutant("begin-while-cancelling", "the gate lets steps begin after a cancel was recorded", "cancels", "none",
+           lambda: [Patch(Execution, "mail", _mail_from_now_on)]),
+    Mutant("begin-while-cancelling", "the gate lets steps begin after a cancel was recorded", "stops", "none",
            lambda: [Patch(Execution, "_is_stopping", _stopping_but_closing)]),
     Mutant("cancel-unsettled", "a cancelled run ends while a `once` step is in doubt", "cancels", "none",
            lambda: [Patch(Execution, "_close", _close_at_once)]),

@@ -1,5 +1,8 @@
 """Bugs of steps: intents, doubt, verification, replay order, gather."""
 
+# ruff: noqa: SLF001 (it stands in for what it replaces, and sees what that sees)
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -133,7 +136,7 @@ MUTANTS = [
            lambda: [Patch(Performer, "_shielded_once", _once_as_any)]),
     Mutant("trust-silence", "a silent executor counts as dead without being confirmed dead", "doubt", "zombies",
            lambda: _act(_trust_silence)),
-    Mutant("verify-before-death", "`verify` is asked first, then the old executor is confirmed dead", "doubt", "zombies",
+    Mutant("verify-before-death", "`verify` is asked before the old executor is confirmed dead", "doubt", "zombies",
            lambda: [*_act(_trust_silence), Patch(Doubt, "_verify", _verify_then_confirm)]),
     Mutant("ignore-settle", "what the old executor sent is not waited for", "doubt", "crashes",
            lambda: _act(_ignore_settle)),

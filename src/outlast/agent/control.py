@@ -11,7 +11,7 @@ from outlast.agent.app import App
 from outlast.agent.create import NewRun, create_run, derived_run_id, read_created, run_key
 from outlast.agent.mail import is_posted, post
 from outlast.agent.platform import Platform
-from outlast.agent.session import queue_turn, read_session
+from outlast.agent.session import queue_turn, read_session, session_key
 from outlast.agent.switch import stopped_reason, switch
 from outlast.agent.view import EventView, RunView, event_view, payload_bytes, view_of
 from outlast.journal.blob import store_payload
@@ -106,9 +106,12 @@ class Control:
             raise Conflict(f"agent {agent} is stopped: {stopped}; resume it first")
         lifetime = deadline_s or spec.options.deadline_s or self._platform.settings.run_lifetime_max_s
         new = NewRun(agent, spec.pool, raw, round(clock.now() + lifetime, 6), session or "", key or "")
+        if session is None:
+            return Started(run, await create_run(self._platform, run, new))
+        before = await self._platform.store.head(session_key(self._platform, session))
         created = await create_run(self._platform, run, new)
-        if session is not None:
-            await queue_turn(self._platform, session, run, spec.options.session_ttl_s)
+        since = before.seq if created else 0
+        await queue_turn(self._platform, session, run, spec.options.session_ttl_s, since)
         return Started(run, created)
 
     async def _exists(self, run: str) -> bool:

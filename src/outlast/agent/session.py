@@ -109,11 +109,15 @@ async def _append(platform: Platform, session: str, head: Head, events: list[ev.
     return await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
 
 
-async def queue_turn(platform: Platform, session: str, run: str, ttl_s: float) -> Turn:
-    """Give a run its place in the session's order (once); an idle time over `ttl_s` expires the session first."""
+async def queue_turn(platform: Platform, session: str, run: str, ttl_s: float, since: int = 0) -> Turn:
+    """Give a run its place in the session's order (once); an idle time over `ttl_s` expires the session first.
+
+    `since`: where the session ended before the run existed; nobody can have queued it earlier, so that a new turn does
+    not look through a long conversation.
+    """
     for _ in range(_race_rounds_max):
         head = await platform.store.head(session_key(platform, session))
-        turn, tail = await _find(platform, session, run, head)
+        turn, tail = await _find(platform, session, run, head, since)
         if turn is not None:
             return turn
         events: list[ev.SessionEvent] = [ev.TurnQueued(run)]
@@ -128,7 +132,7 @@ async def queue_turn(platform: Platform, session: str, run: str, ttl_s: float) -
     raise Conflict(f"session {session}: too many turns are being queued at once; try again")
 
 
-async def _find(platform: Platform, session: str, run: str, head: Head) -> tuple[Turn | None, Tail]:
+async def _find(platform: Platform, session: str, run: str, head: Head, since: int) -> tuple[Turn | None, Tail]:
     """A run's turn, looked for from the end: a turn that is asked about is nearly always among the last."""
     span = _tail_first
     while True:
@@ -136,7 +140,7 @@ async def _find(platform: Platform, session: str, run: str, head: Head) -> tuple
         for turn in tail.turns:
             if turn.run == run:
                 return turn, tail
-        if span >= head.seq or span >= 4096:
+        if span >= head.seq - since or span >= 4096:
             return None, tail
         span *= 8
 

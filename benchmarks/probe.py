@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ready_within_s = 90.0
+ready_within_s = 300.0
 answer_within_s = 300.0
 
 

@@ -18,6 +18,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.client import SqliteClient
+from outlast.adapters.sqlite.database import Durability
 from outlast.adapters.sqlite.store import SqliteStore
 from outlast.adapters.sqlite.writer import serve
 from outlast.agent.control import Control
@@ -58,8 +59,8 @@ def write_journal(directory: str, socket: str) -> None:
 
 
 @asynccontextmanager
-async def opened(directory: Path, mode: Mode) -> AsyncGenerator[Runtime]:
-    """A worker and its control, power-safe as always."""
+async def opened(directory: Path, mode: Mode, durability: Durability = "power") -> AsyncGenerator[Runtime]:
+    """A worker and its control; power-safe in all that is measured, less only to prepare what is."""
     clock, randomness = SystemClock(), OsRandomness()
     path = directory / "journal.sqlite"
     writer: subprocess.Popen[bytes] | None = None
@@ -71,7 +72,7 @@ async def opened(directory: Path, mode: Mode) -> AsyncGenerator[Runtime]:
             writer = subprocess.Popen(command)  # noqa: ASYNC220 (before anything is measured)
             store = await SqliteClient.open(path, socket, wait_s=30)
         else:
-            store = SqliteStore.open(path, randomness)
+            store = SqliteStore.open(path, randomness, durability=durability)
         try:
             blobs = FileBlobs(directory / "blobs", randomness)
             executors = HostExecutors(directory / "workers", clock)

@@ -1,78 +1,210 @@
-"""Claiming: whoever appends `claimed` at the head owns the run; what a dead owner sent last does not stop that."""
-
 from __future__ import annotations
 
-import msgspec
+import asyncio
+from typing import Any
 
-from outlast.adapters.host.clock import SystemClock
-from outlast.adapters.host.randomness import OsRandomness
-from outlast.adapters.memory.blob import MemoryBlobs
-from outlast.adapters.memory.store import MemoryStore
+import pytest
+
 from outlast.agent import event as ev
-from outlast.agent.create import NewRun, create_run
-from outlast.agent.platform import Platform
-from outlast.cell.claim import Claimed, claim
-from outlast.journal.blob import Payload
-from outlast.journal.record import make_append
-from outlast.journal.stream import Append, Applied, Outcome
+from outlast.agent.app import App
+from outlast.agent.control import Control
+from outlast.agent.create import run_key
+from outlast.agent.run import Run
+from outlast.cell.claim import claim, read_history
+from outlast.journal.stream import StoredRecord, Unknown
+from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
+from tests.agent.desk import Desk, unknown_once
+
+app: App[None] = App("t")
 
 
-class LateStore(MemoryStore):
-    """What a writer sent before it died becomes durable just before the next append."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.late: list[Append] = []
-
-    async def append(self, append: Append) -> Outcome:
-        while self.late:
-            assert isinstance(await super().append(self.late.pop(0)), Applied)
-        return await super().append(append)
+@app.agent
+async def go(run: Run[None]) -> None:
+    await run.signal("go")
 
 
-class NobodyLives:
-    """Executors of a host on which every earlier worker is dead."""
-
-    async def confirm_dead(self, worker: str) -> bool:
-        return True
+async def made() -> tuple[Desk, str]:
+    d = Desk(app, {}, append_patience_s=0.1)
+    return d, await d.start("go")
 
 
-def platform_on(store: MemoryStore) -> Platform:
-    return Platform(SystemClock(), OsRandomness(), store, store, store, MemoryBlobs(), NobodyLives())
+async def taken(d: Desk, run: str, worker: str, *, solo: bool = False, agents: Any = None, wire: Any = None) -> Any:
+    return await claim(d.platform(wire or d.store), run, worker, solo, app.agents if agents is None else agents)
 
 
-async def claimed_by(platform: Platform, worker: str) -> Claimed | None:
-    return await claim(platform, "run_1", worker, False, {"agent"})
+async def state(d: Desk, run: str) -> str:
+    entry = await d.store.entry(run)
+    assert entry is not None
+    return entry.state
 
 
-async def first_owner(platform: Platform) -> Claimed:
-    """A run that `first` owns."""
-    await create_run(platform, "run_1", NewRun("agent", "", b"{}", 4e9))
-    owned = await claimed_by(platform, "first")
-    assert owned is not None
-    return owned
+async def test_a_claim_is_an_event_and_tells_the_index() -> None:
+    d, run = await made()
+    claimed = await taken(d, run, "w1")
+    assert claimed.history.owner == "w1"
+    assert claimed.history.claims == 1
+    entry = await d.store.entry(run)
+    assert entry is not None
+    assert (entry.state, entry.owner) == ("running", "w1")
+    assert claimed.head == await d.store.head(claimed.stream)
 
 
-def follow(owned: Claimed, event: ev.RunEvent) -> Append:
-    """What the owner, or a rival, would append next."""
-    return make_append(owned.stream, owned.head, "late", 1.0, [event])
+async def test_of_many_who_claim_at_once_exactly_one_wins() -> None:
+    d, run = await made()
+
+    class Slow:
+        """All read the same before any of them appends."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(d.store, name)
+
+        async def read(self, *arguments: Any) -> Any:
+            found = await d.store.read(*arguments)
+            await asyncio.sleep(0.01)
+            return found
+
+    claims = await asyncio.gather(*(taken(d, run, f"w{n}", wire=Slow()) for n in range(20)))
+    won = [claimed for claimed in claims if claimed is not None]
+    assert len(won) == 1
+    assert (await d.types(run)).count("run.claimed") == 1
 
 
-async def test_what_a_dead_owner_sent_last_is_taken_over_with_the_run() -> None:
-    store = LateStore()
-    platform = platform_on(store)
-    owned = await first_owner(platform)
-    done = ev.StepDone("1", "look", "tool", "0" * 16, 1, 1.0, Payload(msgspec.Raw(b"7")))
-    store.late.append(follow(owned, done))
-    taken = await claimed_by(platform, "second")
-    assert taken is not None
-    assert taken.history.claims == 2
-    assert taken.history.outcomes["1"].event == done
+async def test_anybody_may_claim_at_any_time() -> None:
+    d, run = await made()
+    first, second = await taken(d, run, "w1"), await taken(d, run, "w2")
+    assert second.history.claims == 2
+    assert first.head.seq < second.head.seq
 
 
-async def test_a_rival_that_claimed_first_keeps_the_run() -> None:
-    store = LateStore()
-    platform = platform_on(store)
-    owned = await first_owner(platform)
-    store.late.append(follow(owned, ev.RunClaimed("rival", 2, 1, False)))
-    assert await claimed_by(platform, "second") is None
+async def test_there_is_nothing_to_claim_where_there_is_no_run_or_it_has_ended() -> None:
+    d, run = await made()
+    assert await taken(d, "run_none", "w") is None
+    async with d:
+        await d.hire()
+        await d.control.cancel(run)
+        await d.until(run)
+        assert await taken(d, run, "w") is None
+
+
+async def test_fruitless_claims_lead_to_a_trial_and_then_to_quarantine() -> None:
+    d, run = await made()
+    for n in range(3):
+        assert (await taken(d, run, f"w{n}")).history.fruitless == n + 1
+    assert await taken(d, run, "w3") is None
+    assert await state(d, run) == "trial"
+    assert await taken(d, run, "w4") is None
+    assert (await d.types(run)).count("run.trial") == 1, "it is asked for once"
+    alone = await taken(d, run, "solo", solo=True)
+    assert alone is not None
+    assert await taken(d, run, "w5") is None
+    assert await state(d, run) == "quarantined"
+    view = await d.control.view(run)
+    assert view.state == "quarantined"
+    assert "4 workers died or hung with it, one of them alone with it" in view.reason
+
+
+async def test_a_quarantined_run_is_redriven() -> None:
+    d, run = await made()
+    for n in range(4):
+        await taken(d, run, f"w{n}")
+    await taken(d, run, "solo", solo=True)
+    await taken(d, run, "w5")
+    async with d:
+        await d.hire()
+        await d.control.signal(run, "go")
+        await asyncio.sleep(0.1)
+        await d.until(run, "quarantined")
+        await d.control.redrive(run)
+        assert (await d.until(run, "completed")).state == "completed"
+
+
+async def test_any_progress_clears_the_suspicion() -> None:
+    d, run = await made()
+    for _ in range(3):
+        for n in range(2):
+            await taken(d, run, f"w{n}")
+        async with Desk(app, {}) as other:
+            other.store = d.store
+            other.control = Control(other.platform(d.store), app)
+            name = await other.hire()
+            other.ring(run)
+            await other.until(run, "parked")
+            other.kill(name)
+        assert "run.trial" not in await d.types(run)
+
+
+async def test_a_run_of_an_unknown_agent_is_held_and_goes_on_when_it_is_back() -> None:
+    d, run = await made()
+    assert await taken(d, run, "w", agents={}) is None
+    assert await state(d, run) == "held"
+    assert "its agent 'go' is not in the app that runs now" in (await d.control.view(run)).reason
+    assert await taken(d, run, "w", agents={}) is None
+    await d.control.redrive(run)
+    entry = await d.store.entry(run)
+    assert entry is not None
+    assert entry.due(d.clock.now())
+    assert await taken(d, run, "w", agents={}) is None
+    entry = await d.store.entry(run)
+    assert entry is not None
+    assert not entry.due(d.clock.now()), "it does not ring for ever"
+    await d.control.redrive(run)
+    assert await taken(d, run, "w") is not None
+
+
+async def test_a_claim_of_unknown_outcome_is_settled() -> None:
+    d, run = await made()
+    await d.hire()
+    for applied in (False, True):
+        wire = d.wires["worker-1"]
+        wire.fault = unknown_once(1, applied, d.store)
+        claimed = await taken(d, run, "w", wire=wire)
+        assert claimed.head == await d.store.head(claimed.stream)
+    assert (await d.types(run)).count("run.claimed") == 2
+    await d.__aexit__()
+
+
+async def test_a_claim_that_lands_late_is_one_that_others_see() -> None:
+    d, run = await made()
+    await d.hire()
+    wire = d.wires["worker-1"]
+    late: list[Any] = []
+
+    async def fault(append: Any) -> Any:
+        late.append(append)
+        return Unknown("lost")
+
+    wire.fault = fault
+    with pytest.raises(StoreUnavailable):
+        await taken(d, run, "late", wire=wire)
+    await d.store.append(late[0])
+    claimed = await taken(d, run, "w2")
+    assert claimed.history.claims == 2
+    await d.__aexit__()
+
+
+async def test_a_history_that_is_not_what_was_written_is_refused() -> None:
+    d, run = await made()
+    await taken(d, run, "w")
+    records = d.store._streams[run_key(d.platform(d.store), run)]
+    first = records[0]
+    records[0] = StoredRecord(first.seq, first.count, first.body.replace(b'"go"', b'"no"'), first.hash)
+    with pytest.raises(StoreCorrupt, match="are not what was written: see `outlast audit verify`"):
+        await taken(d, run, "w2")
+    records[0] = first
+    del records[0]
+    with pytest.raises(StoreCorrupt):
+        await taken(d, run, "w2")
+
+
+async def test_a_history_of_no_run_is_not_found() -> None:
+    d, _ = await made()
+    with pytest.raises(NotFound):
+        await read_history(d.platform(d.store), "run_none")
+
+
+async def test_a_history_is_folded_up_to_its_claim() -> None:
+    d, run = await made()
+    history = (await taken(d, run, "w")).history
+    assert isinstance(history.created, ev.RunCreated)
+    assert history.created.agent == "go"
+    assert history.events == 2

@@ -228,9 +228,10 @@ class Execution:
         if self._recorder.writer.ended is not None or self._history.ended is not None:
             return
         self._recorder.ending = ("ready", "")
-        said = asyncio.ensure_future(self._recorder.record(ev.RunReleased(self._recorder.worker)))
+        said = self._recorder.last(ev.RunReleased(self._recorder.worker))
         await asyncio.wait([said], timeout=self._platform.settings.unwind_s)
-        said.cancel()
+        if said.done():
+            said.exception()  # who is fenced has nothing to release
 
     async def _live(self) -> None:
         self._recorder.busy = 1
@@ -551,6 +552,7 @@ class Execution:
     def _let_go(self, why: Stop) -> None:
         if self._stop is None:
             self._stop = why
+            self._recorder.closed = True
             self._stopping.set()
             self._over.set()
 

@@ -69,6 +69,8 @@ class Recorder:
         """Lines of agent code that are not waiting for time, mail or a person."""
         self.waits: dict[str, float] = {}
         """Places that wait, and when each wants to be woken (0: by mail only)."""
+        self.closed = False
+        """The run has been let go: what its code still does is not recorded."""
         self.ending: tuple[State, str] | None = None
         """The state and reason that the last event brings."""
         self.on_idle: Callable[[], None] = _ignore
@@ -104,6 +106,8 @@ class Recorder:
 
         If the run is lost to another worker, or the store stays away, `on_lost` is told and this never returns.
         """
+        if self.closed:
+            return await never()
         while len(self._pending) > _along_max:
             first, self._pending = tuple(self._pending[:_along_max]), self._pending[_along_max:]
             self.writer.append(*first, then=functools.partial(self._fold, first))
@@ -114,6 +118,10 @@ class Recorder:
         except (Conflict, StoreError) as error:
             self.on_lost(error)
             return await never()
+
+    def last(self, event: ev.RunEvent) -> asyncio.Future[float]:
+        """Append one more event to a record that is closed."""
+        return self.writer.append(event, then=functools.partial(self._fold, (event,)))
 
     def along(self, event: ev.RunEvent) -> None:
         """Write `event` with the next record: for what costs nothing to lose together with it."""

@@ -16,7 +16,10 @@ T = TypeVar("T")
 
 
 class Runs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`count` runs of one program; `signals` are (name, how many) to each, `cancel`: they are cancelled midway."""
+    """`count` runs of one program; `signals` are (name, how many) to each, `cancel`: they are cancelled midway.
+
+    `storm`: all signals at once. `deadline_s`: in virtual seconds from each start; 0: none.
+    """
 
     program: list[list[Any]]
     count: int = 1
@@ -24,6 +27,16 @@ class Runs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     session: str = ""
     signals: list[tuple[str, int]] = []
     cancel: bool = False
+    storm: bool = False
+    deadline_s: float = 0.0
+
+
+class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The kill switch of `agent` is thrown `after_s`, for `for_s`."""
+
+    agent: str
+    after_s: float
+    for_s: float
 
 
 class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +45,7 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     runs: list[Runs]
     spread_s: float = 4.0
+    stops: list[Stop] = []
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -58,6 +58,8 @@ class Disk:
         self.blobs = MemoryBlobs()
         self.acknowledged: list[tuple[str, int, bytes]] = []
         """(stream, number of the last event, hash) of every append that a writer said was applied."""
+        self.durable_at: dict[tuple[str, int], float] = {}
+        """When each record, by stream and number of its first event, became durable."""
 
     async def commit(self, node: Node, writes: Sequence[Write]) -> None:
         """Make writes durable. Raises FullDisk, FailedSync."""
@@ -96,6 +98,7 @@ class Disk:
             self.world.note(f"disk refuses {append.stream} {append.expected.seq + 1}: it is there")
             return
         self.store.put(append, write.head)
+        self.durable_at[append.stream, append.expected.seq + 1] = self.world.loop.time()
         kinds = " ".join(_KINDS.findall(append.body.decode()))
         self.world.note(f"durable {append.stream} {append.expected.seq + 1} {kinds} ({append.append_id})")
 
@@ -106,6 +109,19 @@ class Disk:
     def contents(self) -> dict[str, Sequence[StoredRecord]]:
         """Every stream's records: what the checker reads."""
         return self.store.contents()
+
+    def entries(self) -> dict[str, tuple[str, int]]:
+        """The index: each run's state, and the number of its last letter."""
+        return {entry.run: (entry.state, entry.mail) for entry in self.store.entries()}
+
+    def snapshots(self) -> dict[str, tuple[int, bytes, bytes]]:
+        """Each stream's last snapshot: number, hash, body."""
+        found = self.store.snapshots()
+        return {stream: (snapshot.seq, snapshot.hash, snapshot.body) for stream, snapshot in found.items()}
+
+    def blob_contents(self) -> dict[str, bytes]:
+        """Every blob by its name."""
+        return {ref.sha256: content for ref, content in self.blobs.contents().items()}
 
 
 def _wake(future: asyncio.Future[None]) -> None:

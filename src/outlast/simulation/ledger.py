@@ -19,11 +19,25 @@ class Ledger:
 
     def __init__(self) -> None:
         self.bookings: list[Booking] = []
-        self.refused: list[Booking] = []
-        """Attempts that surely did nothing."""
+        self.started: list[Booking] = []
+        """Every call of a `once` tool, whatever came of it."""
+        self._keys: set[str] = set()
+        self._asked: dict[str, int] = {}
+
+    def start(self, at: float, node: str, key: str, subject: str) -> None:
+        """A `once` tool begins."""
+        self.started.append(Booking(at, node, key, subject))
 
     def book(self, at: float, node: str, key: str, subject: str) -> None:
+        """An effect happens."""
         self.bookings.append(Booking(at, node, key, subject))
+        self._keys.add(key)
 
     def has(self, key: str) -> bool:
-        return any(booking.key == key for booking in self.bookings)
+        """Whether the effect under this key has happened."""
+        return key in self._keys
+
+    def ask(self, key: str) -> int:
+        """How often `verify` has been asked about this key, this time included."""
+        self._asked[key] = self._asked.get(key, 0) + 1
+        return self._asked[key]

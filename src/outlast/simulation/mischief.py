@@ -50,6 +50,7 @@ class Mischief:
         self._faults = faults
         self._schedule = schedule
         self.done = 0
+        self._healed = False
 
     def begin(self) -> None:
         """Arm everything; call it in the world."""
@@ -60,6 +61,7 @@ class Mischief:
 
     def heal(self) -> None:
         """No more faults: what is frozen thaws, what is cut is joined, clocks are right; the supervisor runs."""
+        self._healed = True
         world = self._world
         world.network = NetworkFaults()
         self._cell.disk.faults = DiskFaults()
@@ -70,6 +72,8 @@ class Mischief:
             world.thaw(node)
 
     def _do(self, act: Act) -> None:
+        if self._healed:
+            return
         self.done += 1
         what, _, whom = act.kind.partition(" ")
         world, chance = self._world, act.chance

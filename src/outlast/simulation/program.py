@@ -2,7 +2,7 @@
 
 =====================================  =================================================================================
 ``["pure"]``                           a pure step
-``["big"]``                            a pure step with a result that goes to the blob store
+``["big", n]``                         a pure step with a result of `n` characters: large ones go to the blob store
 ``["shaky", n]``                       an idempotent step that fails `n` times before it succeeds
 ``["once"]``                           books in the ledger; `verify` looks there
 ``["once_late"]``                      the booking is sent and lands later, within the declared settle time
@@ -19,7 +19,8 @@
 ``["model"]``                          asks the model
 ``["abandon", seconds]``               gives up a pure step that takes longer
 ``["abandon_once", seconds]``          gives up a late `once` step that takes longer; null, or its result
-``["race"]``                           two pure steps raced with asyncio.wait: the result is the winner's name
+``["race"]``                           two pure steps raced with asyncio.wait; what follows depends on who wins
+``["try", program]``                   the program's results, or "caught" if it raises
 ``["version"]``                        a version marker; the result is 1
 ``["turn"]``                           counts the session's turns; the result is the count
 ``["poison"]``                         kills its process, always
@@ -120,7 +121,14 @@ class _Interpreter:
                 done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 winner = "".join(sorted(task.result()[-1] for task in done))
                 await asyncio.wait(waiting or done)
+                follow = self._tools.pure(f"{subject}/won") if "a" in winner else self._tools.shaky(f"{subject}/won", 0)
+                await follow
                 return winner
+            case ["try", inner]:
+                try:
+                    return await self.perform(run, subject, inner)
+                except Exception:  # noqa: BLE001 # whatever it raises
+                    return "caught"
             case ["version"]:
                 return run.version("simulated")
             case ["turn"]:

@@ -10,21 +10,22 @@ import msgspec
 from outlast.agent.control import Control
 from outlast.agent.platform import Settings
 from outlast.model.endpoint import Endpoint
-from outlast.simulation.check import Checker
+from outlast.simulation.check import check
 from outlast.simulation.client import Clients
 from outlast.simulation.data import Faults, Workload
+from outlast.simulation.disk import DiskFaults
 from outlast.simulation.endpoint import SimEndpoint
+from outlast.simulation.evidence import Facts
 from outlast.simulation.host import SimCell
 from outlast.simulation.ledger import Ledger
 from outlast.simulation.loop import Node, SimLoop, Stuck
-from outlast.simulation.mischief import Act, Mischief, draw, skew_max_s
+from outlast.simulation.mischief import Act, Mischief, draw
 from outlast.simulation.program import make_app
 from outlast.simulation.seal import sealed
-from outlast.simulation.world import World
+from outlast.simulation.world import NetworkFaults, World
 
 liveness_s = 900.0
 """Virtual seconds after the last fault within which everything must be over."""
-_round_s = 0.5
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -73,12 +74,15 @@ class _Simulation:
         self._world.nodes[node.name] = node
         self._loop.adopt(node)
         self._client = node
+        self._healed_at = 0.0
         self._clients = Clients(self._world, Control(self._cell.platform(node), self._app), workload, self._ledger)
 
     def run(self, trace: bool) -> Result:
         problems: list[str] = []
+        finished = False
         try:
             self._loop.run_until_complete(self._phases())
+            finished = True
         except TimeoutError:
             problems.append(f"ends: after {liveness_s:.0f} virtual seconds without faults not everything was over")
         except Stuck as stuck:
@@ -87,11 +91,25 @@ class _Simulation:
             stream: [(record.seq, record.count, record.body, record.hash) for record in records]
             for stream, records in self._cell.disk.contents().items()
         }
-        checker = Checker(
-            streams, self._cell.disk.acknowledged, self._clients.asked, self._ledger, self._loop.errors,
-            skew_max_s if any(act.kind == "skew" for act in self._acts) else 0.0,
+        disk = self._cell.disk
+        problems += check(
+            Facts(
+                streams,
+                disk.acknowledged,
+                self._clients.asked,
+                self._ledger,
+                self._loop.errors,
+                disk.durable_at,
+                disk.entries(),
+                disk.snapshots(),
+                disk.blob_contents(),
+                self._clients.stops,
+                self._healed_at,
+                skewed=any(act.kind == "skew" for act in self._acts),
+                calm=not self._acts and self._faults.network == NetworkFaults() and self._faults.disk == DiskFaults(),
+                finished=finished,
+            )
         )
-        problems += checker.check()
         events = sum(count for records in streams.values() for _, count, _, _ in records)
         return Result(
             self._world.seed, self._workload.name, self._faults.name, problems, self._world.digest(),
@@ -105,12 +123,14 @@ class _Simulation:
         self._mischief.begin()
         watch = self._world.start(None, self._restart_supervisors())
         asking = self._world.start(self._client, self._clients.ask_all())
-        await asyncio.sleep(self._faults.last_s if self._acts else 0.0)
+        helping = self._world.start(self._client, self._clients.operate())
+        if self._acts:
+            await asyncio.wait([helping], timeout=self._faults.last_s)
         self._mischief.heal()
+        self._healed_at = self._loop.time()
         async with asyncio.timeout(liveness_s):
             await asking
-            while not await self._world.start(self._client, self._clients.operate()):
-                await asyncio.sleep(_round_s)
+            await helping
         watch.cancel()
 
     async def _restart_supervisors(self) -> None:

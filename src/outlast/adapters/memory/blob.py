@@ -22,3 +22,7 @@ class MemoryBlobs:
         if content is None:
             raise NotFound(f"blob {ref.sha256[:16]} of {ref.size} bytes is not in the store")
         return check_content(ref, content)
+
+    def contents(self) -> dict[BlobRef, bytes]:
+        """Every blob."""
+        return dict(self._blobs)

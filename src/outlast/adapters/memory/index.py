@@ -20,6 +20,10 @@ class MemoryIndex:
         entry = self._entries.get(patch.run) or RunEntry(patch.run)
         self._entries[patch.run] = entry.patched(patch)
 
+    def entries(self) -> list[RunEntry]:
+        """Every entry."""
+        return list(self._entries.values())
+
     async def entry(self, run: str) -> RunEntry | None:
         return self._entries.get(run)
 

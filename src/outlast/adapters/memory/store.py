@@ -61,6 +61,10 @@ class MemoryStore(MemoryIndex):
         """Every stream's records."""
         return dict(self._streams)
 
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Every stream's last snapshot."""
+        return dict(self._snapshots)
+
     def end(self, stream: str) -> Head:
         """The end of a stream, at once."""
         records = self._streams.get(stream)

@@ -1,0 +1,136 @@
+"""Rules about what happened to the world."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from outlast.simulation.evidence import ENDS, Event, Evidence
+from outlast.simulation.expected import branches_of, may_book, misfit, must_book
+from outlast.simulation.ledger import Booking
+from outlast.simulation.program import frugal_steps, thrifty_tokens
+
+_model_tokens = 10
+_switch_s = 3.0
+
+
+def doubled(evidence: Evidence) -> Iterator[str]:
+    """No `once` effect happens twice."""
+    by_subject: dict[str, list[Booking]] = defaultdict(list)
+    for booking in evidence.ledger.bookings:
+        by_subject[booking.subject].append(booking)
+    for subject, bookings in by_subject.items():
+        if len(bookings) > 1:
+            yield f"{subject}: " + ", ".join(f"{booking.node} at {booking.at:.3f}" for booking in bookings)
+
+
+def missing(evidence: Evidence) -> Iterator[str]:
+    """A completed run's effects have all happened, and a recorded effect did before its record."""
+    booked = {booking.subject for booking in evidence.ledger.bookings}
+    for asked in evidence.asked:
+        if evidence.end(asked.run) == "run.completed":
+            for subject in sorted(must_book(asked.name, asked.what.program) - booked):
+                yield f"{asked.name} completed without {subject}"
+    first = {booking.key: booking.at for booking in reversed(evidence.ledger.bookings)}
+    for run, events in evidence.runs.items():
+        keys = {event.place: event.data["key"] for event in events if event.type == "step.intended"}
+        for event in events:
+            if event.type == "step.done" and event.place in keys:
+                at = first.get(keys[event.place])
+                if at is None or at > event.durable_at:
+                    yield f"{run} step {event.place} is done, and nothing had happened"
+
+
+def stray(evidence: Evidence) -> Iterator[str]:
+    """No effect happens that no step asked for."""
+    allowed: set[str] = set()
+    for asked in evidence.asked:
+        allowed |= may_book(asked.name, asked.what.program)
+    for subject in sorted({booking.subject for booking in evidence.ledger.bookings} - allowed):
+        yield subject
+
+
+def intent(evidence: Evidence) -> Iterator[str]:
+    """A `once` tool begins only after its intent is durable, in time, and not after its run's end."""
+    by_run: dict[str, list[Booking]] = defaultdict(list)
+    for start in evidence.ledger.started:
+        by_run[start.key.split(":", 1)[0]].append(start)
+    for run, starts in by_run.items():
+        events = evidence.runs.get(run, [])
+        intents: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            if event.type == "step.intended":
+                intents[event.data["key"]].append(event)
+        ended_at = evidence.ended_at(run)
+        begun: dict[str, int] = defaultdict(int)
+        for start in starts:
+            begun[start.key] += 1
+            durable = sum(event.durable_at <= start.at for event in intents[start.key])
+            if durable < begun[start.key]:
+                yield f"{start.key} begins for the {begun[start.key]}. time, {durable} intents were durable"
+            if ended_at is not None and start.at > ended_at:
+                yield f"{start.key} begins at {start.at:.3f}, its run ended at {ended_at:.3f}"
+
+
+def result(evidence: Evidence) -> Iterator[str]:
+    """A completed run's result is what its program says."""
+    for run, events in evidence.runs.items():
+        if events[-1].type == "run.completed":
+            arguments = evidence.input(run)
+            if problem := misfit(arguments["name"], arguments["program"], evidence.value(events[-1].data["value"])):
+                yield f"{run}: {problem}"
+
+
+def budget(evidence: Evidence) -> Iterator[str]:
+    """A budget is exceeded by at most the steps in flight."""
+    for asked in evidence.asked:
+        events = evidence.runs.get(asked.run, [])
+        grants = 1 + _grants(events)
+        spare = branches_of(asked.what.program) - 1
+        done = sum(event.type in ("step.done", "step.failed", "timer.fired") for event in events)
+        tokens = sum(event.data.get("tokens", 0) for event in events if event.type == "step.done")
+        if asked.what.agent == "frugal" and done > frugal_steps * grants + spare:
+            yield f"{asked.name} took {done} steps, it had {frugal_steps} x {grants}"
+        if asked.what.agent == "thrifty" and tokens >= thrifty_tokens * grants + _model_tokens * (1 + spare):
+            yield f"{asked.name} spent {tokens} tokens, it had {thrifty_tokens} x {grants}"
+
+
+def _grants(events: list[Event]) -> int:
+    count, held = 0, False
+    for event in events:
+        if event.type == "run.held":
+            held = held or event.data["code"] == "budget_exceeded"
+        elif event.type == "run.redriven":
+            count += held
+            held = False
+    return count
+
+
+def switch(evidence: Evidence) -> Iterator[str]:
+    """While an agent is stopped none of its steps begins, some seconds for the news aside."""
+    if not evidence.facts.calm:
+        return
+    for agent, since, until in evidence.facts.stops:
+        for start in evidence.ledger.started:
+            events = evidence.runs.get(start.key.split(":", 1)[0], [])
+            if events and events[0].data["agent"] == agent and since + _switch_s < start.at < until:
+                yield f"{start.key} begins at {start.at:.3f}, {agent} was stopped from {since:.3f} to {until:.3f}"
+
+
+def cancel(evidence: Evidence) -> Iterator[str]:
+    """Nothing begins after `run.cancelling`, and what was under way is settled before the end."""
+    for run, events in evidence.runs.items():
+        asked_at: Event | None = None
+        open_intents: set[str] = set()
+        for event in events:
+            if event.type == "run.cancelling":
+                asked_at = event
+            elif event.type in ("step.intended", "timer.set", "child.started", "signal.awaited"):
+                if event.type == "step.intended":
+                    open_intents.add(event.place)
+                if asked_at is not None:
+                    yield f"{run}: step {event.place} began after run.cancelling"
+            elif event.type in ("step.done", "step.failed", "step.cleared", "step.retried"):
+                open_intents.discard(event.place)
+            elif event.type in ENDS and open_intents:
+                yield f"{run}: {event.type} while step {min(open_intents)} was not settled"

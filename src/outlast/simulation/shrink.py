@@ -6,6 +6,7 @@ Leaving a fault out changes whose turn it is from there on, so each smaller sche
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ import msgspec
 from outlast.simulation.child import Case, simulate
 from outlast.simulation.mischief import Act
 
-seeds_per_schedule = 3
+seeds_per_schedule = (3, 12, 48)
+"""With how many seeds a smaller schedule is tried, in the first round and in later ones."""
 _far = 1_000_000_007  # seeds of a kind of their own: chance without a meaning in the sample
 
 
@@ -45,9 +47,9 @@ def shrink(case: Case, tries: int, told: Callable[[str], None]) -> Schedule | No
     best = Schedule(case.seed, case.workload, case.faults, first.schedule, case.mutant, first.violations)
     spent = 1
 
-    def fails(acts: Sequence[Act]) -> bool:
+    def fails(acts: Sequence[Act], seeds: int) -> bool:
         nonlocal best, spent
-        for number in range(seeds_per_schedule):
+        for number in range(seeds):
             if spent >= tries:
                 return False
             spent += 1
@@ -59,7 +61,8 @@ def shrink(case: Case, tries: int, told: Callable[[str], None]) -> Schedule | No
                 return True
         return False
 
-    minimize(first.schedule, fails)
+    for seeds in seeds_per_schedule:
+        minimize(best.acts, functools.partial(fails, seeds=seeds))
     return best
 
 

@@ -16,6 +16,8 @@ from outlast.simulation.sample import name_of
 _around = 14  # lines of trace before and after each line that matters
 _lines_max = 160
 _LINEAGE = "@0.local.simulated"  # the same in every line
+_NODES = re.compile(r"(?:worker|writer|supervisor)-\d+")
+_FATES = re.compile(r" (?:boot|crash|freeze|thaw|clock) | reaches ")
 _NAMES = re.compile(r"run_[0-9a-z]+|[a-z]+\d+\.\d+[^\s:,)]*|session/\S+")
 
 
@@ -34,6 +36,8 @@ def commit() -> str:
 
 def replay_command(case: Case) -> str:
     """The command that runs a case again, with its trace."""
+    if case.acts is not None:
+        return "python -m outlast.simulation --schedule FILE --trace"
     mutant = f" --mutant {case.mutant}" if case.mutant else ""
     return (
         f"python -m outlast.simulation --seed {case.seed} --workload {case.workload} --faults {case.faults}{mutant} "
@@ -69,7 +73,12 @@ def subjects_of(violations: Sequence[str], trace: Sequence[str]) -> set[str]:
 def _excerpt(violations: Sequence[str], trace: Sequence[str]) -> list[str]:
     """The lines about the first violation's subject, with what happened around them; what comes between is left out."""
     subjects = subjects_of(violations[:1], trace)
-    about = [index for index, line in enumerate(trace) if any(subject in line for subject in subjects)]
+    nodes = set(_NODES.findall(violations[0]))
+    about = [
+        index
+        for index, line in enumerate(trace)
+        if any(subject in line for subject in subjects) or (_FATES.search(line) and nodes & set(_NODES.findall(line)))
+    ]
     if not about:
         return [f"    {line}" for line in trace[-2 * _around :]]
     wanted: set[int] = set()

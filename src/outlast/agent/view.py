@@ -203,8 +203,7 @@ class _Viewer:
 
     def _unhold(self) -> None:
         """A held run is one that still has a held step; what holds the whole run ends with `run.redriven`."""
-        held = any(step.state == "held" for step in self.view.steps)
-        if self.view.state == "held" and not held:
+        if self.view.state == "held" and not any(step.state == "held" for step in self.view.steps):
             self.view.state, self.view.reason = "running", ""
 
     def _ended(self, place: str, at: float, value: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from outlast.agent import event as ev
-from outlast.agent.ending import read_ending
+from outlast.agent.ending import last_event, read_ending
 from outlast.agent.platform import Platform
 from outlast.journal.blob import load_payload
 from outlast.journal.chain import genesis
@@ -140,7 +140,7 @@ async def _find(platform: Platform, session: str, run: str, head: Head, since: i
         for turn in tail.turns:
             if turn.run == run:
                 return turn, tail
-        if span >= head.seq - since or span >= 4096:
+        if span >= head.seq - since:
             return None, tail
         span *= 8
 
@@ -167,8 +167,7 @@ async def enter_turn(platform: Platform, session: str, run: str, ttl_s: float, s
     """The state before a run's turn, or for whom it must wait. With `skip_held`, held turns before it are skipped."""
     while True:
         turn = await queue_turn(platform, session, run, ttl_s)
-        base, base_seq = await _load_snapshot(platform, session, turn.seq - 1)
-        tail = await read_tail(platform, session, base_seq)
+        base, base_seq, tail = await _load_base(platform, session, turn.seq - 1)
         if base_seq < tail.expired_at_seq < turn.seq:
             base, base_seq = SessionState(), tail.expired_at_seq
         state = base
@@ -193,23 +192,48 @@ async def enter_turn(platform: Platform, session: str, run: str, ttl_s: float, s
 
 
 async def _is_held(platform: Platform, run: str) -> bool:
+    """Whether a run waits for a person: the index points to it, its own last event decides."""
     entry = await platform.index.entry(run)
-    return entry is not None and entry.state in ("held", "quarantined")
+    if entry is None or entry.state not in ("held", "quarantined"):
+        return False
+    match await last_event(platform, run):
+        case ev.RunHeld() | ev.RunQuarantined():
+            return True
+        case ev.RunParked() as parked:
+            return parked.reason.startswith("still ")
+        case _:
+            return False
 
 
-async def _load_snapshot(platform: Platform, session: str, upto: int) -> tuple[SessionState, int]:
-    """The latest snapshot up to event `upto` that fits the stream; else the empty state and 0."""
+async def _load_base(platform: Platform, session: str, upto: int) -> tuple[SessionState, int, Tail]:
+    """A state of a session, the number of the event up to which it holds, and what the stream holds behind that."""
+    state, seq, run = await _load_snapshot(platform, session, upto)
+    tail = await read_tail(platform, session, seq)
+    if run in tail.skipped:  # it ended after it had been skipped: its change is no part of the session
+        return SessionState(), 0, await read_tail(platform, session, 0)
+    return state, seq, tail
+
+
+async def _load_snapshot(platform: Platform, session: str, upto: int) -> tuple[SessionState, int, str]:
+    """The latest snapshot up to event `upto` that fits the stream, and whose turn it ends with; else the empty state.
+
+    A snapshot is only a short cut: one that cannot be read is not used.
+    """
+    nothing = SessionState(), 0, ""
     key = session_key(platform, session)
     snapshot = await platform.snapshots.load(key)
-    if snapshot is None or snapshot.v != snapshot_version or snapshot.seq > upto:
-        return SessionState(), 0
-    records = await platform.store.read(key, max(0, snapshot.seq - 1), 1)
+    if snapshot is None or snapshot.v != snapshot_version or not 0 < snapshot.seq <= upto:
+        return nothing
+    records = await platform.store.read(key, snapshot.seq - 1, 1)
     if not records or _head_of(records[0]) != Head(snapshot.seq, snapshot.hash):
-        return SessionState(), 0
+        return nothing
+    last = ev.SESSION.read(key, records[0]).events[-1]
+    if not isinstance(last, ev.TurnQueued):
+        return nothing
     try:
-        return decode(snapshot.body, SessionState, "session snapshot"), snapshot.seq
-    except OutlastError:  # a snapshot is only a short cut: one that cannot be read is not used
-        return SessionState(), 0
+        return decode(snapshot.body, SessionState, "session snapshot"), snapshot.seq, last.run
+    except OutlastError:
+        return nothing
 
 
 async def save_snapshot(platform: Platform, session: str, turn: Turn, state: SessionState) -> None:
@@ -229,8 +253,7 @@ async def read_session(platform: Platform, session: str, ttl_s: float) -> tuple[
     head = await platform.store.head(session_key(platform, session))
     if head.seq == 0:
         raise NotFound(f"session {session} does not exist")
-    base, base_seq = await _load_snapshot(platform, session, head.seq)
-    tail = await read_tail(platform, session, base_seq)
+    base, base_seq, tail = await _load_base(platform, session, head.seq)
     if tail.expired_at_seq > base_seq:
         base, base_seq = SessionState(), tail.expired_at_seq
     state = base
@@ -253,9 +276,12 @@ async def read_session(platform: Platform, session: str, ttl_s: float) -> tuple[
 
 
 async def next_turn(platform: Platform, session: str, turn: Turn) -> str | None:
-    """The run whose turn comes after `turn`, if one is queued."""
+    """The run whose turn comes after `turn` and has not ended, if one is queued."""
     tail = await read_tail(platform, session, turn.seq)
-    return tail.turns[0].run if tail.turns else None
+    for after in tail.turns:
+        if after.run not in tail.skipped and await read_ending(platform, after.run) is None:
+            return after.run
+    return None
 
 
 class StateView(MutableMapping[str, Any]):

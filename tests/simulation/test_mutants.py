@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from outlast.simulation.data import names
+from outlast.simulation.hunt import Caught, hunt, seeds_max
+from outlast.simulation.mutant import MUTANTS
+
+SOURCE = Path(__file__).resolve().parents[2] / "src" / "outlast"
+
+
+def quiet(caught: Caught) -> None:
+    return None
+
+
+def test_there_are_at_least_twenty() -> None:
+    assert len(MUTANTS) >= 20
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_there_only_while_it_is_on(name: str) -> None:
+    mutant = MUTANTS[name]
+    assert mutant.workload in names("workload")
+    assert mutant.faults in names("fault")
+    patches = list(mutant.patches())
+    before = [vars(patch.owner)[patch.name] for patch in patches]
+    with mutant.on():
+        for patch, value in zip(patches, before, strict=True):
+            assert vars(patch.owner)[patch.name] is not value
+    assert [vars(patch.owner)[patch.name] for patch in patches] == before
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+async def test_every_mutant_is_caught() -> None:
+    found = await hunt(MUTANTS.values(), 2, quiet)
+    missed = [caught.name for caught in found if not caught.seeds]
+    assert not missed, f"within {seeds_max} seeds nothing was violated by {missed}"
+
+
+def test_production_code_does_not_know_that_it_is_simulated() -> None:
+    rooms = {path.name for path in SOURCE.iterdir()} - {"simulation", "testing.py", "__pycache__"}
+    for room in rooms:
+        files = [SOURCE / room] if room.endswith(".py") else (SOURCE / room).rglob("*.py")
+        for path in files:
+            code = path.read_text("utf-8")
+            assert not re.search(r"(?m)^\s*(?:if|elif|while)\b.*simulat|import.*outlast\.simulation", code), path

@@ -84,7 +84,7 @@ class Execution:
         self._recorder.on_broken = self._on_broken
         self._mailbox = Mailbox(history)
         self._waits = Waits(self._recorder, platform, self._mailbox, self)
-        self._doubt = Doubt(self._recorder, platform, threads, self._waits, lambda: self._stop is not None)
+        self._doubt = Doubt(self._recorder, platform, threads, self._waits, self._is_unwinding)
         self._performer = Performer(
             self._recorder, platform, self, threads, deps, app.errors, self._doubt,
             {"sleep": self._waits.sleep, "signal": self._waits.signal, "child": self._waits.child},
@@ -97,8 +97,11 @@ class Execution:
         self._idle_since = 0.0
         self._leaving = False
         self._ready = False
+        self._ending = False
         self._holding: asyncio.Task[None] | None = None
         self._closing: ev.RunCancelledEvent | ev.RunFailed | None = None
+        self._ending = False
+        """Its end is being written, or its successor made: neither can be taken back by a cancellation."""
         self._main: asyncio.Task[Any] | None = None
         self._park: asyncio.TimerHandle | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -146,13 +149,13 @@ class Execution:
 
     async def pass_through(self, step: Step) -> None:
         """Return if something new may begin; else hold the run, or never return."""
-        if self._is_stopping():
-            await never()
         history = self._history
         if self._agent.name in self._stopped_agents:
             stopped = await self._recorder.reach(stopped_reason(self._platform, self._agent.name))
             if stopped is not None:
                 await self.halt("agent_stopped", f"agent {self._agent.name} is stopped: {stopped}", "")
+        if self.is_stopping():  # asked last: from here to the step's first event nothing is awaited
+            await never()
         if history.events >= self._platform.settings.history_events_max:
             await self.halt(
                 "history_full",
@@ -172,12 +175,18 @@ class Execution:
 
     async def halt(self, code: str, reason: str, place: str) -> NoReturn:
         """Hold the whole run for a person. Does not return."""
-        if not self._is_stopping():
+        if not self.is_stopping():
             self._holding = asyncio.get_running_loop().create_task(self._hold(code, reason, place))
         return await never()
 
-    def _is_stopping(self) -> bool:
-        return self._leaving or self._stop is not None or self._closing is not None or self._holding is not None
+    def is_stopping(self) -> bool:
+        """Whether nothing new may begin in this worker any more."""
+        closing = self._closing is not None or self._ending
+        return self._leaving or self._stop is not None or closing or self._holding is not None
+
+    def _is_unwinding(self) -> bool:
+        """Whether it is the engine that cancels agent code, and not agent code its own steps."""
+        return self._stop is not None or self._ending
 
     async def _hold(self, code: str, reason: str, place: str = "") -> None:
         """Nothing new begins any more; effects under way are recorded before the run is let go."""
@@ -274,6 +283,9 @@ class Execution:
         if self._mailbox.redrive is not None and (history.quarantined or history.held):
             await self._recorder.record(ev.RunRedriven(self._mailbox.redrive))
             self._mailbox.redrive = None
+        if history.continuing is not None:
+            await self._hand_over(history.continuing)
+            return False
         if history.cancelling is not None or self._mailbox.cancel is not None:
             await self._begin_cancel()
         elif history.quarantined is not None:
@@ -400,13 +412,29 @@ class Execution:
             return
         successor = derived_run_id("continue", self.run_id)
         lifetime = created.deadline_at - self._history.created_at
+        payload = await self._recorder.reach(store_payload(raw, self._platform.blobs))
+        if self._closing is not None:
+            await self._close()
+            return
+        self._ending = True
+        continuing = ev.RunContinuing(successor, payload, self._history.last_at + lifetime)
+        await self._recorder.record(continuing)
+        await self._hand_over(continuing)
+
+    async def _hand_over(self, continuing: ev.RunContinuing) -> None:
+        """Make the successor and give it the mail. Decided in the history, so that a crash or a cancellation in between
+        leaves no run that nobody knows of; who posts later finds the successor (`Control`).
+        """
+        self._ending = True
+        created = self._created
+        raw = await self._recorder.reach(load_payload(continuing.input, self._platform.blobs))
         new = NewRun(
-            self._agent.name, created.pool, raw, self._history.last_at + lifetime, parent=created.parent,
+            created.agent, created.pool, bytes(raw), continuing.deadline_at, parent=created.parent,
             parent_place=created.parent_place, continued_from=self.run_id,
         )  # fmt: skip
-        await create_run(self._platform, successor, new)
-        await self._forward_mail(successor)
-        await self._end(ev.RunContinued(successor))
+        await create_run(self._platform, continuing.run, new)
+        await self._forward_mail(continuing.run)
+        await self._end(ev.RunContinued(continuing.run))
 
     async def _forward_mail(self, successor: str) -> None:
         """What nobody has taken yet is for the run that goes on."""
@@ -421,6 +449,7 @@ class Execution:
 
     async def _end(self, event: ev.RunEnd) -> None:
         state, reason = _ending_of(event)
+        self._ending = True
         await self._waits.stop_children(abandoned_only=self._closing is None)
         self._recorder.ending = (state, reason)
         self._platform.points.reach("run.end.before", self.run_id)
@@ -458,7 +487,7 @@ class Execution:
         clock = self._platform.clock
         give_up_at = clock.monotonic() + _settle_patience_s
         settling, waits = self._performer.settling, self._recorder.waits
-        while self._main is not None and self._stop is None and self._history.intents:
+        while self._main is not None and self._stop is None and (self._history.intents or self.acting):
             under_way = [task for task, place in settling.items() if place not in waits]
             if not under_way and (settling or self._main.done() or clock.monotonic() >= give_up_at):
                 break  # a person is to decide, or agent code does not come back to the step that is in doubt
@@ -471,6 +500,7 @@ class Execution:
             ended = "cancelled" if isinstance(self._closing, ev.RunCancelledEvent) else "out of time"
             await self._hold_in_doubt(ended)
             return
+        self._ending = True
         await self._unwind()
         await self._end(self._closing)
 
@@ -491,9 +521,9 @@ class Execution:
             fresh = await self._mailbox.fetch(self._platform, self.run_id)
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
         self._waits.wake(fresh)
-        if self._mailbox.cancel is not None and self._ready and self._closing is None:
+        if self._mailbox.cancel is not None and self._ready and self._closing is None and not self._ending:
             await self._begin_cancel()
-        elif self._mailbox.redrive is not None and self._history.held and self._ready and not self._is_stopping():
+        elif self._mailbox.redrive is not None and self._history.held and self._ready and not self.is_stopping():
             self._leaving = True
             self._holding = asyncio.get_running_loop().create_task(self._begin_anew())
 
@@ -524,7 +554,7 @@ class Execution:
     def _expire(self) -> None:
         if self._platform.clock.now() < self._created.deadline_at:
             self._arm_deadline()
-        elif self._closing is None and self._stop is None:
+        elif self._closing is None and self._stop is None and not self._ending:
             error = ev.Failure("outlast.DeadlineExceeded", "the run did not end before its deadline")
             self._closing = ev.RunFailed(error)
             self._stopping.set()
@@ -577,7 +607,7 @@ class Execution:
     def _is_idle(self) -> bool:
         recorder = self._recorder
         waiting = recorder.busy == 0 and bool(recorder.waits) and not self._waits.woken
-        return waiting and not self.acting and not self._is_stopping()
+        return waiting and not self.acting and not self.is_stopping()
 
     async def _do_park(self) -> None:
         if self._is_idle() and not self._recorder.is_hinted():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Literal
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.create import NewRun, create_run, derived_run_id, read_created, run_key
+from outlast.agent.history import History
 from outlast.agent.mail import is_posted, post
 from outlast.agent.platform import Platform
 from outlast.agent.session import queue_turn, read_session, session_key
@@ -24,6 +26,7 @@ from outlast.kernel.identity import check_name, new_id
 events_bytes_max = 8 * 1024 * 1024
 """Bound of the payloads in one page of events, its last event excepted: 8 MiB."""
 _page = 1_000
+_continuations_max = 10_000
 _text_chars_max = 1_000
 
 
@@ -127,7 +130,7 @@ class Control:
         mail = ev.MailSignal(self._mail_id(id), name, value)
         if not await self._is_told(run, mail, id):
             await self._check_open(run)
-            await post(self._platform, run, mail)
+        await self._post_on(run, mail)
 
     async def cancel(self, run: str, reason: str = "", *, id: str | None = None) -> None:
         """Ask a run to stop; it settles what may be happening, then ends. Cancelling twice is cancelling once."""
@@ -135,7 +138,7 @@ class Control:
         mail = ev.MailCancel(self._mail_id(id), reason[:_text_chars_max])
         if not await self._is_told(run, mail, id):
             await self._check_open(run)
-            await post(self._platform, run, mail)
+        await self._post_on(run, mail)
 
     async def resolve(
         self,
@@ -176,6 +179,19 @@ class Control:
             raise Conflict(f"run {run} is {view.state}: only a held or quarantined run can be redriven")
         await post(self._platform, run, mail)
 
+    async def _post_on(self, run: str, mail: ev.Mail) -> None:
+        """Post to a run, and to those that continue it: it may have handed its mail over just before."""
+        for _ in range(_continuations_max):
+            number = await post(self._platform, run, mail)
+            successor = derived_run_id("continue", run)
+            if (await self._platform.store.head(run_key(self._platform, successor))).seq == 0:
+                return
+            history = History()  # complete: what has a successor takes no more mail
+            history.apply_all(await self._envelopes(run, 0, None))
+            if number in history.mail:
+                return
+            run = successor
+
     def _mail_id(self, id: str | None) -> str:
         if id is None:
             return new_id("id", self._platform.clock, self._platform.randomness)
@@ -208,8 +224,9 @@ class Control:
             entries = await self._platform.index.list(state="held", agent=agent, before=before, limit=_page)
             for entry in entries:
                 if entry.reason.startswith(f"agent {agent} is stopped"):
-                    await self.redrive(entry.run)
-                    redriven += 1
+                    with contextlib.suppress(Conflict):  # it is not held any more: the index was behind
+                        await self.redrive(entry.run)
+                        redriven += 1
             if len(entries) < _page:
                 return redriven
             before = entries[-1].run

@@ -141,7 +141,11 @@ class Doubt:
         return verdict
 
     async def _ask(self, call: StepCall[Any], number: int, results: Results, reason: str) -> Any:
-        await self._act_until(call.place, 0.0)  # a person looks at a world in which the old executor acts no more
+        # a person looks at a world in which the old executor acts no more, and what it sent has arrived
+        settle_s = max(call.step.settle_s, self._history.intents[call.place].event.settle_s)
+        wait_s = await self._act_until(call.place, settle_s)
+        if wait_s and call.place not in self._history.held:
+            await self._platform.clock.sleep(wait_s)
         self._recorder.asked[call.place] = bounded(reason)
         self._recorder.begin_wait(call, 0.0)
         if call.place not in self._history.held:

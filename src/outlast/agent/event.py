@@ -132,6 +132,15 @@ class RunCancelledEvent(_Event, frozen=True, tag="run.cancelled"):
     v: int = 1
 
 
+class RunContinuing(_Event, frozen=True, tag="run.continuing"):
+    """Its code has asked to continue as new: `run` is made next, and then this run ends."""
+
+    run: str
+    input: Payload
+    deadline_at: float
+    v: int = 1
+
+
 class RunContinued(_Event, frozen=True, tag="run.continued"):
     run: str
     v: int = 1
@@ -286,6 +295,7 @@ RunEvent = (
     | RunCompleted
     | RunFailed
     | RunCancelledEvent
+    | RunContinuing
     | RunContinued
     | StepIntended
     | StepRetried

@@ -89,6 +89,7 @@ class History:
         self.tokens = 0
         self.usd = 0.0
         self.cancelling: ev.RunCancelling | None = None
+        self.continuing: ev.RunContinuing | None = None
         self.ended: ev.RunEnd | None = None
         self.ended_at = 0.0
 
@@ -171,6 +172,9 @@ class History:
     def _cancelling(self, event: ev.RunCancelling, at: float) -> None:
         self.mail.add(event.mail)
         self.cancelling = event
+
+    def _continuing(self, event: ev.RunContinuing, at: float) -> None:
+        self.continuing = event
 
     def _ended(self, event: ev.RunEnd, at: float) -> None:
         self.ended, self.ended_at = event, at
@@ -272,6 +276,7 @@ class History:
         ev.RunCompleted: _ended,
         ev.RunFailed: _ended,
         ev.RunCancelledEvent: _ended,
+        ev.RunContinuing: _continuing,
         ev.RunContinued: _ended,
         ev.StepIntended: _intended,
         ev.StepRetried: _retried,

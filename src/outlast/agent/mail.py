@@ -49,8 +49,10 @@ async def read_inbox(platform: Platform, run: str, after: int = 0) -> tuple[list
             return letters, head
 
 
-async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
+async def post(platform: Platform, run: str, mail: ev.Mail, *, unborn: bool = False) -> int:
     """Append a message unless one with its id is there; returns its number. Durable when this returns.
+
+    `unborn`: the run is not there yet, and shall not be in the index before it is.
 
     Raises UsageError when the inbox is full (`inbox_events_max`; a cancel, resolve or redrive still fits), Conflict for
     an id used with other content.
@@ -67,7 +69,7 @@ async def post(platform: Platform, run: str, mail: ev.Mail) -> int:
                 f"{platform.settings.inbox_events_max}: let it end, or continue as new"
             )
         token = new_id("mail", platform.clock, platform.randomness)
-        hint = HintPatch(run, mail=head.seq + 1, updated_at=platform.clock.now())
+        hint = None if unborn else HintPatch(run, mail=head.seq + 1, updated_at=platform.clock.now())
         append = make_append(key, head, token, round(platform.clock.now(), 6), [mail], hint)
         try:
             await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)

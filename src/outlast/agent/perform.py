@@ -37,6 +37,8 @@ class Gate(Protocol):
 
     async def halt(self, code: str, reason: str, place: str) -> NoReturn: ...
 
+    def is_stopping(self) -> bool: ...
+
 
 class Performer:
     """Performs the steps of one run in this worker."""
@@ -346,6 +348,8 @@ class Performer:
         started = self._platform.clock.now()
         if place in self._history.abandoned:
             return await self._not_done(call, number, NotDone("agent code gave it up before it began"), 0.0)
+        if self._gate.is_stopping():
+            return await self._not_done(call, number, NotDone("its run was stopped before it began"), 0.0)
         if 0 < step.settle_s <= started - intended_at:  # others may take it for over already
             late = NotDone("its intent took longer to record than its settle time")
             return await self._not_done(call, number, late, retry.delay_s(counted, self._platform.randomness.uniform()))

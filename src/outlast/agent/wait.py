@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from outlast.agent import event as ev
 from outlast.agent.arguments import digest
 from outlast.agent.create import NewRun, create_run, derived_run_id
-from outlast.agent.ending import Ending, last_of, read_ending
+from outlast.agent.ending import Ending, last_event, last_of, read_ending
 from outlast.agent.history import Settled
 from outlast.agent.mail import Mailbox, post
 from outlast.agent.platform import Platform
@@ -218,7 +218,11 @@ class Waits:
                 continue
             mail = ev.MailCancel(f"parent:{parent}", f"its parent {parent} was stopped")
             try:
-                await post(self._platform, await last_of(self._platform, child.run), mail)
+                run = await last_of(self._platform, child.run)
+                unborn = await last_event(self._platform, run) is None
+                await post(self._platform, run, mail, unborn=unborn)
+                if unborn and await last_event(self._platform, run) is not None:  # by a worker that lost the parent
+                    await post(self._platform, run, ev.MailWake(f"parent:{parent}:again", parent))
             except OutlastError:
                 continue
 

@@ -9,6 +9,7 @@ import msgspec
 
 from outlast.agent.control import Control
 from outlast.agent.platform import Settings
+from outlast.journal.index import ENDED
 from outlast.model.endpoint import Endpoint
 from outlast.simulation.check import check
 from outlast.simulation.client import Clients
@@ -84,7 +85,9 @@ class _Simulation:
             self._loop.run_until_complete(self._phases())
             finished = True
         except TimeoutError:
-            problems.append(f"ends: after {liveness_s:.0f} virtual seconds without faults not everything was over")
+            entries = self._cell.disk.entries()
+            found = ", ".join(f"{run} is {state}" for run, (state, _) in entries.items() if state not in ENDED)
+            problems.append(f"ends: not everything was over {liveness_s:.0f} virtual seconds after the faults: {found}")
         except Stuck as stuck:
             problems.append(f"ends: {stuck}")
         streams = {

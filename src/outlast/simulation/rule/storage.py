@@ -84,7 +84,7 @@ def index(evidence: Evidence) -> Iterator[str]:
         if wanted and state != wanted:
             yield f"{run} is {wanted}, the index says {state}"
         letters = evidence.inboxes.get(run, [])
-        if letters and mail != letters[-1].seq:
+        if letters and mail != letters[-1].seq and events[-1].type not in ENDS:
             yield f"{run} has {letters[-1].seq} letters, the index says {mail}"
 
 

@@ -58,6 +58,7 @@ class Disk:
         self.blobs = MemoryBlobs()
         self.acknowledged: list[tuple[str, int, bytes]] = []
         """(stream, number of the last event, hash) of every append that a writer said was applied."""
+        self._lag_until = 0.0
         self.durable_at: dict[tuple[str, int], float] = {}
         """When each record, by stream and number of its first event, became durable."""
 
@@ -97,10 +98,24 @@ class Disk:
         if head.seq != append.expected.seq:
             self.world.note(f"disk refuses {append.stream} {append.expected.seq + 1}: it is there")
             return
-        self.store.put(append, write.head)
+        self._put(append, write.head)
         self.durable_at[append.stream, append.expected.seq + 1] = self.world.loop.time()
         kinds = " ".join(_KINDS.findall(append.body.decode()))
         self.world.note(f"durable {append.stream} {append.expected.seq + 1} {kinds} ({append.append_id})")
+
+    def _put(self, append: Append, head: Head) -> None:
+        """Store a record; the index learns of it at once, or later and in order while it lags."""
+        now = self.world.loop.time()
+        if append.hint is None or now >= self._lag_until:
+            self.store.put(append, head)
+            return
+        self.world.bit["index lag"] += 1
+        self.store.put(msgspec.structs.replace(append, hint=None), head)
+        self.world.in_world(self._lag_until - now, self.store.patch, append.hint)
+
+    def lag_until(self, at: float) -> None:
+        """What is written until then shows in the index only then."""
+        self._lag_until = max(self._lag_until, at)
 
     def head(self, stream: str) -> Head:
         """The durable end of a stream."""
@@ -319,8 +334,15 @@ class SimBlobs:
 
     async def put(self, content: bytes) -> BlobRef:
         await self._world.pause(self._node, 0.0002, 0.002)
+        self._may_fail()
         return await self._disk.blobs.put(content)
 
     async def get(self, ref: BlobRef) -> bytes:
         await self._world.pause(self._node, 0.0001, 0.001)
+        self._may_fail()
         return await self._disk.blobs.get(ref)
+
+    def _may_fail(self) -> None:
+        if self._world.random.random() < self._disk.faults.read_fails:
+            self._world.bit["failed blob"] += 1
+            raise StoreUnavailable("the blob store did not answer (simulated)")

@@ -31,6 +31,7 @@ class SimChild:
         self.pid = pid
         self.node: Node | None = None
         self.words: asyncio.Queue[ToChild] = asyncio.Queue()
+        self.resident = 1
 
     def send(self, word: ToChild) -> bool:
         if self.node is None or not self.node.alive:
@@ -43,7 +44,7 @@ class SimChild:
             self._world.crash(self.node, "SIGKILL")
 
     def memory(self) -> int:
-        return 1
+        return self.resident
 
 
 class SimExecutors:
@@ -91,6 +92,7 @@ class SimCell:
         self._numbers = 0
         self._stores: list[SimStore] = []
         self._supervisor_children: dict[str, SimChild] = {}
+        self._supervisor: Supervisor | None = None
 
     def platform(self, node: Node) -> Platform:
         """What a node runs on."""
@@ -126,7 +128,24 @@ class SimCell:
         supervisor = Supervisor(
             roster, self, clock, self._plan, self._connect, SimExecutors(self.world, node), self.events.append
         )
+        self._supervisor = supervisor
         await supervisor.run()
+
+    def tell_supervisor(self, what: str) -> None:
+        """Somebody stops the cell gently, or loads its code anew."""
+        supervisor, nodes = self._supervisor, self.world.living("supervisor")
+        if supervisor is not None and nodes:
+            self.world.note(f"{what} {nodes[0].name}")
+            self.world.bit[f"{what} supervisor"] += 1
+            self.world.in_node(nodes[0], 0.0, supervisor.drain if what == "drain" else supervisor.reload)
+
+    def swell(self, node: Node) -> None:
+        """A worker takes more memory than it may."""
+        child = self._supervisor_children.get(node.name)
+        if child is not None:
+            self.world.note(f"swell {node.name}")
+            self.world.bit["swell worker"] += 1
+            child.resident = 1 << 40
 
     def _supervisor_died(self) -> None:
         for child in self._supervisor_children.values():  # end of file on their control channels: they stop at once

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -17,6 +17,10 @@ from outlast.simulation.world import AtPoint, NetworkFaults, World
 _PLACES: tuple[Place, ...] = get_args(Place)
 skew_max_s = 10.0
 """How far a clock is off at most."""
+_PAIRS = (
+    ("worker", "writer"), ("writer", "worker"), ("supervisor", "worker"), ("worker", "supervisor"),
+    ("writer", "supervisor"), ("writer", "client"),
+)  # fmt: skip
 _WRITER_PLACES = ("commit.before", "commit.after")
 
 
@@ -26,6 +30,11 @@ class Act(msgspec.Struct, frozen=True):
     at: float
     kind: str
     chance: float
+
+
+def freeze_s(chance: float) -> float:
+    """How long a frozen node stays so: half of the times about as long as it takes until others notice (1 s)."""
+    return 0.2 + chance**3 * 14.0
 
 
 def draw(faults: Faults, random: Random) -> list[Act]:
@@ -82,6 +91,8 @@ class Mischief:
                 self._at_point(act, "crash")
             case "freeze", "at point":
                 self._at_point(act, "freeze")
+            case "blink", "at point":
+                self._at_point(act, "blink")
             case "crash", _:
                 node = self._one_of(whom, chance)
                 if node is not None:
@@ -89,9 +100,24 @@ class Mischief:
             case "freeze", _:
                 node = self._one_of(whom, chance)
                 if node is not None:
-                    world.freeze(node, 0.2 + (chance * 7919 % 1.0) * 14.0)
+                    world.freeze(node, freeze_s(chance * 7919 % 1.0))
+            case "drain" | "reload", "supervisor":
+                if self._one_of("supervisor", chance) is not None:
+                    self._cell.tell_supervisor(what)
+            case "swell", _:
+                node = self._one_of("worker", chance)
+                if node is not None:
+                    self._cell.swell(node)
+            case "lag", _:
+                world.note("index lags")
+                self._cell.disk.lag_until(world.loop.time() + 0.5 + chance * 4.0)
+            case "slow", _:
+                disk = self._cell.disk.faults
+                disk.slow_chance, disk.slow_s = 0.7, 1.0
+                world.note("disk slow")
+                world.in_world(0.2 + chance * 3.0, self._speed_up, disk)
             case "cut", _:
-                pair = (("worker", "writer"), ("writer", "worker"))[int(chance * 2)]
+                pair = _PAIRS[int(chance * 7919 % 1.0 * len(_PAIRS))]
                 world.cut.add(pair)
                 world.note(f"cut {pair[0]} -> {pair[1]}")
                 world.in_world(0.2 + chance * 3.0, world.cut.discard, pair)
@@ -108,14 +134,21 @@ class Mischief:
             case _:
                 raise ValueError(f"fault {act.kind!r} is not known")
 
+    def _speed_up(self, disk: DiskFaults) -> None:
+        disk.slow_chance, disk.slow_s = self._faults.disk.slow_chance, self._faults.disk.slow_s
+
     def _empty(self, disk: DiskFaults) -> None:
         disk.full = 0.0
 
-    def _at_point(self, act: Act, how: Any) -> None:
-        place = _PLACES[int(act.chance * 7919 % 1.0 * len(_PLACES))]
+    def _at_point(self, act: Act, how: Literal["crash", "freeze", "blink"]) -> None:
+        chance = act.chance
+        place = _PLACES[int(chance * 7919 % 1.0 * len(_PLACES))]
         kind = "writer" if place in _WRITER_PLACES else "worker"
-        after = int(act.chance * 104_729 % 1.0 * 4)
-        self._world.at_points.append(AtPoint(place, how, after, 0.5 + act.chance * 14.0, kind))
+        after = int(chance * 104_729 % 1.0 * 4)
+        at_point = AtPoint(place, "crash" if how == "crash" else "freeze", after, freeze_s(chance), kind)
+        if how == "blink":  # frozen for about as long as nobody notices, dead soon after
+            at_point.freeze_s, at_point.crash_after_s = 0.2 + chance * 1.8, chance * 7907 % 1.0 * 0.3
+        self._world.at_points.append(at_point)
 
     def _one_of(self, kind: str, chance: float) -> Node | None:
         living = self._world.living(kind)

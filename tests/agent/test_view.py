@@ -36,3 +36,9 @@ async def test_a_held_step_keeps_its_reason_while_the_run_is_parked_again() -> N
         ev.RunParked("waits", 0.0),
     )
     assert (view.state, view.reason) == ("held", "step 1 (pay) may have happened")
+
+
+async def test_a_run_that_is_held_as_a_whole_stays_so_when_a_step_ends_meanwhile() -> None:
+    done = ev.StepDone("1", "look", "tool", "", 1, 1.0, Payload(msgspec.Raw(b"1")))
+    view = await seen(ev.RunHeld("agent_stopped", "agent a is stopped: by hand"), done)
+    assert (view.state, view.reason) == ("held", "agent a is stopped: by hand")

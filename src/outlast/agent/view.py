@@ -84,6 +84,8 @@ class _Viewer:
         self._steps: dict[str, StepView] = {}
         self._reasons: dict[str, str] = {}
         """Why the run was held last, by place; "" for the whole run. A claim in between does not change it."""
+        self._is_whole = False
+        """Whether the run as a whole is held: steps that end meanwhile do not change it."""
 
     def _step(self, place: str, name: str, kind: str, at: float) -> StepView:
         step = self._steps.get(place)
@@ -116,6 +118,7 @@ class _Viewer:
             case ev.RunHeld():
                 view.state, view.reason = "held", event.reason
                 self._reasons[event.place] = event.reason
+                self._is_whole = self._is_whole or not event.place
                 if event.place in self._steps:
                     self._steps[event.place].state = "held"
             case ev.RunQuarantined():
@@ -123,6 +126,7 @@ class _Viewer:
                 self._reasons[""] = event.reason
             case ev.RunRedriven():
                 view.state, view.reason = "running", ""
+                self._is_whole = False
             case ev.RunCancelling():
                 view.reason = f"being cancelled: {event.reason}"
             case ev.RunCompleted():
@@ -203,7 +207,7 @@ class _Viewer:
 
     def _unhold(self) -> None:
         """A held run is one that still has a held step; what holds the whole run ends with `run.redriven`."""
-        if self.view.state == "held" and not any(step.state == "held" for step in self.view.steps):
+        if self.view.state == "held" and not self._is_whole and not any(step.state == "held" for step in self.view.steps):
             self.view.state, self.view.reason = "running", ""
 
     def _ended(self, place: str, at: float, value: Any) -> None:

@@ -207,7 +207,8 @@ class _Viewer:
 
     def _unhold(self) -> None:
         """A held run is one that still has a held step; what holds the whole run ends with `run.redriven`."""
-        if self.view.state == "held" and not self._is_whole and not any(step.state == "held" for step in self.view.steps):
+        held = self._is_whole or any(step.state == "held" for step in self.view.steps)
+        if self.view.state == "held" and not held:
             self.view.state, self.view.reason = "running", ""
 
     def _ended(self, place: str, at: float, value: Any) -> None:

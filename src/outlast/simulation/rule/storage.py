@@ -104,9 +104,10 @@ def snapshot(evidence: Evidence) -> Iterator[str]:
     """A session's snapshot says what its turns say up to there."""
     for stream, (seq, digest, body) in evidence.facts.snapshots.items():
         ends = {number + count - 1: known for number, count, _, known in evidence.facts.streams.get(stream, [])}
-        if ends.get(seq) != digest:
-            continue  # nobody will use it
         events = evidence.events[stream]
+        skipped = {event.data["run"] for event in events if event.type == "turn.skipped"}
+        if ends.get(seq) != digest or events[seq - 1].data.get("run") in skipped:
+            continue  # nobody will use it
         state, turns = _fold(evidence, events, seq)
         said: dict[str, Any] = json.loads(body)
         if (said.get("state", {}), said.get("turns", 0)) != (state, turns):

@@ -14,7 +14,8 @@ from outlast.simulation.host import SimCell
 from outlast.simulation.loop import Node
 from outlast.simulation.world import AtPoint, NetworkFaults, World
 
-_PLACES: tuple[Place, ...] = get_args(Place)
+_NARROW: tuple[Place, ...] = ("intent.after", "effect.after", "verify.before", "verify.after", "claim.after")
+_PLACES: tuple[Place, ...] = (*get_args(Place), *_NARROW * 3)  # where a step is in doubt: more often
 skew_max_s = 10.0
 """How far a clock is off at most."""
 _PAIRS = (

@@ -37,6 +37,8 @@ class AtPoint(msgspec.Struct):
     freeze_s: float = 3.0
     kind: str = "worker"
     subject: str = ""
+    crash_after_s: float | None = None
+    """So many seconds after it is thawed, a frozen node crashes."""
 
 
 class World:
@@ -223,6 +225,8 @@ class SimPoints:
                 world.crash(node, f"at {place}")
             else:
                 world.freeze(node, fault.freeze_s)
+                if fault.crash_after_s is not None:
+                    world.in_world(fault.freeze_s + fault.crash_after_s, world.crash, node, "fault")
 
 
 class SimClock:

@@ -203,7 +203,7 @@ MUTANTS = [
                                            "agent.wait")]),
     Mutant("key-ignored", "the same request again is another run", "steps", "network",
            lambda: everywhere("derived_run_id", _by_chance, "agent.control")),
-    Mutant("successor-by-chance", "a run that continues as new has another successor after each crash", "families",
+    Mutant("successor-by-chance", "a run that continues as new has another successor after each crash", "chains",
            "crashes", lambda: everywhere("derived_run_id", _by_chance, "agent.execution")),
 ]  # fmt: skip
 """The journal's."""

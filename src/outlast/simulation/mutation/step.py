@@ -140,7 +140,7 @@ MUTANTS = [
            lambda: [*_act(_trust_silence), Patch(Doubt, "_verify", _verify_then_confirm)]),
     Mutant("ignore-settle", "what the old executor sent is not waited for", "doubt", "crashes",
            lambda: _act(_ignore_settle)),
-    Mutant("settle-from-intent", "the settle time counts from the intent of an executor that was only frozen", "doubt",
+    Mutant("settle-from-intent", "the settle time counts from the intent of an executor that was only frozen", "late",
            "zombies", lambda: _act(_settle_from_intent)),
     Mutant("person-before-death", "a person is asked while the old executor can still act", "doubt", "zombies",
            lambda: [*_act(_not_for_people), Patch(Doubt, "_ask", _ask_first)]),

@@ -10,7 +10,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.create import NewRun, create_run, derived_run_id, read_created, run_key
-from outlast.agent.history import History
+from outlast.agent.handover import post_on
 from outlast.agent.mail import is_posted, post
 from outlast.agent.platform import Platform
 from outlast.agent.session import queue_turn, read_session, session_key
@@ -26,7 +26,6 @@ from outlast.kernel.identity import check_name, new_id
 events_bytes_max = 8 * 1024 * 1024
 """Bound of the payloads in one page of events, its last event excepted: 8 MiB."""
 _page = 1_000
-_continuations_max = 10_000
 _text_chars_max = 1_000
 
 
@@ -130,7 +129,7 @@ class Control:
         mail = ev.MailSignal(self._mail_id(id), name, value)
         if not await self._is_told(run, mail, id):
             await self._check_open(run)
-        await self._post_on(run, mail)
+        await post_on(self._platform, run, mail)
 
     async def cancel(self, run: str, reason: str = "", *, id: str | None = None) -> None:
         """Ask a run to stop; it settles what may be happening, then ends. Cancelling twice is cancelling once."""
@@ -138,7 +137,7 @@ class Control:
         mail = ev.MailCancel(self._mail_id(id), reason[:_text_chars_max])
         if not await self._is_told(run, mail, id):
             await self._check_open(run)
-        await self._post_on(run, mail)
+        await post_on(self._platform, run, mail)
 
     async def resolve(
         self,
@@ -178,19 +177,6 @@ class Control:
         if view.state not in ("held", "quarantined"):
             raise Conflict(f"run {run} is {view.state}: only a held or quarantined run can be redriven")
         await post(self._platform, run, mail)
-
-    async def _post_on(self, run: str, mail: ev.Mail) -> None:
-        """Post to a run, and to those that continue it: it may have handed its mail over just before."""
-        for _ in range(_continuations_max):
-            number = await post(self._platform, run, mail)
-            successor = derived_run_id("continue", run)
-            if (await self._platform.store.head(run_key(self._platform, successor))).seq == 0:
-                return
-            history = History()  # complete: what has a successor takes no more mail
-            history.apply_all(await self._envelopes(run, 0, None))
-            if number in history.mail:
-                return
-            run = successor
 
     def _mail_id(self, id: str | None) -> str:
         if id is None:

@@ -11,9 +11,10 @@ from outlast.agent.app import Agent, App
 from outlast.agent.asking import ask_model
 from outlast.agent.attempt import Threads
 from outlast.agent.branch import gather, start_line
-from outlast.agent.create import NewRun, create_run, derived_run_id
+from outlast.agent.create import NewRun, create_run
 from outlast.agent.doubt import Doubt
 from outlast.agent.failure import bounded, record_failure
+from outlast.agent.handover import post_on, successor_of
 from outlast.agent.history import History
 from outlast.agent.mail import Mailbox, post
 from outlast.agent.mute import muted_while
@@ -410,7 +411,7 @@ class Execution:
         except OutlastError as error:
             await self._end(self._failed(error))
             return
-        successor = derived_run_id("continue", self.run_id)
+        successor = successor_of(self.run_id)
         lifetime = created.deadline_at - self._history.created_at
         payload = await self._recorder.reach(store_payload(raw, self._platform.blobs))
         if self._closing is not None:
@@ -443,9 +444,9 @@ class Execution:
         for _, signal in sorted(
             (letter for letters in self._mailbox.signals.values() for letter in letters), key=lambda letter: letter[0]
         ):
-            await post(self._platform, successor, signal)
+            await post_on(self._platform, successor, signal)
         if self._mailbox.cancel is not None:
-            await post(self._platform, successor, self._mailbox.cancel[1])
+            await post_on(self._platform, successor, self._mailbox.cancel[1])
 
     async def _end(self, event: ev.RunEnd) -> None:
         state, reason = _ending_of(event)

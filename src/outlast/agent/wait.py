@@ -10,6 +10,7 @@ from outlast.agent import event as ev
 from outlast.agent.arguments import digest
 from outlast.agent.create import NewRun, create_run, derived_run_id
 from outlast.agent.ending import Ending, last_event, last_of, read_ending
+from outlast.agent.handover import post_on
 from outlast.agent.history import Settled
 from outlast.agent.mail import Mailbox, post
 from outlast.agent.platform import Platform
@@ -220,7 +221,7 @@ class Waits:
             try:
                 run = await last_of(self._platform, child.run)
                 unborn = await last_event(self._platform, run) is None
-                await post(self._platform, run, mail, unborn=unborn)
+                await post_on(self._platform, run, mail, unborn=unborn)
                 if unborn and await last_event(self._platform, run) is not None:  # by a worker that lost the parent
                     await post(self._platform, run, ev.MailWake(f"parent:{parent}:again", parent))
             except OutlastError:

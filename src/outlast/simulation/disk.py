@@ -13,7 +13,7 @@ from outlast.adapters.memory.blob import MemoryBlobs
 from outlast.adapters.memory.store import MemoryStore
 from outlast.journal.blob import BlobRef
 from outlast.journal.commit import GroupCommit, Write
-from outlast.journal.index import RunEntry
+from outlast.journal.index import HintPatch, RunEntry
 from outlast.journal.lineage import Lineage
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Applied, Head, Notice, Outcome, StoredRecord, Unknown, check_append
@@ -58,7 +58,8 @@ class Disk:
         self.blobs = MemoryBlobs()
         self.acknowledged: list[tuple[str, int, bytes]] = []
         """(stream, number of the last event, hash) of every append that a writer said was applied."""
-        self._lag_until = 0.0
+        self._lags = False
+        self._late: list[HintPatch] = []
         self.durable_at: dict[tuple[str, int], float] = {}
         """When each record, by stream and number of its first event, became durable."""
 
@@ -105,17 +106,23 @@ class Disk:
 
     def _put(self, append: Append, head: Head) -> None:
         """Store a record; the index learns of it at once, or later and in order while it lags."""
-        now = self.world.loop.time()
-        if append.hint is None or now >= self._lag_until:
+        if append.hint is None or not self._lags:
             self.store.put(append, head)
             return
         self.world.bit["index lag"] += 1
         self.store.put(msgspec.structs.replace(append, hint=None), head)
-        self.world.in_world(self._lag_until - now, self.store.patch, append.hint)
+        self._late.append(append.hint)
 
-    def lag_until(self, at: float) -> None:
-        """What is written until then shows in the index only then."""
-        self._lag_until = max(self._lag_until, at)
+    def lag(self) -> None:
+        """What is written from now on shows in the index only when `catch_up` is called."""
+        self._lags = True
+
+    def catch_up(self) -> None:
+        """The index is as it should be again."""
+        self._lags = False
+        late, self._late = self._late, []
+        for hint in late:
+            self.store.patch(hint)
 
     def head(self, stream: str) -> Head:
         """The durable end of a stream."""

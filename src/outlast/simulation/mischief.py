@@ -75,6 +75,7 @@ class Mischief:
         world = self._world
         world.network = NetworkFaults()
         self._cell.disk.faults = DiskFaults()
+        self._cell.disk.catch_up()
         world.at_points.clear()
         world.cut.clear()
         world.skew.clear()
@@ -111,7 +112,8 @@ class Mischief:
                     self._cell.swell(node)
             case "lag", _:
                 world.note("index lags")
-                self._cell.disk.lag_until(world.loop.time() + 0.5 + chance * 4.0)
+                self._cell.disk.lag()
+                world.in_world(0.5 + chance * 4.0, self._cell.disk.catch_up)
             case "slow", _:
                 disk = self._cell.disk.faults
                 disk.slow_chance, disk.slow_s = 0.7, 1.0

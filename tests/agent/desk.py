@@ -119,7 +119,8 @@ class Desk:
         self.executors = Dead()
         self.blobs = MemoryBlobs()
         self.clock = SystemClock()
-        self.settings = Settings(**{"park_after_s": 0.05, "wait_poll_s": 0.5, "append_patience_s": 2.0, "unwind_s": 0.3, **settings})
+        quick = {"park_after_s": 0.05, "wait_poll_s": 0.5, "append_patience_s": 2.0, "unwind_s": 0.3}
+        self.settings = Settings(**{**quick, **settings})
         self.endpoints = endpoints
         self.control = Control(self.platform(self.store), app)
         self.workers: list[Worker] = []
@@ -200,7 +201,7 @@ class Desk:
                 asyncio.get_running_loop().call_soon(self.ring_if_due, notice.hint.run)
 
     def ring_if_due(self, run: str) -> None:
-        entry = self.store._entries.get(run)  # pyright: ignore[reportPrivateUsage]
+        entry = self.store._entries.get(run)
         if entry is not None and entry.due(self.clock.now()):
             self.ring(run, entry.state == "trial")
 

@@ -104,7 +104,7 @@ async def test_branches_have_scopes_of_their_own_and_may_be_nested() -> None:
 
 async def test_the_first_error_in_order_is_raised_after_all_have_ended() -> None:
     app: App[None] = App("t")
-    double, fail = tools(app)
+    _, fail = tools(app)
     ended: list[int] = []
 
     @app.agent

@@ -86,7 +86,13 @@ async def test_the_same_key_is_the_same_run_and_with_another_input_a_conflict() 
         assert (await d.control.start("add", [1, 2], key="k")).run == starts[0].run
 
 
-@pytest.mark.parametrize("options", [{"key": ""}, {"key": "x" * 256}, {"deadline_s": 0}, {"deadline_s": -1}, {"deadline_s": 1e9}, {"session": "a b"}, {"session": ""}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"key": ""}, {"key": "x" * 256}, {"deadline_s": 0}, {"deadline_s": -1}, {"deadline_s": 1e9},
+        {"session": "a b"}, {"session": ""},
+    ],
+)  # fmt: skip
 async def test_options_out_of_their_bounds_are_refused(options: dict[str, Any]) -> None:
     async with desk(app, workers=0) as d:
         with pytest.raises(UsageError):
@@ -97,8 +103,8 @@ async def test_options_out_of_their_bounds_are_refused(options: dict[str, Any]) 
 async def test_nothing_can_be_told_to_a_run_that_is_not_there_or_has_ended() -> None:
     async with desk(app) as d:
         calls: list[Any] = [
-            lambda run: d.control.signal(run, "go"), lambda run: d.control.cancel(run),
-            lambda run: d.control.resolve(run, "1", "retry"), lambda run: d.control.redrive(run),
+            lambda run: d.control.signal(run, "go"), d.control.cancel,
+            lambda run: d.control.resolve(run, "1", "retry"), d.control.redrive,
         ]  # fmt: skip
         for call in calls:
             with pytest.raises(NotFound):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from outlast.agent.verdict import Done, Unknown
 from outlast.kernel.error import Conflict, NotDone
 from outlast.kernel.point import Place
 from outlast.policy.retry import Retry
-from tests.agent.desk import Desk, desk
+from tests.agent.desk import Desk, Dies, desk
 
 FAST = Retry(3, 0.001, 0.002)
 
@@ -187,7 +188,7 @@ async def test_the_old_executor_is_confirmed_dead_before_verify_is_asked() -> No
             order.append(f"dead {worker}")
             return await confirm(worker)
 
-        d.executors.confirm_dead = noted  # type: ignore[method-assign]
+        d.executors.confirm_dead = noted
         mortal = await d.hire_mortal("intent.after", "book")
         run = await d.start("go")
         await d.replace(mortal)
@@ -288,7 +289,7 @@ async def test_crashes_do_not_use_up_the_attempts_and_are_bounded_by_themselves(
             for name, wire in d.wires.items():
                 if wire.cut:
                     await d.take_over(name)
-            await d.wait_for(lambda: _either(d, run, mortal.died.is_set()))
+            await d.wait_for(functools.partial(_either, d, run, mortal))
         view = await d.until(run, "held")
         assert "ended with its worker 4 times: look at the tool, then redrive" in view.reason
         d.kill(d.workers[0].identity)
@@ -298,9 +299,9 @@ async def test_crashes_do_not_use_up_the_attempts_and_are_bounded_by_themselves(
     assert len(desks.ledger) == 1
 
 
-async def _either(d: Desk, run: str, died: bool) -> bool:
+async def _either(d: Desk, run: str, mortal: Dies) -> bool:
     entry = await d.store.entry(run)
-    return died or (entry is not None and entry.state == "held")
+    return mortal.died.is_set() or (entry is not None and entry.state == "held")
 
 
 # -- people -----------------------------------------------------------------------------------------------------------
@@ -465,7 +466,7 @@ async def test_a_step_given_up_while_it_waits_to_be_tried_again_is_not_tried_aga
     async with desk(desks.app) as d:
         for _ in range(5):  # the delay is drawn from zero up
             run = await d.start("hasty")
-            assert (await d.until(run)).result in ("gave up",) or desks.ledger == []
+            assert (await d.until(run)).result == "gave up" or desks.ledger == []
             types = await d.types(run)
             if "step.abandoned" in types:
                 after = types[types.index("step.abandoned") :]

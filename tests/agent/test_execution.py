@@ -397,7 +397,7 @@ async def test_a_resumed_agents_run_is_not_held_again_by_a_worker_that_has_not_h
         await d.until(run, "parked")
         await d.control.stop_agent("go")
         await d.wait_for(lambda: d.workers[0]._stopped_agents)
-        d.workers[0]._heard = lambda notices: None  # type: ignore[method-assign] # from now on it hears nothing
+        d.workers[0]._heard = lambda notices: None  # from now on it hears nothing
         await d.control.signal(run, "go")
         await d.until(run, "held")
         stale = dict(d.workers[0]._stopped_agents)
@@ -581,7 +581,7 @@ async def test_a_blob_store_that_is_away_is_not_seen_by_agent_code() -> None:
                 raise StoreUnavailable("no space")
             return await put(content)
 
-        d.blobs.put = faulty  # type: ignore[method-assign]
+        d.blobs.put = faulty
         run = await d.start("go")
         await d.wait_for(lambda: ledger and d.workers[0].runs == 0, "it lets go")
         assert "step.done" not in await d.types(run)

@@ -46,14 +46,18 @@ class Op:
 
 
 leaves = st.one_of(
-    st.builds(Op, st.sampled_from(["pure", "thread", "once", "book_thread"]), st.integers(0, 9), fails=st.integers(0, 1)),
+    st.builds(
+        Op, st.sampled_from(["pure", "thread", "once", "book_thread"]), st.integers(0, 9), fails=st.integers(0, 1)
+    ),
     st.builds(Op, st.just("sleep"), st.integers(0, 3)),
     st.builds(Op, st.just("signal"), st.integers(0, 2)),
     st.builds(Op, st.sampled_from(["child", "race", "random"]), st.integers(0, 3)),
 )  # fmt: skip
 ops = st.recursive(
     leaves,
-    lambda inner: st.builds(Op, st.sampled_from(["gather", "map", "block"]), st.integers(0, 3), st.lists(inner, max_size=4)),
+    lambda inner: st.builds(
+        Op, st.sampled_from(["gather", "map", "block"]), st.integers(0, 3), st.lists(inner, max_size=4)
+    ),
     max_leaves=10,
 )  # fmt: skip
 programs = st.lists(ops, min_size=1, max_size=6)
@@ -224,5 +228,5 @@ async def run_killed(program: list[Op], deaths: list[tuple[Place, int]]) -> None
 def test_any_program_killed_anywhere_gives_the_same_result_and_books_exactly_once(
     program: list[Op], deaths: list[tuple[Place, int]]
 ) -> None:
-    print(f"OUTLAST_SEED={SEED}")
+    print(f"OUTLAST_SEED={SEED}")  # noqa: T201 (it reproduces the failure)
     asyncio.run(run_killed(program, list(deaths)))

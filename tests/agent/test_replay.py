@@ -342,13 +342,13 @@ async def test_prints_and_logs_are_muted_while_recorded_steps_are_given(
     v = Versions()
 
     async def code(run: Run[None]) -> None:
-        print("before")
+        print("before")  # noqa: T201 (it is what is tested)
         logging.getLogger("agent").warning("before")
         await v.a()
-        print("between")
+        print("between")  # noqa: T201 (it is what is tested)
         await v.b()
         await run.signal("go")
-        print("after")
+        print("after")  # noqa: T201 (it is what is tested)
         logging.getLogger("agent").warning("after")
 
     v.code = code

@@ -32,7 +32,7 @@ def talking(**options: Any) -> tuple[App[None], dict[str, asyncio.Event]]:
         session.state.setdefault("texts", []).append(text)
         if text in gates:
             await gates[text].wait()
-        match text.split(":")[0]:
+        match text:
             case "fail":
                 raise ValueError("failed")
             case "hold":

@@ -120,7 +120,7 @@ async def test_the_same_id_is_one_signal_and_with_other_content_a_conflict() -> 
 
 async def test_a_signal_is_typed() -> None:
     async def code(run: Run[None], note: Any) -> list[Any]:
-        found = [(await run.signal("a", Approval)).yes]
+        found: list[Any] = [(await run.signal("a", Approval)).yes]
         try:
             await run.signal("a", Approval)
         except Exception as error:

@@ -63,7 +63,7 @@ def made(outside: Outside) -> App[None]:
     app.error(Declined)
 
     @app.tool(effect="pure", retry=FAST)
-    async def look(x: Any) -> str:
+    async def look(x: int | str) -> str:
         return f"saw {x}"
 
     @app.tool(effect="idempotent", retry=FAST)

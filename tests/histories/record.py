@@ -38,7 +38,7 @@ async def doubt(d: Desk, outside: Outside) -> list[str]:
     runs: list[str] = []
     for place in ("intent.after", "effect.after"):
         d.kill(d.workers[0].identity)
-        mortal = await d.hire_mortal(place, "book")  # type: ignore[arg-type]
+        mortal = await d.hire_mortal(place, "book")
         run = await d.start("doubt")
         runs.append(run)
         await d.replace(mortal)

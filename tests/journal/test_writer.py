@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from outlast.adapters.memory.store import MemoryStore
 from outlast.journal.chain import genesis, verify
 from outlast.journal.record import append_id_of
-from outlast.journal.stream import Append, Outcome, Unknown, append_bytes_max
+from outlast.journal.stream import Append, EventStore, Outcome, Unknown, append_bytes_max
 from outlast.journal.writer import Fenced, StreamWriter, record_events_max, settle_append
 from outlast.kernel.error import Conflict, StoreUnavailable, UsageError
 from outlast.kernel.point import NoPoints
@@ -99,7 +99,7 @@ async def test_events_of_one_append_stay_together_and_records_are_bounded() -> N
     await asyncio.gather(*futures)
     found = await texts(store)
     assert [len(record) for record in found] == [record_events_max, record_events_max]
-    assert sum(found, []) == [f"{n}{x}" for n in range(record_events_max) for x in "ab"]
+    assert [text for record in found for text in record] == [f"{n}{x}" for n in range(record_events_max) for x in "ab"]
 
 
 async def test_large_events_are_spread_over_records_that_the_store_takes() -> None:
@@ -266,8 +266,9 @@ async def test_the_hint_is_made_with_the_bytes() -> None:
     store = Bad()
     state = "running"
     writer = StreamWriter(
-        store, STREAM, genesis(STREAM), "w", StillClock(), NoPoints(), 1.0, lambda: HintPatch("r", reason=state)
-    )
+        cast(EventStore, store), STREAM, genesis(STREAM), "w", StillClock(), NoPoints(), 1.0,
+        lambda: HintPatch("r", reason=state),
+    )  # fmt: skip
     await writer.append(Noted("a"))
     state = "parked"
     await writer.append(Noted("b"))
@@ -290,6 +291,6 @@ async def test_settling_reads_again_when_the_store_is_away_after_a_conflict() ->
 
     away = Away()
     away.inner = store.inner
-    head = await settle_append(away, append, clock, 5.0)
+    head = await settle_append(cast(EventStore, away), append, clock, 5.0)
     assert head == await store.inner.head(STREAM)
     assert append_id_of((await store.inner.read(STREAM))[0]) == "mine"

@@ -60,5 +60,5 @@ def test_only_valid_names_pass(name: str) -> None:
     if valid:
         assert check_name("tool", name) == name
     else:
-        with pytest.raises(UsageError, match="tool name .* is not valid"):
+        with pytest.raises(UsageError, match=r"tool name .* is not valid"):
             check_name("tool", name)

@@ -22,7 +22,10 @@ def test_a_duration_as_text_is_read_back(value: float) -> None:
     assert seconds(duration_text(value)) == pytest.approx(value, rel=1e-4)
 
 
-@pytest.mark.parametrize("wrong", ["", "5", "s", "5 x", "-1s", "1e3s", "5s5s", -1, -0.1, float("nan"), float("inf"), 1e11, timedelta(-1)])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "5", "s", "5 x", "-1s", "1e3s", "5s5s", -1, -0.1, float("nan"), float("inf"), 1e11, timedelta(-1)],
+)
 def test_what_is_no_duration_is_refused(wrong: str | float) -> None:
     with pytest.raises(ConfigurationError):
         seconds(wrong)

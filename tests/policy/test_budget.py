@@ -16,8 +16,9 @@ limits = st.none() | st.integers(0, 20)
 @given(limits, limits, limits, limits, st.integers(0, 50), st.integers(0, 50), st.integers(0, 50), st.integers(0, 50),
        st.integers(0, 3))  # fmt: skip
 def test_exactly_what_is_spent_up_to_its_limit_is_named(
-    steps: int | None, tokens: int | None, usd: int | None, time: int | None, s: int, t: int, u: int, w: int, grants: int
-) -> None:
+    steps: int | None, tokens: int | None, usd: int | None, time: int | None, s: int, t: int, u: int, w: int,
+    grants: int,
+) -> None:  # fmt: skip
     reason = exceeded(Budget(steps, tokens, usd, time), Spent(s, t, float(u), float(w)), grants)
     over = [
         name

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ def test_a_delay_is_within_its_bound_and_there_is_none_behind_the_last_attempt(
 
 
 @given(retries, st.integers(1, 2000), chances, st.floats(0, 1e6))
-def test_never_less_is_waited_than_the_other_side_asked(policy: Retry, failed: int, chance: float, asked: float) -> None:
+def test_never_less_is_waited_than_was_asked_for(policy: Retry, failed: int, chance: float, asked: float) -> None:
     delay = policy.delay_s(failed, chance, asked)
     assert delay is None or delay >= asked
 
@@ -35,7 +37,7 @@ def test_never_less_is_waited_than_the_other_side_asked(policy: Retry, failed: i
 @given(retries, chances)
 def test_bounds_double_until_the_largest(policy: Retry, chance: float) -> None:
     delays = [policy.delay_s(n, 0.999) for n in range(1, min(policy.attempts, 40))]
-    assert all(a is not None and b is not None and a <= b + 1e-9 for a, b in zip(delays, delays[1:], strict=False))
+    assert all(a is not None and b is not None and a <= b + 1e-9 for a, b in itertools.pairwise(delays))
 
 
 @pytest.mark.parametrize("wrong", [0, -1, 1001, Retry(3, -1.0), Retry(3, 2.0, 1.0)])

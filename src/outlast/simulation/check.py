@@ -15,8 +15,8 @@ Rule = Callable[[Evidence], Iterator[str]]
 _RULES: tuple[Rule, ...] = (
     storage.chain, storage.acknowledged, storage.visible, storage.owner, storage.outcome, storage.index,
     storage.snapshot, effect.doubled, effect.missing, effect.stray, effect.intent, effect.result, effect.budget,
-    effect.switch, effect.cancel, ending.turns, ending.signals, ending.timer, ending.replay, ending.ends, ending.neighbour,
-    ending.continued, ending.family, ending.escape,
+    effect.switch, effect.cancel, ending.turns, ending.signals, ending.timer, ending.replay, ending.ends,
+    ending.neighbour, ending.continued, ending.family, ending.escape,
 )  # fmt: skip
 
 RULES = {rule.__name__: (rule.__doc__ or "").strip().rstrip(".") for rule in _RULES}

@@ -177,7 +177,9 @@ class Clients:
 
     async def operate(self) -> None:
         """Resolve and redrive what waits for a person, until everything is over."""
-        while not await self._round():
+        while True:
+            if await self._round():
+                return
             await asyncio.sleep(_round_s)
 
     async def _round(self) -> bool:

@@ -22,7 +22,6 @@ from outlast.kernel.point import Points
 from outlast.simulation.loop import Node
 from outlast.simulation.world import World
 
-
 _KINDS = re.compile(r'"type":"([a-z]+\.[a-z_]+)"')  # for the trace: what the bytes say, without decoding them
 
 

@@ -1,4 +1,4 @@
-"""What a finished simulation left behind, as the rules see it: bytes, books and times; nothing of the product's code."""
+"""What a finished simulation left behind, as the rules see it: bytes, books and times; nothing of the product."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from outlast.simulation.program import Operation
 
@@ -76,11 +76,16 @@ def branches_of(program: Sequence[Operation]) -> int:
     )
 
 
+def _short(value: Any) -> str:
+    return repr(value)[:200]
+
+
 def misfit(path: str, program: Sequence[Operation], result: Any) -> str:  # noqa: C901 # one case for each
     """Why a result is not what the program says; "" if it is."""
-    if not isinstance(result, list) or len(result) != len(program):
-        return f"{path}: {result!r:.200} for {len(program)} operations"
-    for index, (operation, value) in enumerate(zip(program, result, strict=True)):
+    values = cast("list[Any]", result if isinstance(result, list) else [])
+    if len(values) != len(program):
+        return f"{path}: {_short(result)} for {len(program)} operations"
+    for index, (operation, value) in enumerate(zip(program, values, strict=True)):
         subject = f"{path}/{index}"
         fits = True
         match operation:
@@ -109,5 +114,5 @@ def misfit(path: str, program: Sequence[Operation], result: Any) -> str:  # noqa
             case _:
                 pass
         if not fits:
-            return f"{subject}: {value!r:.200}"
+            return f"{subject}: {_short(value)}"
     return ""

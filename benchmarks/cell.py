@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -88,7 +89,13 @@ class Cell:
         except (OSError, ValueError, KeyError, CellFailed):
             self._connections = local()
             return False
-        return len(self.workers()) >= self._workers
+        return len(self.serving()) > self._workers
+
+    def serving(self) -> dict[str, int]:
+        """Those of `workers` that have said that they are ready, as the supervisor's log tells."""
+        log = (self.home / "up.log").read_text(errors="replace")
+        said = set(re.findall(r"^worker (\S+) serves", log, re.MULTILINE))
+        return {name: pid for name, pid in self.workers().items() if name in said}
 
     def workers(self) -> dict[str, int]:
         """Process ids of the living workers, the spare included, by identity."""

@@ -2,7 +2,7 @@
 
 Workers are killed one after the other while each has runs with a step in flight. A kill's figure is that of the *last*
 of the killed worker's runs to take its next step in another process, as the steps themselves write it down. A kill is
-made only when as many workers live as there should be: the standby is there, as it is in service.
+made only when as many workers serve as there should be, the spare included: the standby is there, as it is in service.
 """
 
 from __future__ import annotations
@@ -59,14 +59,14 @@ def of_one_kill(cell: Cell, load: Load, ledger: Ledger) -> float:
 
     def busiest() -> bool:
         load.top_up()
-        if len(cell.workers()) < workers + 1:
+        if len(cell.serving()) < workers + 1:
             return False
         owned: defaultdict[int, list[str]] = defaultdict(list)
         fresh = time.monotonic() - 0.2
         for name in load.active():
             if name in ledger.last and ledger.last[name].at > fresh:
                 owned[ledger.last[name].pid].append(name)
-        living = set(cell.workers().values())
+        living = set(cell.serving().values())
         hit[:] = sorted(((pid, names) for pid, names in owned.items() if pid in living), key=lambda one: -len(one[1]))
         return bool(hit)
 

@@ -26,7 +26,7 @@ def of_a_long_run(bench: Bench, steps: int) -> Sample:
             seen = len(ledger.marks)
             # a mark beyond the last one taken over: since the last kill something new was recorded
             cell.until(lambda seen=seen: marks(seen + 1), 180, "the run is at a marked step")
-            cell.until(lambda: len(cell.workers()) >= 3, 60, "the standby lives")
+            cell.until(lambda: len(cell.serving()) >= 3, 60, "the standby lives")
             ledger.read()
             mark = ledger.marks[-1]
             seen = len(ledger.marks)

@@ -494,3 +494,44 @@ async def test_a_step_given_up_while_a_person_is_asked_still_holds_the_end_of_th
         await d.control.resolve(run, "1", "done", 80)
         assert (await d.until(run, "completed")).result == "gave up"
     assert len(desks.ledger) == 1
+
+
+async def test_a_step_given_up_while_its_intent_is_written_does_not_begin() -> None:
+    desks = Desks(honest)
+    giving_up(desks)
+    written = asyncio.Event()
+    async with desk(desks.app) as d:
+
+        async def slow(append: Any) -> None:
+            if b"step.intended" in append.body:
+                await written.wait()
+
+        d.wires["worker-1"].fault = slow
+        run = await d.start("hasty")
+        await asyncio.sleep(0.2)
+        written.set()
+        assert (await d.until(run)).result == "gave up"
+        types = await d.types(run)
+        assert types.count("step.intended") == 1
+        assert {"step.abandoned", "step.retried"} <= set(types)
+        assert "step.doubted" not in types
+    assert desks.ledger == []
+
+
+async def test_an_effect_does_not_begin_when_its_settle_time_passed_while_its_intent_was_written() -> None:
+    desks = Desks(honest, settle=0.1)
+    slow_once = [True]
+    async with desk(desks.app) as d:
+
+        async def slow(append: Any) -> None:
+            if b"step.intended" in append.body and slow_once:
+                slow_once.clear()
+                await asyncio.sleep(0.3)
+
+        d.wires["worker-1"].fault = slow
+        run = await d.start("go")
+        assert (await d.until(run)).result == "booked 80"
+        types = await d.types(run)
+        assert types.count("step.intended") == 2
+        assert types.index("step.retried") < types.index("step.done")
+    assert len(desks.ledger) == 1

@@ -5,12 +5,16 @@ import contextlib
 import functools
 from typing import Any
 
+import msgspec
 import pytest
 
+from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.context import Context
+from outlast.agent.mail import post
 from outlast.agent.run import Run
 from outlast.agent.verdict import Done, Unknown
+from outlast.journal.blob import Payload
 from outlast.kernel.error import Conflict, NotDone
 from outlast.kernel.point import Place
 from outlast.policy.retry import Retry
@@ -394,6 +398,10 @@ async def test_a_decision_about_one_attempt_is_not_one_about_the_next() -> None:
         await d.wait_for(again)
         await d.until(run, "held")
         await d.crash_and_replace()
+        await d.until(run, "held")
+        late = ev.MailResolve("client:late", "1", "retry", Payload(msgspec.Raw(b"null")), "", attempt=1)
+        await post(d.platform(d.store), run, late)  # decided before the second attempt, arrived after it
+        await asyncio.sleep(0.2)
         await d.until(run, "held")
         assert (await d.types(run)).count("step.intended") == 2
         assert len(desks.ledger) == 2

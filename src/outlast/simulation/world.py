@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
@@ -13,6 +14,7 @@ import msgspec
 from outlast.kernel.point import Place
 from outlast.simulation.loop import Node, SimLoop
 
+_pipe_again_s = 0.05
 epoch_s = 1_800_000_000.0
 """The wall clock's reading at virtual time 0."""
 
@@ -166,6 +168,9 @@ class World:
         faults = self.network
         if self._is_cut(source, target):
             self.bit["message cut off"] += 1
+            if reliable:  # a pipe loses nothing: it comes later
+                again = functools.partial(self.send, source, target, deliver, reliable=True)
+                self.in_world(_pipe_again_s, again)
             return
         if not reliable and self.random.random() < faults.loss:
             self.bit["message lost"] += 1

@@ -8,6 +8,8 @@ from outlast.agent import event as ev
 from outlast.agent.create import run_key
 from outlast.agent.platform import Platform
 from outlast.journal.blob import Payload
+from outlast.journal.chain import genesis, verify
+from outlast.journal.stream import Head
 
 _continuations_max = 10_000
 
@@ -22,15 +24,19 @@ class Ending(msgspec.Struct, frozen=True):
 
 
 async def last_event(platform: Platform, run: str) -> ev.RunEvent | None:
-    """The last event of a run; None if there is no such run."""
+    """The last event of a run, its record verified against the one before; None if there is no such run."""
     key = run_key(platform, run)
     head = await platform.store.head(key)
-    back = 1
+    back = 2
     while head.seq:
         records = await platform.store.read(key, max(0, head.seq - back), 1000)
-        if records:
+        if len(records) > 1 or (records and records[0].seq == 1):
+            start = genesis(key)
+            if len(records) > 1:
+                start = Head(records[-1].seq - 1, records[-2].hash)
+            verify(key, records[-1:], start)
             return ev.RUN.read(key, records[-1]).events[-1]
-        back *= 8  # the last record begins earlier than that
+        back *= 8  # the last two records begin earlier than that
     return None
 
 

@@ -16,7 +16,7 @@ from outlast.agent.doubt import Doubt
 from outlast.agent.failure import bounded, record_failure
 from outlast.agent.handover import post_on, successor_of
 from outlast.agent.history import History
-from outlast.agent.mail import Mailbox, post
+from outlast.agent.mail import Mailbox, inbox_key, post
 from outlast.agent.mute import muted_while
 from outlast.agent.origin import origin_of
 from outlast.agent.perform import Performer
@@ -32,7 +32,7 @@ from outlast.journal.blob import load_payload, store_payload
 from outlast.journal.index import State
 from outlast.journal.stream import Head
 from outlast.kernel.codec import encode
-from outlast.kernel.error import Conflict, OutlastError, StoreError, TypeMismatch, invariant
+from outlast.kernel.error import Conflict, OutlastError, StoreCorrupt, StoreError, TypeMismatch, invariant
 from outlast.model.answer import Answer
 from outlast.model.endpoint import Message
 from outlast.policy.budget import Budget, Spent, exceeded
@@ -246,6 +246,9 @@ class Execution:
     async def _live(self) -> None:
         self._recorder.busy = 1
         await self.mail()
+        if self._holding is not None:
+            await asyncio.wait([self._holding])
+            return
         if not await self._may_run():
             return
         self._ready = True
@@ -519,7 +522,15 @@ class Execution:
     async def mail(self) -> None:
         """Look into the inbox: something has come, or the run has just been claimed."""
         async with self._fetching:
-            fresh = await self._mailbox.fetch(self._platform, self.run_id)
+            try:
+                fresh = await self._mailbox.fetch(self._platform, self.run_id)
+            except StoreCorrupt as error:  # never acted on, and not looked at again before something new comes
+                head = await self._platform.store.head(inbox_key(self._platform, self.run_id))
+                self._recorder.seen = max(self._recorder.seen, head.seq)
+                if not self.is_stopping():
+                    hold = self._hold("store_corrupt", f"its inbox cannot be read: {error}")
+                    self._holding = asyncio.get_running_loop().create_task(hold)
+                return
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
         self._waits.wake(fresh)
         if self._mailbox.cancel is not None and self._ready and self._closing is None and not self._ending:

@@ -9,7 +9,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.history import History
 from outlast.agent.platform import Platform
-from outlast.journal.chain import genesis
+from outlast.journal.chain import genesis, verify
 from outlast.journal.index import HintPatch
 from outlast.journal.record import make_append
 from outlast.journal.stream import Head, StreamKey
@@ -34,17 +34,17 @@ class Letter(msgspec.Struct, frozen=True):
     mail: ev.Mail
 
 
-async def read_inbox(platform: Platform, run: str, after: int = 0) -> tuple[list[Letter], Head]:
-    """Letters after number `after`, and the inbox's head."""
+async def read_inbox(platform: Platform, run: str, after: Head | None = None) -> tuple[list[Letter], Head]:
+    """Letters behind `after`, their chain verified, and the inbox's head. Raises StoreCorrupt."""
     key = inbox_key(platform, run)
     letters: list[Letter] = []
-    head = genesis(key) if after == 0 else Head(after, b"")
+    head = after or genesis(key)
     while True:
         records = await platform.store.read(key, head.seq, _page)
+        head = verify(key, records, head)
         for record in records:
             envelope = ev.INBOX.read(key, record)
             letters.extend(Letter(record.seq + index, mail) for index, mail in enumerate(envelope.events))
-            head = Head(record.seq + record.count - 1, record.hash)
         if len(records) < _page:
             return letters, head
 
@@ -116,7 +116,8 @@ class Mailbox:
     """Letters that the owner has read and not acted on yet."""
 
     def __init__(self, history: History) -> None:
-        self.read_to = 0
+        self.at: Head | None = None
+        """How far the inbox has been read."""
         self.signals: dict[str, deque[tuple[int, ev.MailSignal]]] = {}
         self.resolutions: dict[str, tuple[int, ev.MailResolve]] = {}
         self.cancel: tuple[int, ev.MailCancel] | None = None
@@ -125,14 +126,18 @@ class Mailbox:
 
     async def fetch(self, platform: Platform, run: str) -> list[ev.Mail]:
         """Read and sort what is new; returns it."""
-        letters, _ = await read_inbox(platform, run, self.read_to)
+        letters, self.at = await read_inbox(platform, run, self.at)
         fresh: list[ev.Mail] = []
         for letter in letters:
-            self.read_to = max(self.read_to, letter.number)
             if letter.number not in self._history.mail:
                 self._sort(letter.number, letter.mail)
                 fresh.append(letter.mail)
         return fresh
+
+    @property
+    def read_to(self) -> int:
+        """The number of the last letter that has been read."""
+        return 0 if self.at is None else self.at.seq
 
     def _sort(self, number: int, mail: ev.Mail) -> None:
         match mail:

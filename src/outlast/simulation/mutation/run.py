@@ -60,8 +60,8 @@ async def _mail_from_now_on(self: Execution) -> None:
     if self._ready:
         await _mail(self)
     else:
-        letters, _ = await read_inbox(self._platform, self.run_id)
-        self._mailbox.read_to = self._recorder.seen = letters[-1].number if letters else 0
+        _, self._mailbox.at = await read_inbox(self._platform, self.run_id)
+        self._recorder.seen = self._mailbox.read_to
 
 
 def _stopping_but_closing(self: Execution) -> bool:

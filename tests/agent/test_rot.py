@@ -1,0 +1,58 @@
+"""Bits that rot in what is stored: detected, named, never acted on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from outlast.adapters.memory.store import MemoryStore
+from outlast.agent.app import App
+from outlast.agent.ending import last_event
+from outlast.agent.mail import inbox_key
+from outlast.agent.run import Run
+from outlast.kernel.error import StoreCorrupt
+from tests.agent.desk import desk
+
+
+def rot(store: MemoryStore, stream: str, old: bytes, new: bytes) -> None:
+    """Change bytes of the last record that holds `old`."""
+    records = store.contents()[stream]
+    index = max(place for place, record in enumerate(records) if old in record.body)
+    body = records[index].body.replace(old, new)
+    assert isinstance(records, list)
+    records[index] = msgspec.structs.replace(records[index], body=body)
+
+
+def waiting() -> App[None]:
+    app: App[None] = App("t")
+
+    @app.agent
+    async def waits(run: Run[None]) -> Any:
+        return await run.signal("go")
+
+    return app
+
+
+async def test_a_rotten_letter_is_not_acted_on_and_the_run_is_held() -> None:
+    async with desk(waiting(), workers=0) as d:
+        run = await d.start("waits", {})
+        await d.control.signal(run, "go", 100)
+        rot(d.store, inbox_key(d.control.platform, run), b"100", b"900")
+        await d.hire()
+        view = await d.until(run, "held")
+        assert "its inbox cannot be read" in view.reason
+        assert "not what was written" in view.reason
+        assert "signal.consumed" not in await d.types(run)
+
+
+async def test_a_rotten_ending_is_not_taken_for_a_result() -> None:
+    async with desk(waiting()) as d:
+        run = await d.start("waits", {})
+        await d.control.signal(run, "go", 100)
+        assert (await d.until(run, "completed")).result == 100
+        stream = next(stream for stream in d.store.contents() if stream.startswith(f"run/{run}"))
+        rot(d.store, stream, b"100", b"900")
+        with pytest.raises(StoreCorrupt, match="not what was written"):
+            await last_event(d.control.platform, run)

@@ -23,6 +23,8 @@ FOUND = [
     ("chains", "lag", 5118),  # a signal was handed on to a run that had itself continued
     ("families", "disk", 177),  # a child that was never made was in the index for ever
     ("deadlines", "disk", 37),
+    ("families", "disk", 100_100),  # a child was not told of its parent's cancellation because the store was away
+    ("families", "everything", 100_443),
     ("switches", "disk", 492),  # resuming an agent gave up halfway
     ("switches", "disk", 1878),  # a held run could not be redriven because a step had ended beside the hold
     ("held", "crashes", 435),  # a snapshot held what a skipped turn had changed

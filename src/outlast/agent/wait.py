@@ -14,9 +14,9 @@ from outlast.agent.handover import post_on
 from outlast.agent.history import Settled
 from outlast.agent.mail import Mailbox, post
 from outlast.agent.platform import Platform
-from outlast.agent.recorder import Line, Recorder
+from outlast.agent.recorder import Line, Recorder, never
 from outlast.agent.step import Step, StepCall
-from outlast.kernel.error import Conflict, OutlastError
+from outlast.kernel.error import Conflict, OutlastError, StoreUnavailable
 
 
 class Passage(Protocol):
@@ -212,7 +212,10 @@ class Waits:
         return Settled(event, await self._recorder.record(event))
 
     async def stop_children(self, abandoned_only: bool = False) -> None:
-        """Cancel child runs whose end nobody waits for. One whose inbox cannot take it ends by its deadline."""
+        """Cancel child runs whose end nobody waits for. One whose inbox cannot take it ends by its deadline.
+
+        While the store stays away nobody can say that they were told: then the run is let go, and this never returns.
+        """
         parent = self._recorder.run
         for place, child in list(self._history.children.items()):
             if abandoned_only and place not in self._history.abandoned:
@@ -224,6 +227,9 @@ class Waits:
                 await post_on(self._platform, run, mail, unborn=unborn)
                 if unborn and await last_event(self._platform, run) is not None:  # by a worker that lost the parent
                     await post(self._platform, run, ev.MailWake(f"parent:{parent}:again", parent))
+            except StoreUnavailable as error:
+                self._recorder.on_lost(error)
+                await never()
             except OutlastError:
                 continue
 

@@ -47,6 +47,16 @@ class FailedSync(Exception):
     """Nobody knows what is on the disk."""
 
 
+class _Commit:
+    """One transaction on its way to the disk. Without a sync that works, chance says whether it gets `there`."""
+
+    def __init__(self, node: Node, writes: Sequence[Write], there: bool) -> None:
+        self.node = node
+        self.writes = writes
+        self.there = there
+        self.fits = True
+
+
 class Disk:
     """What is durable. A commit is all or nothing, as SQLite's is; if its writer dies meanwhile, chance says which."""
 
@@ -57,6 +67,7 @@ class Disk:
         self.blobs = MemoryBlobs()
         self.acknowledged: list[tuple[str, int, bytes]] = []
         """(stream, number of the last event, hash) of every append that a writer said was applied."""
+        self._under_way: list[_Commit] = []
         self._lags = False
         self._late: list[HintPatch] = []
         self.durable_at: dict[tuple[str, int], float] = {}
@@ -74,30 +85,45 @@ class Disk:
             await world.pause(node, delay, delay)
             raise FullDisk
         fails = random.random() < faults.sync_fails
-        there = not fails or random.random() < 0.5
+        commit = _Commit(node, writes, not fails or random.random() < 0.5)
+        self._under_way.append(commit)
         done = world.loop.create_future()
 
         def land() -> None:
-            lands = there if node.alive else random.random() < 0.5
-            if lands:
-                for write in writes:
-                    self._apply(write)
+            self._land(commit)
             world.in_node(node, 0.0, _wake, done)
 
         world.in_world(delay, land)
         await done
         await node.acting()
-        if fails:
+        if fails or not commit.fits:
             world.bit["failed sync"] += 1
             raise FailedSync
 
+    def open(self) -> None:
+        """A writing process opens the journal: what became of the commits of dead ones is decided now."""
+        for commit in list(self._under_way):
+            self._land(commit)
+
+    def _land(self, commit: _Commit) -> None:
+        if commit not in self._under_way:
+            return
+        self._under_way.remove(commit)
+        if not (commit.there if commit.node.alive else self.world.random.random() < 0.5):
+            return
+        heads: dict[str, Head] = {}
+        for write in commit.writes:  # the production rule again, by the store itself: each continues its stream
+            append = write.append
+            if heads.get(append.stream, self.head(append.stream)) != append.expected:
+                self.world.note(f"disk refuses {append.stream} {append.expected.seq + 1}: its stream has moved on")
+                commit.fits = False
+                return
+            heads[append.stream] = write.head
+        for write in commit.writes:
+            self._apply(write)
+
     def _apply(self, write: Write) -> None:
         append = write.append
-        # the production rule again, by the store itself: a unique key on (stream, number)
-        head = self.head(append.stream)
-        if head.seq != append.expected.seq:
-            self.world.note(f"disk refuses {append.stream} {append.expected.seq + 1}: it is there")
-            return
         self._put(append, write.head)
         self.durable_at[append.stream, append.expected.seq + 1] = self.world.loop.time()
         kinds = " ".join(_KINDS.findall(append.body.decode()))
@@ -171,6 +197,7 @@ class WriterNode:
     async def serve(self, node: Node, points: Points) -> None:
         """Until it dies."""
         self.node = node
+        self._disk.open()
         while True:
             await self._asked.wait()
             self._asked.clear()

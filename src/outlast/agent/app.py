@@ -40,6 +40,9 @@ class Agent(Generic[P, R]):
     Outside a run it is not callable: start it through a client, the command line or HTTP, so that it is durable.
     """
 
+    app: App[Any]
+    """Where it is registered."""
+
     def __init__(self, name: str, function: Callable[..., Awaitable[R]], options: Options) -> None:
         self.name = name
         self.function = function
@@ -143,6 +146,7 @@ class App(Generic[D]):
             if not inspect.iscoroutinefunction(inner):
                 raise ConfigurationError(f"agent {name_of(inner)} is not an async function: write `async def`")
             agent: Agent[..., Any] = Agent(check_name("agent", name or name_of(inner)), inner, options)
+            agent.app = self
             if agent.name in self.agents:
                 raise ConfigurationError(f"agent {agent.name} is defined twice in app {self.name}: rename one")
             self.agents[agent.name] = agent

@@ -43,13 +43,13 @@ class Worker:
 
     def __init__(
         self, app: App[Any], platform: Platform, identity: str, *, runs_max: int = 1000,
-        report: Callable[[str], None] = _silent,
+        report: Callable[[str], None] = _silent, threads: Threads | None = None,
     ) -> None:  # fmt: skip
         self.identity = identity
         self._app = app
         self._platform = platform
         self._runs_max = runs_max
-        self._threads = Threads(platform.settings.threads_max)
+        self._threads = threads or Threads(platform.settings.threads_max)
         self._executions: dict[str, Execution] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()

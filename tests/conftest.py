@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """Started in the background, a shell has SIGINT ignored, and so would every process that a test starts."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def kills(request: pytest.FixtureRequest) -> int:
     """How many kills a crash test shall make: 100, or what ``make crash KILLS=…`` asks for."""
-    return int(request.config.getoption("--kills"))
+    return int(str(request.config.getoption("--kills")))
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ Load = Callable[[str], ModuleType]
 def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
     """Import a module of the example by name; it is forgotten after the test."""
     monkeypatch.syspath_prepend(str(DESK))
+    for name in [path.stem for path in DESK.glob("*.py")]:
+        monkeypatch.delitem(sys.modules, name, raising=False)  # another test's `app` is not this one
     before = set(sys.modules)
     yield importlib.import_module
     for name in set(sys.modules) - before:

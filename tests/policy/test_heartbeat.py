@@ -8,7 +8,7 @@ from outlast.policy.heartbeat import Heartbeat, beat, begin, look
 POLICY = Heartbeat(silent_after_s=1.0, hung_after_s=10.0)
 
 
-def looked_until(pulse, start: float, end: float, step: float = 0.1):  # type: ignore[no-untyped-def]
+def looked_until(pulse, start: float, end: float, step: float = 0.1):
     now = start
     while now < end:
         now += step

@@ -170,7 +170,10 @@ class SimLoop(asyncio.BaseEventLoop):
     def _queue_of(self, handle: asyncio.Handle) -> deque[asyncio.Handle]:
         context: Context = handle._context  # noqa: SLF001 # asyncio keeps it there
         node: Node | None = context.get(current_node)
-        return self._world if node is None else node.queue
+        if node is None:
+            return self._world
+        queue: deque[asyncio.Handle] = node.queue
+        return queue
 
     def _run_once(self) -> None:
         handle = self._next()

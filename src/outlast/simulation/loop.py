@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 callbacks_max = 50_000_000
 """Callbacks of one simulation; beyond it something spins."""
@@ -169,11 +169,8 @@ class SimLoop(asyncio.BaseEventLoop):
 
     def _queue_of(self, handle: asyncio.Handle) -> deque[asyncio.Handle]:
         context: Context = handle._context  # noqa: SLF001 # asyncio keeps it there
-        node: Node | None = context.get(current_node)
-        if node is None:
-            return self._world
-        queue: deque[asyncio.Handle] = node.queue
-        return queue
+        node = cast("Node | None", context.get(current_node))
+        return self._world if node is None else node.queue
 
     def _run_once(self) -> None:
         handle = self._next()

@@ -8,6 +8,9 @@ VENV := .venv
 PEERS := .venv-peers
 PY := $(VENV)/bin/python
 KILLS ?= 2000
+SEEDS ?= 2000
+START ?= 1
+JOBS ?= 2
 ARGS ?=
 JSON ?=
 
@@ -16,7 +19,7 @@ FIND_PYTHON = for p in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 
 	if "$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; exit; fi; done; \
 	echo "no Python >= 3.11 with venv found; install one (make setup-system) or name it: make setup PYTHON=/path/to/python3" >&2; exit 1
 
-.PHONY: help setup setup-system demo test lint types check-layers bench peers crash clean
+.PHONY: help setup setup-system demo test lint types check-layers bench peers crash simulate mutants clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -46,6 +49,12 @@ test: lint ## lint, types and every test (ARGS='tests/agent -k replay')
 
 crash: setup ## kill real processes KILLS times (default 2000) with steps in flight
 	@$(PY) -m pytest tests/crash --kills $(KILLS) --timeout 0 $(ARGS)
+
+simulate: setup ## simulate SEEDS seeds from START in JOBS processes (default 2000 from 1 in 2)
+	@$(PY) -m outlast.simulation --seeds $(SEEDS) --start $(START) --jobs $(JOBS) --coverage $(ARGS)
+
+mutants: setup ## switch on deliberate bugs one at a time: the simulation must catch each
+	@$(PY) -m outlast.simulation --mutants --jobs $(JOBS) $(ARGS)
 
 peers: $(PEERS)/ready ## make .venv-peers with the libraries that `make bench` compares with
 

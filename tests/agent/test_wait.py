@@ -639,3 +639,28 @@ async def test_a_run_that_cannot_continue_with_its_arguments_fails() -> None:
         view = await d.until(await d.start("go", 1))
         assert view.state == "failed"
         assert view.error["type"] == "outlast.TypeMismatch"  # type: ignore[index]
+
+
+async def test_a_signal_that_woke_a_wait_that_was_given_up_at_that_very_moment_goes_to_the_next() -> None:
+    tasks: list[asyncio.Future[Any]] = []
+
+    async def code(run: Run[None], note: Any) -> Any:
+        tasks[:] = [asyncio.ensure_future(run.signal("a")), asyncio.ensure_future(run.signal("a"))]
+        with contextlib.suppress(asyncio.CancelledError):
+            await tasks[0]
+        return await tasks[1]
+
+    async with desk(waiting(code), park_after_s=10) as d:
+        run = await d.start("go")
+        await d.has(run, "signal.awaited")
+        await d.wait_for(lambda: len(d.workers[0]._executions[run]._waits._signals["a"]) == 2)
+        waits = d.workers[0]._executions[run]._waits
+        wake = waits.wake
+
+        def woken(mail: Any) -> None:
+            wake(mail)
+            tasks[0].cancel()
+
+        waits.wake = woken
+        await d.control.signal(run, "a", "here")
+        assert (await d.until(run, deadline_s=3)).result == "here"

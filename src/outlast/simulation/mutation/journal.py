@@ -204,6 +204,6 @@ MUTANTS = [
     Mutant("key-ignored", "the same request again is another run", "steps", "network",
            lambda: everywhere("derived_run_id", _by_chance, "agent.control")),
     Mutant("successor-by-chance", "a run that continues as new has another successor after each crash", "chains",
-           "crashes", lambda: everywhere("derived_run_id", _by_chance, "agent.execution")),
+           "crashes", lambda: everywhere("derived_run_id", _by_chance, "agent.handover")),
 ]  # fmt: skip
 """The journal's."""

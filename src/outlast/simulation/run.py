@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import cast
 
 import msgspec
 
@@ -58,6 +59,13 @@ def run_seed(
         return _Simulation(seed, random, workload, faults, acts).run(trace)
 
 
+def _leaves(error: BaseException) -> list[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
+
+
 class _Simulation:
     def __init__(self, seed: int, random: Random, workload: Workload, faults: Faults, acts: list[Act]) -> None:
         self._loop = SimLoop(random)
@@ -90,6 +98,8 @@ class _Simulation:
             problems.append(f"ends: not everything was over {liveness_s:.0f} virtual seconds after the faults: {found}")
         except Stuck as stuck:
             problems.append(f"ends: {stuck}")
+        except Exception as error:  # noqa: BLE001 # what a client cannot make sense of is a finding
+            problems += [f"escape: clients: {type(leaf).__name__}: {leaf}" for leaf in _leaves(error)]
         streams = {
             stream: [(record.seq, record.count, record.body, record.hash) for record in records]
             for stream, records in self._cell.disk.contents().items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
@@ -42,7 +43,7 @@ def _counts(evidence: Evidence, session: str, order: list[str], skipped: set[str
 
 
 def _overlaps(evidence: Evidence, session: str, order: list[str]) -> Iterator[str]:
-    for before, after in zip(order, order[1:], strict=False):
+    for before, after in itertools.pairwise(order):
         ended_at = evidence.ended_at(before)
         begins = [event.durable_at for event in evidence.runs[after] if event.type.startswith("step.")]
         if begins and (ended_at is None or begins[0] < ended_at):

@@ -46,8 +46,7 @@ def stray(evidence: Evidence) -> Iterator[str]:
     allowed: set[str] = set()
     for asked in evidence.asked:
         allowed |= may_book(asked.name, asked.what.program)
-    for subject in sorted({booking.subject for booking in evidence.ledger.bookings} - allowed):
-        yield subject
+    yield from sorted({booking.subject for booking in evidence.ledger.bookings} - allowed)
 
 
 def intent(evidence: Evidence) -> Iterator[str]:

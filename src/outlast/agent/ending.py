@@ -1,4 +1,4 @@
-"""How a run ended, as those who wait for it see it."""
+"""How runs end: as they record it, and as those who wait for them see it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import msgspec
 
 from outlast.agent import event as ev
 from outlast.agent.create import run_key
+from outlast.agent.failure import record_failure
+from outlast.agent.origin import origin_of
 from outlast.agent.platform import Platform
 from outlast.journal.blob import Payload
 from outlast.journal.chain import genesis, verify
+from outlast.journal.index import State
 from outlast.journal.stream import Head
 
 _continuations_max = 10_000
@@ -65,3 +68,25 @@ async def read_ending(platform: Platform, run: str) -> Ending | None:
             case _:
                 return None
     return None
+
+
+def failed(error: Exception) -> ev.RunFailed:
+    """The end of a run whose code raised, with the step that the error came from."""
+    origin = origin_of(error)
+    if origin is None:
+        return ev.RunFailed(record_failure(error))
+    return ev.RunFailed(record_failure(error), origin.place, origin.name, origin.attempt)
+
+
+def state_of(event: ev.RunEnd) -> tuple[State, str]:
+    """What the index says of a run that ended so: its state, and why in one line."""
+    match event:
+        case ev.RunCompleted():
+            return "completed", ""
+        case ev.RunFailed():
+            where = f" in step {event.place} ({event.name}), attempt {event.attempt}" if event.place else ""
+            return "failed", f"{event.error.type}: {event.error.message}"[:300] + where
+        case ev.RunCancelledEvent():
+            return "cancelled", event.reason
+        case ev.RunContinued():
+            return "continued", event.run

@@ -13,20 +13,21 @@ from outlast.agent.attempt import Threads
 from outlast.agent.branch import gather, start_line
 from outlast.agent.create import NewRun, create_run
 from outlast.agent.doubt import Doubt
-from outlast.agent.failure import bounded, record_failure
-from outlast.agent.handover import post_on, successor_of
+from outlast.agent.ending import failed, state_of
+from outlast.agent.failure import bounded
+from outlast.agent.farewell import tell_others
+from outlast.agent.gate import refusal
+from outlast.agent.handover import forward, successor_of
 from outlast.agent.history import History
-from outlast.agent.mail import Mailbox, inbox_key, post
+from outlast.agent.mail import Mailbox, inbox_key
 from outlast.agent.mute import muted_while
-from outlast.agent.origin import origin_of
 from outlast.agent.perform import Performer
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder, never
 from outlast.agent.run import ContinueAsNew, Run
 from outlast.agent.scope import Scope
-from outlast.agent.session import Entered, Session, enter_turn, next_turn, save_snapshot
+from outlast.agent.session import Entered, Session, enter_turn
 from outlast.agent.step import Frame, Step, StepCall
-from outlast.agent.switch import stopped_reason
 from outlast.agent.wait import Waits
 from outlast.journal.blob import load_payload, store_payload
 from outlast.journal.index import State
@@ -35,7 +36,6 @@ from outlast.kernel.codec import encode
 from outlast.kernel.error import Conflict, OutlastError, StoreCorrupt, StoreError, TypeMismatch, invariant
 from outlast.model.answer import Answer
 from outlast.model.endpoint import Message
-from outlast.policy.budget import Budget, Spent, exceeded
 
 Stop = Literal["ended", "parked", "held", "lost", "released"]
 """Why a worker lets go of a run."""
@@ -98,7 +98,6 @@ class Execution:
         self._idle_since = 0.0
         self._leaving = False
         self._ready = False
-        self._ending = False
         self._holding: asyncio.Task[None] | None = None
         self._closing: ev.RunCancelledEvent | ev.RunFailed | None = None
         self._ending = False
@@ -150,26 +149,11 @@ class Execution:
 
     async def pass_through(self, step: Step) -> None:
         """Return if something new may begin; else hold the run, or never return."""
-        history = self._history
-        if self._agent.name in self._stopped_agents:
-            stopped = await self._recorder.reach(stopped_reason(self._platform, self._agent.name))
-            if stopped is not None:
-                await self.halt("agent_stopped", f"agent {self._agent.name} is stopped: {stopped}", "")
+        refused = await refusal(self._agent, self._platform, self._recorder, self._stopped_agents)
         if self.is_stopping():  # asked last: from here to the step's first event nothing is awaited
             await never()
-        if history.events >= self._platform.settings.history_events_max:
-            await self.halt(
-                "history_full",
-                f"its history holds {history.events} events, the bound is history_events_max: use run.continue_as_new",
-                "",
-            )
-        budget = self._agent.options.budget
-        if budget != _no_budget:
-            begun = history.steps + len(self._recorder.begun)
-            spent = Spent(begun, history.tokens, history.usd, self._platform.clock.now() - history.created_at)
-            reason = exceeded(budget, spent, history.grants)
-            if reason is not None:
-                await self.halt("budget_exceeded", f"{reason}: raise it, or grant it once more with redrive", "")
+        if refused is not None:
+            await self.halt(refused.code, refused.reason, "")
 
     async def pass_doubt(self, step: Step) -> None:
         """Return if a step in doubt may be settled: always, also while the run is being cancelled."""
@@ -367,7 +351,7 @@ class Execution:
         elif error is not None:
             if not isinstance(error, Exception):
                 error = RuntimeError(f"agent code raised {type(error).__name__}: {error}")
-            await self._end(self._failed(error))
+            await self._end(failed(error))
         else:
             await self._complete(main.result())
 
@@ -386,12 +370,6 @@ class Execution:
         await self._recorder.record(ev.RunHeld("in_doubt", reason, place, seen=self._recorder.seen))
         self._let_go("held")
 
-    def _failed(self, error: Exception) -> ev.RunFailed:
-        origin = origin_of(error)
-        if origin is None:
-            return ev.RunFailed(record_failure(error))
-        return ev.RunFailed(record_failure(error), origin.place, origin.name, origin.attempt)
-
     async def _complete(self, value: Any) -> None:
         try:
             raw = encode(value, f"result of agent {self._agent.name}", self._platform.settings.payload_bytes_max)
@@ -403,7 +381,7 @@ class Execution:
         except OutlastError as error:
             if isinstance(error, StoreError):
                 raise
-            await self._end(self._failed(error))
+            await self._end(failed(error))
             return
         await self._end(ev.RunCompleted(payload, change))
 
@@ -412,7 +390,7 @@ class Execution:
         try:
             raw = self._agent.signature.bind(next_input.arguments, next_input.keywords)
         except OutlastError as error:
-            await self._end(self._failed(error))
+            await self._end(failed(error))
             return
         successor = successor_of(self.run_id)
         lifetime = created.deadline_at - self._history.created_at
@@ -437,53 +415,21 @@ class Execution:
             parent_place=created.parent_place, continued_from=self.run_id,
         )  # fmt: skip
         await create_run(self._platform, continuing.run, new)
-        await self._forward_mail(continuing.run)
-        await self._end(ev.RunContinued(continuing.run))
-
-    async def _forward_mail(self, successor: str) -> None:
-        """What nobody has taken yet is for the run that goes on."""
         async with self._fetching:
             await self._mailbox.fetch(self._platform, self.run_id)
-        for _, signal in sorted(
-            (letter for letters in self._mailbox.signals.values() for letter in letters), key=lambda letter: letter[0]
-        ):
-            await post_on(self._platform, successor, signal)
-        if self._mailbox.cancel is not None:
-            await post_on(self._platform, successor, self._mailbox.cancel[1])
+        await forward(self._platform, self._mailbox, continuing.run)
+        await self._end(ev.RunContinued(continuing.run))
 
     async def _end(self, event: ev.RunEnd) -> None:
-        state, reason = _ending_of(event)
+        state, reason = state_of(event)
         self._ending = True
         await self._waits.stop_children(abandoned_only=self._closing is None)
         self._recorder.ending = (state, reason)
         self._platform.points.reach("run.end.before", self.run_id)
         await self._recorder.record(event)
         self._platform.points.reach("run.end.after", self.run_id)
-        await self._tell_others(event)
+        await tell_others(self._platform, self.run_id, self._created, event, self._entered, self._session)
         self._let_go("ended")
-
-    async def _tell_others(self, event: ev.RunEnd) -> None:
-        """Hints to who may wait for this run: its parent, the next turn. Whoever waits also looks by itself."""
-        try:
-            if self._created.parent and not isinstance(event, ev.RunContinued):
-                await self._wake(self._created.parent)
-            if self._entered is not None:
-                turn, state = self._entered.turn, self._entered.state
-                after = await next_turn(self._platform, self._created.session, turn)
-                if after is not None:
-                    await self._wake(after)
-                every = self._platform.settings.session_snapshot_every
-                if state is not None and (state.turns + 1) % every == 0:
-                    change = self._session.change() if self._session and isinstance(event, ev.RunCompleted) else None
-                    messages_max = self._platform.settings.session_messages_max
-                    await save_snapshot(
-                        self._platform, self._created.session, turn, state.after(change, turn.at, messages_max)
-                    )
-        except OutlastError:
-            return  # hints only: those who wait look by themselves after wait_poll_s
-
-    async def _wake(self, run: str) -> None:
-        await post(self._platform, run, ev.MailWake(f"ended:{self.run_id}", self.run_id))
 
     async def _close(self) -> None:
         """Cancelled or out of time: settle what may be happening, stop the code, write the end."""
@@ -628,19 +574,3 @@ class Execution:
             self._let_go("parked")
         elif self._is_idle():  # mail came meanwhile that wakes nobody
             self._on_idle()
-
-
-def _ending_of(event: ev.RunEnd) -> tuple[State, str]:
-    match event:
-        case ev.RunCompleted():
-            return "completed", ""
-        case ev.RunFailed():
-            where = f" in step {event.place} ({event.name}), attempt {event.attempt}" if event.place else ""
-            return "failed", f"{event.error.type}: {event.error.message}"[:300] + where
-        case ev.RunCancelledEvent():
-            return "cancelled", event.reason
-        case ev.RunContinued():
-            return "continued", event.run
-
-
-_no_budget = Budget()

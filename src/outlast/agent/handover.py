@@ -9,7 +9,7 @@ from __future__ import annotations
 from outlast.agent import event as ev
 from outlast.agent.create import derived_run_id, run_key
 from outlast.agent.history import History
-from outlast.agent.mail import post
+from outlast.agent.mail import Mailbox, post
 from outlast.agent.platform import Platform
 
 _continuations_max = 10_000
@@ -42,3 +42,12 @@ async def _acted_on(platform: Platform, run: str) -> set[int]:
         if len(records) < _page:
             return history.mail
         after = records[-1].seq + records[-1].count - 1
+
+
+async def forward(platform: Platform, mailbox: Mailbox, successor: str) -> None:
+    """Hand on what nobody has taken: it is for the run that goes on."""
+    letters = (letter for letters in mailbox.signals.values() for letter in letters)
+    for _, signal in sorted(letters, key=lambda letter: letter[0]):
+        await post_on(platform, successor, signal)
+    if mailbox.cancel is not None:
+        await post_on(platform, successor, mailbox.cancel[1])

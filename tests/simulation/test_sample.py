@@ -10,7 +10,7 @@ from outlast.simulation.run import Result
 from outlast.simulation.sample import Lane, Totals, pick, run_cases, seeds
 from outlast.simulation.story import tell
 
-CI_SEEDS = 300
+CI_SEEDS = 400
 
 
 def quiet(case: Case, result: Result, totals: Totals) -> None:

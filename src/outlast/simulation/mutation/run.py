@@ -115,7 +115,7 @@ MUTANTS = [
     Mutant("cancel-unsettled", "a cancelled run ends while a `once` step is in doubt", "cancels", "none",
            lambda: [Patch(Execution, "_close", _close_at_once)]),
     Mutant("generous-budget", "two steps more than the budget may begin", "budgets", "none",
-           lambda: everywhere("exceeded", _generous, "agent.execution")),
+           lambda: everywhere("exceeded", _generous, "agent.gate")),
     Mutant("turn-before-its-turn", "a turn begins before the one before it has ended", "sessions", "none",
            lambda: everywhere("read_ending", _any_ending, "agent.session")),
     Mutant("snapshot-too-early", "a session's snapshot is taken before the turn it names has ended", "sessions", "none",

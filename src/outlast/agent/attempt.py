@@ -78,24 +78,42 @@ async def attempt(
         current_frame.reset(token)
 
 
+class _TimeOut:
+    """Cancels the task when the time is over: `asyncio.timeout`, less what an attempt does not need (hot path)."""
+
+    __slots__ = ("_task", "expired", "handle")
+
+    def __init__(self, task: asyncio.Task[Any], seconds: float) -> None:
+        self._task = task
+        self.expired = False
+        self.handle = asyncio.get_running_loop().call_later(seconds, self._expire)
+
+    def _expire(self) -> None:
+        self.expired = True
+        self._task.cancel()
+
+
 async def _on_loop(
     function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any], timeout_s: float, what: str
 ) -> Any:
-    deadline = asyncio.timeout(timeout_s)
+    task = asyncio.current_task()
+    assert task is not None
+    cancelled_before = task.cancelling()
+    limit = _TimeOut(task, timeout_s)
     try:
-        async with deadline:
-            return await function(*arguments, **keywords)
-    except TimeoutError:
-        if not deadline.expired():
-            raise
-        raise StepTimeout(f"{what} did not end within {timeout_s:g} s") from None
+        return await function(*arguments, **keywords)
     except SystemExit as error:
         raise RuntimeError(f"{what} called sys.exit({error.code!r})") from None
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
+        if limit.expired and task.cancelling() == cancelled_before + 1:
+            raise StepTimeout(f"{what} did not end within {timeout_s:g} s") from None
+        if task.cancelling():
             raise
         raise RuntimeError(f"{what} was cancelled from inside") from None
+    finally:
+        limit.handle.cancel()
+        if limit.expired:
+            task.uncancel()
 
 
 async def _in_thread(

@@ -45,6 +45,7 @@ EVERY: list[ev.RunEvent] = [
     ev.RunCompleted(VALUE),
     ev.RunFailed(FAILED, "2", "lookup", 3),
     ev.RunCancelledEvent("enough"),
+    ev.RunContinuing("run_2", VALUE, 99.0),
     ev.RunContinued("run_2"),
 ]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from outlast.simulation.mutation.patch import Mutant
-from outlast.simulation.sample import ChildDied, Lane, pick
+from outlast.simulation.sample import Lane, pick
 
 seeds_max = 300
 """Within so many seeds every mutant must be caught."""
@@ -37,7 +37,8 @@ async def hunt(
 ) -> list[Caught]:
     """Try each mutant with the seeds from `start`, at most `limit`, until one violates a rule.
 
-    Each runs with the workload and faults that the mutant names; `anywhere`: with those that each seed picks.
+    Each runs with the workload and faults that the mutant names; `anywhere`: with those that each seed picks. Raises
+    ChildDied: a mutant that ends the simulator itself is not caught, it is badly written.
     """
     line = iter(mutants)
     found: list[Caught] = []
@@ -59,10 +60,7 @@ async def _catch(mutant: Mutant, lane: Lane, start: int, limit: int, anywhere: b
     named = (None, None) if anywhere else (mutant.workload, mutant.faults)
     for count in range(limit):
         case = pick(start + count, *named, mutant=mutant.name)
-        try:
-            violations = (await lane.simulate(case)).result.violations
-        except ChildDied as error:
-            violations = [f"died: {error}"]
+        violations = (await lane.simulate(case)).result.violations
         if violations:
             return Caught(
                 mutant.name, mutant.bug, count + 1, case.seed, case.workload, case.faults, _telling(violations)[:200]

@@ -156,7 +156,8 @@ class Performer:
         retry = step.retry or _default_retry
         while True:
             number = self._history.attempts.get(place, 0) + 1
-            await self._until(self._history.next_at.get(place, 0.0))
+            if number > 1:
+                await self._until(self._history.next_at.get(place, 0.0))
             await self._begin(call)
             started = self._platform.clock.now()
             try:

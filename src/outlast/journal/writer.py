@@ -62,9 +62,9 @@ class _Waiting:
     def __init__(
         self, events: Sequence[Any], then: Callable[[float], None] | None, future: asyncio.Future[float]
     ) -> None:
-        self.events = [encode_event(event) for event in events]
+        self.events = list(map(encode_event, events))
         self.then = then
-        self.size = sum(len(memoryview(event)) + 1 for event in self.events)
+        self.size = sum(map(len, map(memoryview, self.events))) + len(self.events)
         self.future = future
 
 

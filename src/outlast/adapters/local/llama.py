@@ -35,8 +35,8 @@ class LlamaOptions(msgspec.Struct, frozen=True):
     """Requests answered at once; more wait in the server, without a bound: admission is the caller's."""
     context_tokens: int = 4096
     threads: int = 1
-    """Threads that compute. llama.cpp's wait for each other by spinning: on cores that others use too, two are far
-    slower than one. 0: one for each core, for a machine that does nothing else."""
+    """Threads that compute. More than one are for idle cores: on busy ones two were seen to be slower than one, though
+    not in every trial. 0: one for each core."""
 
 
 def serve(options: LlamaOptions, ready: Callable[[str], None], *, until_stdin_closes: bool = False) -> None:

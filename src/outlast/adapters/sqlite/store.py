@@ -48,7 +48,7 @@ class SqliteStore(SqliteReader):
     """EventStore, RunIndex and SnapshotStore on a SQLite file, in the process that uses it.
 
     Commits run on the event loop, one at the end of each turn in which appends were made: what gathers while one runs
-    shares the next. (Measured: a hand-over to a thread and back costs half a commit.) For one thread.
+    shares the next. A commit blocks the loop while it runs. For one thread.
     """
 
     def __init__(

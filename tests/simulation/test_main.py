@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 
-from outlast.simulation.__main__ import main
+from outlast.simulation.__main__ import Progress, main, progress_every_s
 
 BAD = ["--workload", "budgets", "--faults", "none", "--mutant", "generous-budget"]
 
@@ -24,6 +25,14 @@ def test_a_violation_is_told_and_makes_the_exit_code_1(capsys: pytest.CaptureFix
     assert "first_failing_seed      4" in told.out
     assert "violated: budget" in told.err
     assert "replay: python -m outlast.simulation --seed 4 --workload budgets" in told.err
+
+
+def test_progress_shows_now_and_then_where_there_is_no_terminal() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream)
+    for tenth in range(25):
+        progress.show(f"{tenth}/25 seeds", tenth * progress_every_s / 10)
+    assert stream.getvalue() == "10/25 seeds\n20/25 seeds\n"
 
 
 def test_one_seed_is_replayed_exactly_with_its_trace(capsys: pytest.CaptureFixture[str]) -> None:

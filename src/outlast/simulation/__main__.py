@@ -7,6 +7,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import msgspec
 
@@ -21,6 +22,8 @@ from outlast.simulation.shrink import Schedule, shrink
 from outlast.simulation.story import replay_command, tell
 
 seeds_default = 100
+progress_every_s = 10.0
+"""How often a line of progress goes to standard error where that is no terminal, in seconds."""
 _told_max = 5  # failing seeds whose story is printed
 
 
@@ -77,18 +80,19 @@ def _do(asked: argparse.Namespace) -> int:
 
 
 def _many(asked: argparse.Namespace) -> int:
-    told, count = 0, asked.seeds or seeds_default
+    told, count, progress = 0, asked.seeds or seeds_default, Progress(sys.stderr)
 
     def hear(case: Case, result: Result, totals: sample.Totals) -> None:
         nonlocal told
         if result.violations and told < _told_max:
             told += 1
             _say(f"\n{tell(case, result)}\n", sys.stderr)
-        _progress(f"{totals.seeds}/{count} seeds, {totals.violations} violations, {totals.wall_s:.0f} s")
+        line = f"{totals.seeds}/{count} seeds, {totals.violations} violations, {totals.wall_s:.0f} s"
+        progress.show(line, totals.wall_s)
 
     cases = sample.seeds(asked.start, count, asked.workload, asked.faults, mutant=asked.mutant or "")
     totals = asyncio.run(sample.run_cases(cases, asked.jobs, hear, twice=asked.check_determinism))
-    _progress("")
+    progress.clear()
     figures = totals.figures()
     if asked.coverage:
         coverage = Coverage.of(totals)
@@ -142,8 +146,9 @@ def _show(case: Case, asked: argparse.Namespace) -> int:
 
 
 def _shrink(case: Case, asked: argparse.Namespace) -> int:
-    shrunk = shrink(case, asked.tries, _progress)
-    _progress("")
+    progress = Progress(sys.stderr)
+    shrunk = shrink(case, asked.tries, progress.show)
+    progress.clear()
     if shrunk is None:
         _say(f"{sample.name_of(case)} violates nothing: there is nothing to shrink\n", sys.stderr)
         return 0
@@ -170,9 +175,26 @@ def _mutants(asked: argparse.Namespace) -> int:
     return 0 if figures["mutants_total"] == figures["mutants_caught"] else 1
 
 
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        _say(f"\r\x1b[2K{text}", sys.stderr)
+class Progress:
+    """How far it is: one line that changes on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._next_s = progress_every_s
+
+    def show(self, text: str, wall_s: float = 0.0) -> None:
+        """Say it; `wall_s` is the time since the start, in seconds."""
+        if self._stream.isatty():
+            _say(f"\r\x1b[2K{text}", self._stream)
+        elif wall_s >= self._next_s:
+            self._next_s = wall_s + progress_every_s
+            _say(f"{text}\n", self._stream)
+            self._stream.flush()
+
+    def clear(self) -> None:
+        """Take the changing line away."""
+        if self._stream.isatty():
+            _say("\r\x1b[2K", self._stream)
 
 
 def _say(text: str, stream: object = None) -> None:

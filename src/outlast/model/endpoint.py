@@ -79,8 +79,27 @@ class EndpointOverloaded(EndpointError):
     code = "endpoint_overloaded"
 
 
+class PoolOverloaded(EndpointOverloaded):
+    """The pool refuses at once what it could not answer in time. `retry_after_s` says when to come back."""
+
+    code = "pool_overloaded"
+
+
 class EndpointRefused(EndpointError):
-    """It will never answer this: authentication, a bad request, an unknown model."""
+    """It will never answer this: authentication, a bad request, an unknown model.
+
+    `elsewhere` says that the fault lies with this endpoint's key, account or configuration: another may well answer.
+    """
 
     code = "endpoint_refused"
     retryable = False
+
+    def __init__(self, message: str, retry_after_s: float | None = None, *, elsewhere: bool = False) -> None:
+        super().__init__(message, retry_after_s)
+        self.elsewhere = elsewhere
+
+
+class Interrupted(EndpointError):
+    """The answer broke off after its first content had been given away: nobody may silently begin it again."""
+
+    code = "interrupted"

@@ -1,0 +1,109 @@
+"""What a pool promises whoever calls it, with endpoints in memory."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.kernel.error import ConfigurationError
+from outlast.model.attempt import Attempt
+from outlast.model.endpoint import EndpointRefused, EndpointUnavailable, Interrupted
+from outlast.model.member import Target
+from outlast.model.pool import Ask, Pool, RetryTree
+
+
+def pool(*names: str) -> Pool:
+    return Pool("writer", [Target(name, model=f"m-{name}") for name in names], SystemClock(), OsRandomness())
+
+
+async def test_a_call_is_answered_by_a_member_in_the_callers_own_task() -> None:
+    tasks: list[object] = []
+
+    async def send(attempt: Attempt) -> str:
+        tasks.append(asyncio.current_task())
+        attempt.commit()
+        return attempt.member.name
+
+    served = await pool("a").call(send, Ask(10.0))
+    assert (served.value, served.endpoint, served.model) == ("a", "a", "m-a")
+    assert (served.attempts, served.degraded, served.hedged) == (1, False, False)
+    assert tasks == [asyncio.current_task()]
+
+
+async def test_what_fails_before_commit_is_asked_elsewhere() -> None:
+    asked: list[str] = []
+
+    async def send(attempt: Attempt) -> str:
+        asked.append(attempt.member.name)
+        if len(asked) == 1:
+            raise EndpointUnavailable("down")
+        return "fine"
+
+    served = await pool("a", "b").call(send, Ask(10.0))
+    assert served.value == "fine"
+    assert served.attempts == 2
+    assert sorted(asked) == ["a", "b"]
+    assert served.endpoint == asked[1]
+
+
+async def test_what_fails_after_commit_is_interrupted_and_never_asked_again() -> None:
+    asked: list[str] = []
+
+    async def send(attempt: Attempt) -> str:
+        asked.append(attempt.member.name)
+        attempt.commit()
+        raise EndpointUnavailable("broke off")
+
+    with pytest.raises(Interrupted, match="broke off"):
+        await pool("a", "b").call(send, Ask(10.0))
+    assert len(asked) == 1
+
+
+async def test_the_callers_own_fault_is_not_tried_again_and_a_wrong_key_is() -> None:
+    asked: list[str] = []
+
+    async def refuse(attempt: Attempt) -> str:
+        asked.append(attempt.member.name)
+        raise EndpointRefused("no", elsewhere=len(asked) == 1)
+
+    with pytest.raises(EndpointRefused):
+        await pool("a", "b", "c").call(refuse, Ask(10.0))
+    assert len(asked) == 2
+
+
+async def test_an_endpoint_that_says_nothing_is_stopped_at_the_deadline() -> None:
+    stopped: list[str] = []
+
+    async def send(attempt: Attempt) -> str:
+        attempt.on_abort(lambda: stopped.append(attempt.member.name))
+        await asyncio.Event().wait()
+        return "never"
+
+    one = pool("a")
+    with pytest.raises(EndpointUnavailable, match="did not answer in time"):
+        await one.call(send, Ask(0.05))
+    assert stopped == ["a"]
+    assert one.members[0].in_flight == 0
+
+
+async def test_a_tree_bounds_the_attempts_of_all_that_one_request_leads_to() -> None:
+    asked = 0
+
+    async def send(attempt: Attempt) -> str:
+        nonlocal asked
+        asked += 1
+        raise EndpointUnavailable("down")
+
+    tree = RetryTree(attempts=3)
+    for _ in range(3):
+        with pytest.raises(EndpointUnavailable):
+            await pool("a", "b").call(send, Ask(10.0, tree=tree))
+    assert asked == 3
+
+
+def test_a_pool_without_endpoints_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="has no endpoints"):
+        pool()

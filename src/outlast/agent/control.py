@@ -169,13 +169,20 @@ class Control:
         await post(self._platform, run, msgspec.structs.replace(mail, attempt=step.attempt))
 
     async def redrive(self, run: str, *, id: str | None = None) -> None:
-        """Let a held or quarantined run go on; its budget is granted once more. Raises Conflict for any other run."""
+        """Let a held or quarantined run go on; its budget is granted once more. Raises Conflict for any other run, and
+        for one whose agent is not in the app.
+        """
         mail = ev.MailRedrive(self._mail_id(id))
         if await self._is_told(run, mail, id):
             return
         view = await self.view(run)
         if view.state not in ("held", "quarantined"):
             raise Conflict(f"run {run} is {view.state}: only a held or quarantined run can be redriven")
+        if self._app is not None and view.agent not in self._app.agents:
+            raise Conflict(
+                f"run {run} cannot go on: its agent {view.agent!r} is not in the app that runs now; bring it back, "
+                "then redrive, or cancel the run"
+            )
         await post(self._platform, run, mail)
 
     def _mail_id(self, id: str | None) -> str:

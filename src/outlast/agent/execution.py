@@ -11,13 +11,12 @@ from outlast.agent.app import Agent, App
 from outlast.agent.asking import ask_model
 from outlast.agent.attempt import Threads
 from outlast.agent.branch import gather, start_line
-from outlast.agent.create import NewRun, create_run
 from outlast.agent.doubt import Doubt
 from outlast.agent.ending import failed, state_of
 from outlast.agent.failure import bounded
 from outlast.agent.farewell import tell_others
 from outlast.agent.gate import refusal
-from outlast.agent.handover import forward, successor_of
+from outlast.agent.handover import forward, make_successor, successor_of
 from outlast.agent.history import History
 from outlast.agent.mail import Mailbox, inbox_key
 from outlast.agent.mute import muted_while
@@ -408,13 +407,7 @@ class Execution:
         leaves no run that nobody knows of; who posts later finds the successor (`Control`).
         """
         self._ending = True
-        created = self._created
-        raw = await self._recorder.reach(load_payload(continuing.input, self._platform.blobs))
-        new = NewRun(
-            created.agent, created.pool, bytes(raw), continuing.deadline_at, parent=created.parent,
-            parent_place=created.parent_place, continued_from=self.run_id,
-        )  # fmt: skip
-        await create_run(self._platform, continuing.run, new)
+        await self._recorder.reach(make_successor(self._platform, self.run_id, self._history))
         async with self._fetching:
             await self._mailbox.fetch(self._platform, self.run_id)
         await forward(self._platform, self._mailbox, continuing.run)

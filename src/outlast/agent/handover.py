@@ -7,10 +7,11 @@ what nobody took; a sender appends, then looks for a successor. Whichever comes 
 from __future__ import annotations
 
 from outlast.agent import event as ev
-from outlast.agent.create import derived_run_id, run_key
+from outlast.agent.create import NewRun, create_run, derived_run_id, run_key
 from outlast.agent.history import History
 from outlast.agent.mail import Mailbox, post
 from outlast.agent.platform import Platform
+from outlast.journal.blob import load_payload
 
 _continuations_max = 10_000
 _page = 1_000
@@ -42,6 +43,19 @@ async def _acted_on(platform: Platform, run: str) -> set[int]:
         if len(records) < _page:
             return history.mail
         after = records[-1].seq + records[-1].count - 1
+
+
+async def make_successor(platform: Platform, run: str, history: History) -> None:
+    """Make the run that a history has decided to continue as; it may be there already. Raises as `create_run` does."""
+    created, continuing = history.created, history.continuing
+    assert created is not None
+    assert continuing is not None
+    raw = await load_payload(continuing.input, platform.blobs)
+    new = NewRun(
+        created.agent, created.pool, bytes(raw), continuing.deadline_at, parent=created.parent,
+        parent_place=created.parent_place, continued_from=run,
+    )  # fmt: skip
+    await create_run(platform, continuing.run, new)
 
 
 async def forward(platform: Platform, mailbox: Mailbox, successor: str) -> None:

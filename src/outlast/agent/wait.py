@@ -220,13 +220,8 @@ class Waits:
         for place, child in list(self._history.children.items()):
             if abandoned_only and place not in self._history.abandoned:
                 continue
-            mail = ev.MailCancel(f"parent:{parent}", f"its parent {parent} was stopped")
             try:
-                run = await last_of(self._platform, child.run)
-                unborn = await last_event(self._platform, run) is None
-                await post_on(self._platform, run, mail, unborn=unborn)
-                if unborn and await last_event(self._platform, run) is not None:  # by a worker that lost the parent
-                    await post(self._platform, run, ev.MailWake(f"parent:{parent}:again", parent))
+                await stop_child(self._platform, parent, child.run)
             except StoreUnavailable as error:
                 self._recorder.on_lost(error)
                 await never()
@@ -259,6 +254,16 @@ class Waits:
                     timer.cancel()
             finally:
                 self._recorder.end_wait(line)
+
+
+async def stop_child(platform: Platform, parent: str, child: str) -> None:
+    """Tell a child run, or whoever continues it, that its parent was stopped. Any number of times is once."""
+    mail = ev.MailCancel(f"parent:{parent}", f"its parent {parent} was stopped")
+    run = await last_of(platform, child)
+    unborn = await last_event(platform, run) is None
+    await post_on(platform, run, mail, unborn=unborn)
+    if unborn and await last_event(platform, run) is not None:  # by a worker that lost the parent
+        await post(platform, run, ev.MailWake(f"parent:{parent}:again", parent))
 
 
 def _first(futures: list[asyncio.Future[None]]) -> None:

@@ -9,7 +9,8 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.create import run_key
 from outlast.agent.history import History
-from outlast.agent.mail import inbox_key
+from outlast.agent.orphan import Decided, conclude
+from outlast.agent.orphan import decide as decide_orphan
 from outlast.agent.platform import Platform
 from outlast.journal.chain import genesis, link
 from outlast.journal.index import HintPatch
@@ -59,7 +60,8 @@ async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: C
     """The run, owned by `worker`; None if there is nothing to do, or another worker was first.
 
     A run whose claims came to nothing `claims_without_progress_max` times is sent to a trial in a worker of its own; if
-    that comes to nothing too, it is quarantined. A run of an agent that is not among `agents` is held.
+    that comes to nothing too, it is quarantined. A run of an agent that is not among `agents` is held; what people
+    decided about it is done (`agent/orphan.py`).
     """
     claims: int | None = None
     for _ in range(_races_max):
@@ -90,16 +92,13 @@ async def _claim_at(
     now = round(platform.clock.now(), 6)
     token = new_id("claim", platform.clock, platform.randomness)
     owner: str = ""
+    events: list[ev.RunEvent]
     created = history.created
     assert created is not None
+    decided: Decided | None = None
     if created.agent not in agents:
-        reason = f"its agent {created.agent!r} is not in the app that runs now: bring it back, then redrive"
-        events: list[ev.RunEvent] = [ev.RunHeld("unknown_agent", reason, "")]
-        hint = HintPatch(run, state="held", owner="", reason=reason, updated_at=now)
-        if "" in history.held:
-            events = [ev.RunParked("still held", 0.0)]
-            seen = (await platform.store.head(inbox_key(platform, run))).seq
-            hint = HintPatch(run, state="held", seen=seen, updated_at=now)
+        decided = await decide_orphan(platform, run, history)
+        events, hint = decided.events, decided.hint
     elif decision == "quarantine":
         reason = f"{history.fruitless} workers died or hung with it, one of them alone with it"
         events = [ev.RunQuarantined(history.fruitless, reason)]
@@ -117,6 +116,8 @@ async def _claim_at(
     platform.points.reach("claim.before", run)
     head = await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
     platform.points.reach("claim.after", run)
+    if decided is not None:
+        await conclude(platform, run, history, decided)
     if not owner:
         return None
     for event in events:

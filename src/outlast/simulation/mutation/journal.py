@@ -199,7 +199,7 @@ MUTANTS = [
            lambda: everywhere("claim", _claim_with_old_history, "cell.worker")),
     Mutant("doorbell-lost", "a run is made known by a second write, which a crash after its creation loses", "families",
            "crashes", lambda: [Patch(create, "make_append", _without_hint),
-                               *everywhere("create_run", _create_then_index, "agent.control", "agent.execution",
+                               *everywhere("create_run", _create_then_index, "agent.control", "agent.handover",
                                            "agent.wait")]),
     Mutant("key-ignored", "the same request again is another run", "steps", "network",
            lambda: everywhere("derived_run_id", _by_chance, "agent.control")),

@@ -8,9 +8,20 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pytest
 
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.adapters.memory.blob import MemoryBlobs
+from outlast.adapters.memory.executor import MemoryExecutors
+from outlast.adapters.memory.store import MemoryStore
+from outlast.agent import event as ev
+from outlast.agent.platform import Platform, Settings
+from outlast.cell.sweep import Sweep
+from outlast.journal.blob import Payload
 from outlast.journal.index import HintPatch, RunEntry, RunIndex
+from outlast.journal.record import make_append
 from outlast.journal.stream import Applied, Conflicted, EventStore, Head
 from outlast.kernel.error import NotFound
 from tests.contracts.note import key, note
@@ -143,3 +154,26 @@ class RunIndexContract(abc.ABC):
             await patch(store, f"r{index}", state=state)
         await patch(store, "r0", state="running")
         assert await store.counts() == {"ready": 1, "running": 2, "held": 1, "completed": 1}
+
+    async def test_hints_that_were_lost_for_good_are_written_again_by_a_sweep(self, store: IndexedStore) -> None:
+        for number in range(5):
+            stream = key(store, f"run_{number}")
+            created = ev.RunCreated("desk", Payload(msgspec.Raw(b"{}")), "d", "main", 0.0, parent="p")
+            events: list[ev.RunEvent] = [created, ev.RunFailed(ev.Failure("E", "why"))] if number == 3 else [created]
+            outcome = await store.append(make_append(stream, await store.head(stream), f"a{number}", 7.0, events))
+            assert isinstance(outcome, Applied)
+        assert await store.due(0.0) == await store.list() == []
+        said: list[str] = []
+        settings = Settings(sweep_rest_s=0.0, sweep_page=2)
+        platform = Platform(
+            SystemClock(), OsRandomness(), store, store, MemoryStore(), MemoryBlobs(), MemoryExecutors(),
+            settings=settings,
+        )
+        assert await Sweep(platform, said.append).walk() == 5
+        assert {entry.run for entry in await store.due(0.0)} == {"run_0", "run_1", "run_2", "run_4"}
+        failed = await store.entry("run_3")
+        assert failed is not None
+        assert (failed.state, failed.reason, failed.updated_at, failed.created_at) == ("failed", "E: why", 7.0, 7.0)
+        assert all((entry.agent, entry.pool, entry.parent) == ("desk", "main", "p") for entry in await store.list())
+        assert await Sweep(platform, said.append).walk() == 0
+        assert not said

@@ -28,6 +28,12 @@ class Ending(msgspec.Struct, frozen=True):
 
 async def last_event(platform: Platform, run: str) -> ev.RunEvent | None:
     """The last event of a run, its record verified against the one before; None if there is no such run."""
+    last = await last_recorded(platform, run)
+    return None if last is None else last[0]
+
+
+async def last_recorded(platform: Platform, run: str) -> tuple[ev.RunEvent, float] | None:
+    """As `last_event`, with the time in its record."""
     key = run_key(platform, run)
     head = await platform.store.head(key)
     back = 2
@@ -38,7 +44,8 @@ async def last_event(platform: Platform, run: str) -> ev.RunEvent | None:
             if len(records) > 1:
                 start = Head(records[-1].seq - 1, records[-2].hash)
             verify(key, records[-1:], start)
-            return ev.RUN.read(key, records[-1]).events[-1]
+            envelope = ev.RUN.read(key, records[-1])
+            return envelope.events[-1], envelope.at
         back *= 8  # the last two records begin earlier than that
     return None
 

@@ -52,6 +52,12 @@ class Settings(msgspec.Struct, frozen=True):
     """Turns between two snapshots of a session."""
     unwind_s: float = 2.0
     """How long agent code may take to end once its run is stopped."""
+    sweep_every_s: float = 600.0
+    """How long a worker rests between two walks through all runs, looking for such as the index has lost."""
+    sweep_page: int = 200
+    """How many runs of such a walk are listed at once."""
+    sweep_rest_s: float = 0.005
+    """The pause before each run of such a walk: it takes at least so long for each that there is."""
     threads_max: int = 64
     """Threads of one worker for synchronous functions."""
 

@@ -13,11 +13,12 @@ from outlast.agent.execution import Execution
 from outlast.agent.platform import Platform
 from outlast.agent.switch import read_stopped
 from outlast.cell.claim import claim
+from outlast.cell.sweep import Sweep
 from outlast.journal.stream import Notice
 from outlast.kernel.error import OutlastError
 
 _refresh_stopped_s = 1.0
-_sweep_s = 2.0
+_strays_s = 2.0
 
 
 def _silent(line: str) -> None:
@@ -75,8 +76,8 @@ class Worker:
         self._deps = await self._open.enter_async_context(self._app.open())
         await self._refresh_stopped()
         self._open.callback(self._platform.store.listen(self._heard))
-        refresh = asyncio.get_running_loop().create_task(self._keep_refreshing())
-        self._open.callback(refresh.cancel)
+        for upkeep in (self._keep_refreshing(), Sweep(self._platform, self._report).run()):
+            self._open.callback(asyncio.get_running_loop().create_task(upkeep).cancel)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -187,7 +188,7 @@ class Worker:
                     self._start_mail(run, execution)
 
     async def _keep_refreshing(self) -> None:
-        sweep_at = self._platform.clock.monotonic() + _sweep_s
+        strays_at = self._platform.clock.monotonic() + _strays_s
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_refresh_stopped_s):
@@ -195,13 +196,13 @@ class Worker:
             self._refresh_soon.clear()
             try:
                 await self._refresh_stopped()
-                if self._platform.clock.monotonic() >= sweep_at:
-                    sweep_at = self._platform.clock.monotonic() + _sweep_s
-                    await self._sweep()
+                if self._platform.clock.monotonic() >= strays_at:
+                    strays_at = self._platform.clock.monotonic() + _strays_s
+                    await self._take_strays()
             except OutlastError as error:
                 self._report(f"the store cannot be read: {error}")
 
-    async def _sweep(self) -> None:
+    async def _take_strays(self) -> None:
         """Take again what is said to be owned here and is not: it was let go while the store was away."""
         strays = {entry.run for entry in await self._platform.index.owned(self.identity)} - self._tasks.keys()
         for run in strays & self._strays:  # seen twice: the first time it may just have ended

@@ -31,7 +31,7 @@ epoch_s = 1_800_000_000.0
 callbacks_max = 20_000_000
 """Turns of the event loop after which an agent counts as one that never ends."""
 _look_s = 0.25
-_settings = Settings(wait_poll_s=86_400.0)  # nothing is lost here, so looking again is hardly needed
+_settings = Settings(wait_poll_s=86_400.0, sweep_every_s=86_400.0)  # nothing is lost: looking again is hardly needed
 
 
 class Fate(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ CREATED = ev.RunCreated("a", Payload(msgspec.Raw(b"{}")), "digest", "default", 1
 
 
 async def seen(*events: ev.RunEvent) -> RunView:
-    return await view_of("run_1", [Envelope(1, "run/run_1@0.a.b", 1, "x", 1.0, [CREATED, *events])], MemoryBlobs())
+    return await view_of("run_1", [Envelope("run/run_1@0.a.b", 1, "x", 1.0, [CREATED, *events])], MemoryBlobs())
 
 
 async def test_a_held_run_keeps_its_reason_when_somebody_only_looked_at_it() -> None:
@@ -39,6 +39,6 @@ async def test_a_held_step_keeps_its_reason_while_the_run_is_parked_again() -> N
 
 
 async def test_a_run_that_is_held_as_a_whole_stays_so_when_a_step_ends_meanwhile() -> None:
-    done = ev.StepDone("1", "look", "tool", "", 1, 1.0, Payload(msgspec.Raw(b"1")))
+    done = ev.StepDone("1", "look", "", 1.0, Payload(msgspec.Raw(b"1")))
     view = await seen(ev.RunHeld("agent_stopped", "agent a is stopped: by hand"), done)
     assert (view.state, view.reason) == ("held", "agent a is stopped: by hand")

@@ -31,8 +31,8 @@ EVERY: list[ev.RunEvent] = [
     ev.StepRetried("1", "refund", 1, FAILED, 12.0),
     ev.StepDoubted("1", 1, "the worker died"),
     ev.StepCleared("1", 1, "verify"),
-    ev.StepDone("1", "refund", "tool", "x", 2, 9.5, VALUE, "verify"),
-    ev.StepFailedEvent("2", "lookup", "tool", "x", 3, 9.5, FAILED),
+    ev.StepDone("1", "refund", "x", 9.5, VALUE, attempt=2, by="verify"),
+    ev.StepFailedEvent("2", "lookup", "x", 9.5, FAILED, attempt=3),
     ev.StepAbandoned("3", "lookup"),
     ev.StepDrifted("1", "refund", "a", "b"),
     ev.ChildStarted("8", "agent:helper", "run_2", "x"),
@@ -86,7 +86,7 @@ async def test_a_failed_run_says_which_step_on_which_attempt_with_what() -> None
 
 
 async def test_a_verified_step_says_that_it_was_not_repeated() -> None:
-    lines = await told(EVERY[10], ev.StepDone("1", "refund", "tool", "x", 1, 10.0, VALUE, "verify"))
+    lines = await told(EVERY[10], ev.StepDone("1", "refund", "x", 10.0, VALUE, by="verify"))
     assert "1 refund" in lines[1]
     assert "not repeated" in lines[1]
 

@@ -255,7 +255,7 @@ def completed(value: Any = None) -> ev.RunCompleted:
 
 def done(number: int, value: Any) -> ev.StepDone:
     """A step that gave something."""
-    return ev.StepDone(str(number), "give", "step", "", 1, 0.0, Payload(msgspec.Raw(encode(value))))
+    return ev.StepDone(str(number), "give", "", 0.0, Payload(msgspec.Raw(encode(value))), "step")
 
 
 def marked(number: int) -> ev.VersionMarked:

@@ -1,7 +1,8 @@
 """The events of runs, inboxes, sessions and agents: what the journal holds for ever.
 
-Every event carries its schema version `v`. To change one: raise its version, add an upcaster to `_UPCASTERS` that turns
-the old dictionary into the new one, record a history of the old version under `tests/histories/`. Nothing is deleted.
+Every event carries its schema version `v`; a field with its default is left out, so defaults are part of the schema.
+To change one: raise its version, add an upcaster to `_UPCASTERS` that turns the old dictionary into the new one, record
+a history of the old version under `tests/histories/`. Nothing is deleted.
 """
 
 from __future__ import annotations
@@ -10,10 +11,17 @@ from typing import Any, Literal
 
 import msgspec
 
+from outlast.agent.letter import INBOX, Mail, MailCancel, MailRedrive, MailResolve, MailSignal, MailWake
 from outlast.journal.blob import Payload
+from outlast.journal.event import Event, version_field, versions
 from outlast.journal.record import Reader, Upcaster
 
+__all__ = ["INBOX", "Mail", "MailCancel", "MailRedrive", "MailResolve", "MailSignal", "MailWake"]
+"""Those of the inbox, so that all events have one name space."""
+
 Kind = Literal["tool", "step", "model", "sleep", "signal", "child"]
+By = Literal["call", "verify", "person"]
+"""Who said what became of a step."""
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,14 +33,10 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     retryable: bool = False
 
 
-class _Event(msgspec.Struct, frozen=True, tag_field="type"):
-    pass
-
-
 # -- a run ----------------------------------------------------------------------------------------------------------
 
 
-class RunCreated(_Event, frozen=True, tag="run.created"):
+class RunCreated(Event, frozen=True, tag="run.created"):
     agent: str
     input: Payload
     """``{"args": [...], "kwargs": {...}}``"""
@@ -44,39 +48,39 @@ class RunCreated(_Event, frozen=True, tag="run.created"):
     parent: str = ""
     parent_place: str = ""
     continued_from: str = ""
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunClaimed(_Event, frozen=True, tag="run.claimed"):
+class RunClaimed(Event, frozen=True, tag="run.claimed"):
     worker: str
     claim: int
     fruitless: int
     """How many claims just before this one led to no event."""
     solo: bool = False
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunTrial(_Event, frozen=True, tag="run.trial"):
+class RunTrial(Event, frozen=True, tag="run.trial"):
     """Its claims came to nothing: it is to be tried alone."""
 
     claims: int
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunParked(_Event, frozen=True, tag="run.parked"):
+class RunParked(Event, frozen=True, tag="run.parked"):
     reason: str
     wake_at: float
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunReleased(_Event, frozen=True, tag="run.released"):
+class RunReleased(Event, frozen=True, tag="run.released"):
     """A worker that is stopping lets go of it."""
 
     worker: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunHeld(_Event, frozen=True, tag="run.held"):
+class RunHeld(Event, frozen=True, tag="run.held"):
     code: str
     reason: str
     place: str = ""
@@ -84,24 +88,24 @@ class RunHeld(_Event, frozen=True, tag="run.held"):
     """The letter that this refuses: a resolution that cannot be used."""
     seen: int = 0
     """The last letter that had been read: a redrive counts only if it came after that."""
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunQuarantined(_Event, frozen=True, tag="run.quarantined"):
+class RunQuarantined(Event, frozen=True, tag="run.quarantined"):
     claims: int
     reason: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunRedriven(_Event, frozen=True, tag="run.redriven"):
+class RunRedriven(Event, frozen=True, tag="run.redriven"):
     mail: int
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunCancelling(_Event, frozen=True, tag="run.cancelling"):
+class RunCancelling(Event, frozen=True, tag="run.cancelling"):
     mail: int
     reason: str
-    v: int = 1
+    v: int = version_field(1)
 
 
 class SessionChange(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -112,54 +116,54 @@ class SessionChange(msgspec.Struct, frozen=True, omit_defaults=True):
     removed: list[str] = []
 
 
-class RunCompleted(_Event, frozen=True, tag="run.completed"):
+class RunCompleted(Event, frozen=True, tag="run.completed"):
     value: Payload
     session: Payload | None = None
     """A SessionChange."""
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunFailed(_Event, frozen=True, tag="run.failed"):
+class RunFailed(Event, frozen=True, tag="run.failed"):
     error: Failure
     place: str = ""
     name: str = ""
     attempt: int = 0
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunCancelledEvent(_Event, frozen=True, tag="run.cancelled"):
+class RunCancelledEvent(Event, frozen=True, tag="run.cancelled"):
     reason: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunContinuing(_Event, frozen=True, tag="run.continuing"):
+class RunContinuing(Event, frozen=True, tag="run.continuing"):
     """Its code has asked to continue as new: `run` is made next, and then this run ends."""
 
     run: str
     input: Payload
     deadline_at: float
-    v: int = 1
+    v: int = version_field(1)
 
 
-class RunContinued(_Event, frozen=True, tag="run.continued"):
+class RunContinued(Event, frozen=True, tag="run.continued"):
     run: str
-    v: int = 1
+    v: int = version_field(1)
 
 
 # -- its steps ------------------------------------------------------------------------------------------------------
 
 
-class StepIntended(_Event, frozen=True, tag="step.intended"):
+class StepIntended(Event, frozen=True, tag="step.intended"):
     place: str
     name: str
     args: str
     attempt: int
     key: str
     settle_s: float
-    v: int = 1
+    v: int = version_field(1)
 
 
-class StepRetried(_Event, frozen=True, tag="step.retried"):
+class StepRetried(Event, frozen=True, tag="step.retried"):
     """An attempt failed and another one follows, not before `next_at`."""
 
     place: str
@@ -167,119 +171,119 @@ class StepRetried(_Event, frozen=True, tag="step.retried"):
     attempt: int
     error: Failure
     next_at: float
-    v: int = 1
+    v: int = version_field(1)
 
 
-class StepDoubted(_Event, frozen=True, tag="step.doubted"):
+class StepDoubted(Event, frozen=True, tag="step.doubted"):
     place: str
     attempt: int
     reason: str
     error: Failure | None = None
-    v: int = 1
+    v: int = version_field(1)
 
 
-class StepCleared(_Event, frozen=True, tag="step.cleared"):
+class StepCleared(Event, frozen=True, tag="step.cleared"):
     """Its effect surely did not happen, and the old executor cannot act any more: another attempt is allowed."""
 
     place: str
     attempt: int
     by: Literal["verify", "person"]
     mail: int = 0
-    v: int = 1
+    v: int = version_field(1)
 
 
-class StepDone(_Event, frozen=True, tag="step.done"):
+class StepDone(Event, frozen=True, tag="step.done"):
     place: str
     name: str
-    kind: Kind
     args: str
-    attempt: int
     started_at: float
     value: Payload
-    by: Literal["call", "verify", "person"] = "call"
+    kind: Kind = "tool"
+    attempt: int = 1
+    by: By = "call"
     mail: int = 0
     tokens: int = 0
     usd: float = 0.0
-    v: int = 1
+    v: int = version_field(1)
 
 
-class StepFailedEvent(_Event, frozen=True, tag="step.failed"):
+class StepFailedEvent(Event, frozen=True, tag="step.failed"):
     place: str
     name: str
-    kind: Kind
     args: str
-    attempt: int
     started_at: float
     error: Failure
+    kind: Kind = "tool"
+    attempt: int = 1
     by: Literal["call", "person"] = "call"
     mail: int = 0
-    v: int = 1
+    v: int = version_field(1)
 
 
-class StepAbandoned(_Event, frozen=True, tag="step.abandoned"):
+class StepAbandoned(Event, frozen=True, tag="step.abandoned"):
     """Agent code cancelled it."""
 
     place: str
     name: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class StepDrifted(_Event, frozen=True, tag="step.drifted"):
+class StepDrifted(Event, frozen=True, tag="step.drifted"):
     """The code asks with other arguments than the recorded step had; the recorded result stands."""
 
     place: str
     name: str
     was: str
     now: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class TimerSet(_Event, frozen=True, tag="timer.set"):
+class TimerSet(Event, frozen=True, tag="timer.set"):
     place: str
     fire_at: float
-    v: int = 1
+    v: int = version_field(1)
 
 
-class TimerFired(_Event, frozen=True, tag="timer.fired"):
+class TimerFired(Event, frozen=True, tag="timer.fired"):
     place: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class SignalAwaited(_Event, frozen=True, tag="signal.awaited"):
+class SignalAwaited(Event, frozen=True, tag="signal.awaited"):
     place: str
     name: str
     deadline_at: float
-    v: int = 1
+    v: int = version_field(1)
 
 
-class SignalConsumed(_Event, frozen=True, tag="signal.consumed"):
+class SignalConsumed(Event, frozen=True, tag="signal.consumed"):
     place: str
     name: str
     id: str
     mail: int
     value: Payload
-    v: int = 1
+    v: int = version_field(1)
 
 
-class SignalTimedOut(_Event, frozen=True, tag="signal.timed_out"):
+class SignalTimedOut(Event, frozen=True, tag="signal.timed_out"):
     place: str
     name: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class ChildStarted(_Event, frozen=True, tag="child.started"):
+class ChildStarted(Event, frozen=True, tag="child.started"):
     place: str
     name: str
     run: str
     args: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class VersionMarked(_Event, frozen=True, tag="version.marked"):
+class VersionMarked(Event, frozen=True, tag="version.marked"):
     place: str
     name: str
     version: int
-    v: int = 1
+    v: int = version_field(1)
 
 
 RunEvent = (
@@ -316,97 +320,44 @@ RunEvent = (
 RunEnd = RunCompleted | RunFailed | RunCancelledEvent | RunContinued
 
 
-# -- its inbox ------------------------------------------------------------------------------------------------------
-
-
-class MailSignal(_Event, frozen=True, tag="mail.signal"):
-    id: str
-    name: str
-    value: Payload
-    v: int = 1
-
-
-class MailCancel(_Event, frozen=True, tag="mail.cancel"):
-    id: str
-    reason: str
-    v: int = 1
-
-
-class MailResolve(_Event, frozen=True, tag="mail.resolve"):
-    id: str
-    place: str
-    how: Literal["done", "retry", "fail"]
-    value: Payload
-    message: str
-    attempt: int = 0
-    """The attempt that was in doubt when it was decided; 0: whichever is."""
-    v: int = 1
-
-
-class MailRedrive(_Event, frozen=True, tag="mail.redrive"):
-    id: str
-    v: int = 1
-
-
-class MailWake(_Event, frozen=True, tag="mail.wake"):
-    """Another run ended that this one may wait for: its child, or the turn before it."""
-
-    id: str
-    run: str
-    v: int = 1
-
-
-Mail = MailSignal | MailCancel | MailResolve | MailRedrive | MailWake
-
-
 # -- sessions and agents --------------------------------------------------------------------------------------------
 
 
-class TurnQueued(_Event, frozen=True, tag="turn.queued"):
+class TurnQueued(Event, frozen=True, tag="turn.queued"):
     run: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class TurnSkipped(_Event, frozen=True, tag="turn.skipped"):
+class TurnSkipped(Event, frozen=True, tag="turn.skipped"):
     """Later turns do not wait for this held one, and its change, should it still end, is not part of the session."""
 
     run: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class SessionExpired(_Event, frozen=True, tag="session.expired"):
+class SessionExpired(Event, frozen=True, tag="session.expired"):
     """Everything before is over; what follows begins with an empty state."""
 
     idle_s: float
-    v: int = 1
+    v: int = version_field(1)
 
 
 SessionEvent = TurnQueued | TurnSkipped | SessionExpired
 
 
-class AgentStopped(_Event, frozen=True, tag="agent.stopped"):
+class AgentStopped(Event, frozen=True, tag="agent.stopped"):
     reason: str
-    v: int = 1
+    v: int = version_field(1)
 
 
-class AgentResumed(_Event, frozen=True, tag="agent.resumed"):
-    v: int = 1
+class AgentResumed(Event, frozen=True, tag="agent.resumed"):
+    v: int = version_field(1)
 
 
 AgentEvent = AgentStopped | AgentResumed
 
 _UPCASTERS: dict[tuple[str, int], Upcaster] = {}
 
-
-def _versions(union: Any) -> dict[str, int]:
-    return {member.__struct_config__.tag: _version(member) for member in union.__args__}
-
-
-def _version(member: Any) -> int:
-    return next(field.default for field in msgspec.structs.fields(member) if field.name == "v")
-
-
-RUN: Reader[RunEvent] = Reader(RunEvent, _UPCASTERS, _versions(RunEvent))
-INBOX: Reader[Mail] = Reader(Mail, _UPCASTERS, _versions(Mail))
-SESSION: Reader[SessionEvent] = Reader(SessionEvent, _UPCASTERS, _versions(SessionEvent))
-AGENT: Reader[AgentEvent] = Reader(AgentEvent, _UPCASTERS, _versions(AgentEvent))
+RUN: Reader[RunEvent] = Reader(RunEvent, _UPCASTERS, versions(RunEvent))
+SESSION: Reader[SessionEvent] = Reader(SessionEvent, _UPCASTERS, versions(SessionEvent))
+AGENT: Reader[AgentEvent] = Reader(AgentEvent, _UPCASTERS, versions(AgentEvent))

@@ -159,7 +159,7 @@ class Performer:
             if number > 1:
                 await self._until(self._history.next_at.get(place, 0.0))
             await self._begin(call)
-            started = self._platform.clock.now()
+            started = round(self._platform.clock.now(), 6)
             try:
                 value = await self._call(call, number)
             except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
@@ -212,7 +212,7 @@ class Performer:
     # -- recording ---------------------------------------------------------------------------------------------------
 
     async def done(
-        self, call: StepCall[Any], number: int, started: float, value: Any, by: str = "call", mail: int = 0
+        self, call: StepCall[Any], number: int, started: float, value: Any, by: ev.By = "call", mail: int = 0
     ) -> Any:
         """Record a result and give it, through the codec. One that has no JSON form, or another type, is a failure."""
         step = call.step
@@ -220,14 +220,14 @@ class Performer:
         if isinstance(coded, OutlastError):
             return await self.fail(call, number, started, coded, mail)
         raw, given = coded
-        tokens, usd = _charges(value) if step.kind == "model" else (0, 0.0)
         self._platform.points.reach("effect.after", step.name)
         payload = Payload(msgspec.Raw(raw))
         if len(raw) > inline_bytes_max:
             payload = await self._recorder.reach(store_payload(raw, self._platform.blobs))
-        event = ev.StepDone(
-            call.place, step.name, step.kind, digest(call), number, started, payload, by, mail, tokens, usd  # type: ignore[arg-type] # by is one of the three
-        )  # fmt: skip
+        event = ev.StepDone(call.place, step.name, digest(call), started, payload, step.kind, number, by, mail)
+        if step.kind == "model":
+            tokens, usd = _charges(value)
+            event = msgspec.structs.replace(event, tokens=tokens, usd=usd)
         call.frame.scope.now = await self._recorder.record(event)
         self._platform.points.reach("record.after", step.name)
         return given
@@ -244,7 +244,7 @@ class Performer:
         """Record an error as the step's outcome and raise it, through the codec."""
         step = call.step
         event = ev.StepFailedEvent(
-            call.place, step.name, step.kind, digest(call), number, started, record_failure(error),
+            call.place, step.name, digest(call), started, record_failure(error), step.kind, number,
             "person" if mail else "call", mail,
         )  # fmt: skip
         return await self._give_live(call, event, await self._recorder.record(event))
@@ -346,7 +346,7 @@ class Performer:
         intended = ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s)
         intended_at = await self._recorder.record(intended)
         points.reach("intent.after", step.name)
-        started = self._platform.clock.now()
+        started = round(self._platform.clock.now(), 6)
         if place in self._history.abandoned:
             return await self._not_done(call, number, NotDone("agent code gave it up before it began"), 0.0)
         if self._gate.is_stopping():

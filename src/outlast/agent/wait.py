@@ -206,9 +206,9 @@ class Waits:
         ending = await self.until_ended(call, child)
         name, args = call.step.name, known.args
         if ending.error is None:
-            event = ev.StepDone(place, name, "child", args, 1, started, ending.value)
+            event = ev.StepDone(place, name, args, started, ending.value, "child")
         else:
-            event = ev.StepFailedEvent(place, name, "child", args, 1, started, ending.error)
+            event = ev.StepFailedEvent(place, name, args, started, ending.error, "child")
         return Settled(event, await self._recorder.record(event))
 
     async def stop_children(self, abandoned_only: bool = False) -> None:

@@ -18,7 +18,7 @@ from outlast.journal.record import make_append
 from outlast.journal.stream import Head
 from outlast.journal.writer import Fenced, settle_append
 from outlast.kernel.error import NotFound, StoreCorrupt
-from outlast.kernel.identity import new_id
+from outlast.kernel.identity import new_token
 from outlast.policy.quarantine import Decision, Quarantine, decide
 
 _page = 2_000
@@ -90,7 +90,7 @@ async def _claim_at(
     if history.quarantined is None:
         decision = decide(policy, history.fruitless, history.tried_alone, solo)
     now = round(platform.clock.now(), 6)
-    token = new_id("claim", platform.clock, platform.randomness)
+    token = new_token(platform.randomness)
     owner: str = ""
     events: list[ev.RunEvent]
     created = history.created

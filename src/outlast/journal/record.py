@@ -15,15 +15,16 @@ E = TypeVar("E")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Envelope(msgspec.Struct, Generic[E], frozen=True):
+class Envelope(msgspec.Struct, Generic[E], frozen=True, omit_defaults=True):
     """What a record's body holds. `seq` is the number of its first event, `at` seconds since 1970 at the writer."""
 
-    format: int
     stream: str
     seq: int
     append_id: str
     at: float
     events: list[E]
+    format: int = 1
+    """Of the envelope itself; a record that says none is of format 1."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -39,7 +40,7 @@ def make_append(
     stream: str, expected: Head, append_id: str, at: float, events: Sequence[Any], hint: HintPatch | None = None
 ) -> Append:
     """Events (tagged msgspec structs with a field `v`, their schema version, or these encoded) as one Append."""
-    envelope = Envelope(format_current, stream, expected.seq + 1, append_id, at, list(events))
+    envelope = Envelope(stream, expected.seq + 1, append_id, at, list(events), format_current)
     return Append(stream, expected, append_id, len(events), _encoder.encode(envelope), hint)
 
 
@@ -72,7 +73,7 @@ class Reader(Generic[E]):
             events = [msgspec.convert(self._current(event), self._union) for event in raw.events]
         except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise StoreCorrupt(f"stream {stream}: record {record.seq} cannot be read: {error}") from None
-        return Envelope(raw.format, raw.stream, raw.seq, raw.append_id, raw.at, events)
+        return Envelope(raw.stream, raw.seq, raw.append_id, raw.at, events, raw.format)
 
     def _current(self, event: dict[str, Any]) -> dict[str, Any]:
         kind = event["type"]

@@ -23,8 +23,12 @@ def _base32(value: int, digits: int) -> str:
 def new_id(prefix: str, clock: Clock, randomness: Randomness) -> str:
     """``prefix_`` and 22 characters: 9 of milliseconds since 1970, 13 random ones (65 bits). Sorts by creation."""
     millis = int(clock.now() * 1000)
-    chance = int.from_bytes(randomness.token(9), "big")
-    return f"{prefix}_{_base32(millis, 9)}{_base32(chance, 13)}"
+    return f"{prefix}_{_base32(millis, 9)}{new_token(randomness)}"
+
+
+def new_token(randomness: Randomness) -> str:
+    """13 random characters (65 bits): for what only has to differ from its rivals, and stands in every record."""
+    return _base32(int.from_bytes(randomness.token(9), "big"), 13)
 
 
 def check_name(kind: str, name: str) -> str:

@@ -94,21 +94,24 @@ async def test_fruitless_claims_lead_to_a_trial_and_then_to_quarantine() -> None
     assert await state(d, run) == "trial"
     assert await taken(d, run, "w4") is None
     assert (await d.types(run)).count("run.trial") == 1, "it is asked for once"
-    alone = await taken(d, run, "solo", solo=True)
-    assert alone is not None
+    assert await taken(d, run, "solo", solo=True) is not None
     assert await taken(d, run, "w5") is None
+    assert await state(d, run) == "trial", "one trial may have been ended from outside"
+    assert await taken(d, run, "solo2", solo=True) is not None
+    assert await taken(d, run, "w6") is None
     assert await state(d, run) == "quarantined"
     view = await d.control.view(run)
     assert view.state == "quarantined"
-    assert "4 workers died or hung with it, one of them alone with it" in view.reason
+    assert "5 workers died or hung with it, 2 of them alone with it" in view.reason
 
 
 async def test_a_quarantined_run_is_redriven() -> None:
     d, run = await made()
     for n in range(4):
         await taken(d, run, f"w{n}")
-    await taken(d, run, "solo", solo=True)
-    await taken(d, run, "w5")
+    for n in range(2):
+        await taken(d, run, f"solo{n}", solo=True)
+        await taken(d, run, f"after{n}")
     async with d:
         await d.hire()
         await d.control.signal(run, "go")
@@ -116,6 +119,20 @@ async def test_a_quarantined_run_is_redriven() -> None:
         await d.until(run, "quarantined")
         await d.control.redrive(run)
         assert (await d.until(run, "completed")).state == "completed"
+
+
+async def test_an_innocent_run_outlives_a_trial_that_was_ended_from_outside() -> None:
+    d, run = await made()
+    for n in range(4):
+        await taken(d, run, f"w{n}")
+    await taken(d, run, "killed", solo=True)
+    async with d:
+        await d.hire()
+        assert await state(d, run) == "running"
+        d.ring(run)
+        await d.until(run, "parked")
+        await d.control.signal(run, "go")
+        assert (await d.until(run)).state == "completed"
 
 
 async def test_any_progress_clears_the_suspicion() -> None:

@@ -77,7 +77,8 @@ class History:
         self.owner = ""
         self.fruitless = 0
         """Claims at the end of the history that led to nothing."""
-        self.tried_alone = False
+        self.trials = 0
+        """How many of them were trials alone in a worker."""
         self.on_trial = False
         """A worker of its own has been asked for, and has not claimed it yet."""
         self.redrives_from = 0
@@ -106,7 +107,7 @@ class History:
         self._fold[type(event)](self, event, at)
         if type(event) not in _NO_PROGRESS:
             self.fruitless = 0
-            self.tried_alone = False
+            self.trials = 0
 
     def _trace(self, place: str, name: str = "") -> None:
         if name:
@@ -139,7 +140,7 @@ class History:
         self.claims = event.claim
         self.owner = event.worker
         self.fruitless += 1
-        self.tried_alone = self.tried_alone or event.solo
+        self.trials += event.solo
 
     def _released(self, event: ev.RunReleased, at: float) -> None:
         self.owner = ""

@@ -35,7 +35,9 @@ class Settings(msgspec.Struct, frozen=True):
     run_lifetime_max_s: float = 30 * 86400.0
     """A run that says nothing else has this deadline."""
     claims_without_progress_max: int = 3
-    """Successive claims without a new event; then a trial alone, then quarantine."""
+    """Successive claims without a new event; then the run is tried alone in a worker."""
+    trials_alone_max: int = 2
+    """So many of those without a new event; then quarantine. One proves nothing: workers die from outside too."""
     crashes_max: int = 20
     """How often a `once` step may end together with its worker, without effect, before a person is asked."""
     park_after_s: float = 2.0

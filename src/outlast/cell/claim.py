@@ -59,9 +59,9 @@ async def read_history(platform: Platform, run: str) -> tuple[History, Head]:
 async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: Container[str]) -> Claimed | None:
     """The run, owned by `worker`; None if there is nothing to do, or another worker was first.
 
-    A run whose claims came to nothing `claims_without_progress_max` times is sent to a trial in a worker of its own; if
-    that comes to nothing too, it is quarantined. A run of an agent that is not among `agents` is held; what people
-    decided about it is done (`agent/orphan.py`).
+    A run whose claims came to nothing `claims_without_progress_max` times is tried in a worker of its own; when
+    `trials_alone_max` of those came to nothing too, it is quarantined. A run of an agent that is not among
+    `agents` is held; what people decided about it is done (`agent/orphan.py`).
     """
     claims: int | None = None
     for _ in range(_races_max):
@@ -85,10 +85,10 @@ async def _claim_at(
 ) -> Claimed | None:
     """Append what is to become of the run at `head`. Raises Fenced if the stream has moved on."""
     stream = run_key(platform, run)
-    policy = Quarantine(platform.settings.claims_without_progress_max)
+    policy = Quarantine(platform.settings.claims_without_progress_max, platform.settings.trials_alone_max)
     decision: Decision = "claim"
     if history.quarantined is None:
-        decision = decide(policy, history.fruitless, history.tried_alone, solo)
+        decision = decide(policy, history.fruitless, history.trials, solo)
     now = round(platform.clock.now(), 6)
     token = new_token(platform.randomness)
     owner: str = ""
@@ -100,7 +100,7 @@ async def _claim_at(
         decided = await decide_orphan(platform, run, history)
         events, hint = decided.events, decided.hint
     elif decision == "quarantine":
-        reason = f"{history.fruitless} workers died or hung with it, one of them alone with it"
+        reason = f"{history.fruitless} workers died or hung with it, {history.trials} of them alone with it"
         events = [ev.RunQuarantined(history.fruitless, reason)]
         hint = HintPatch(run, state="quarantined", owner="", reason=reason, updated_at=now)
     elif decision == "trial":

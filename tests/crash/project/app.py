@@ -94,6 +94,14 @@ async def fail() -> None:
 
 
 @app.tool(effect="pure")
+async def stand(tag: str) -> str:
+    """Leaves no trace in the history until the test opens the gate."""
+    while not (here / f"{tag}.gate").exists():  # noqa: ASYNC110 (another process opens it)
+        await asyncio.sleep(0.01)
+    return tag
+
+
+@app.tool(effect="pure")
 async def large(size: int) -> str:
     return "x" * size
 
@@ -141,6 +149,11 @@ async def turn(run: outlast.Run[None], tag: str, n: int) -> int:
 @app.agent
 async def gated(run: outlast.Run[None], tag: str) -> int:
     return await book_slowly(tag, 1)
+
+
+@app.agent
+async def stands(run: outlast.Run[None], tag: str) -> str:
+    return await stand(tag)
 
 
 @app.agent

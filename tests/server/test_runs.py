@@ -70,13 +70,13 @@ async def test_an_unusable_key_is_refused(site: Site) -> None:
 
 
 async def test_a_deadline_that_is_none_is_refused(site: Site) -> None:
-    for deadline in ["30", "soon", "0s", "-1s", 0, -1, 1e10, True, [], "99999999999s", "1s\n"]:
+    for deadline in ["30", "soon", "0s", "-1s", 0, -1, 1e10, True, [], "99999999999s", "1s\n", "31d", 2592001]:
         answer = await site.post("/v1/agents/quiet/runs", {"deadline": deadline})
         assert (answer.status, answer.code) == (422, "type_mismatch")
 
 
 async def test_a_deadline_is_text_with_a_unit_or_seconds(site: Site) -> None:
-    for deadline in ["30s", "1.5m", "500ms", "7d", 30, 0.5, None]:
+    for deadline in ["30s", "1.5m", "500ms", "7d", "30d", 2592000, 30, 0.5, None]:
         assert (await site.post("/v1/agents/quiet/runs", {"deadline": deadline})).status == 201
 
 

@@ -43,9 +43,15 @@ _KEY: Schema = {
     "description": "The same key is the same request, however often it is sent. Another body under it is a conflict.",
     "schema": {"type": "string", "pattern": idempotency_key_pattern},
 }
+_RUN_LINKS: Schema = {
+    name: {"operationId": name, "parameters": {"run": "$response.body#/run"}}
+    for name in ("show_run", "run_events", "signal_run", "cancel_run", "resolve_step", "redrive_run")
+}
+"""What can be asked about a run that an answer names."""
 _WAIT: Schema = {
     "name": "Prefer",
     "in": "header",
+    "example": "wait=10",
     "description": f"`wait=SECONDS` waits for the run's end, at most {Limits().wait_max_s:g} s (RFC 7240).",
     "schema": {"type": "string"},
 }
@@ -186,7 +192,7 @@ class _Document:
         operation["responses"]["200"]["description"] = "The run that this key started before"
         operation["responses"]["201"]["description"] = "A new run"
         for status in ("200", "201"):
-            operation["responses"][status]["headers"] = headers
+            operation["responses"][status] |= {"headers": headers, "links": _RUN_LINKS}
         operation["parameters"] = [_KEY, _WAIT]
         operation["requestBody"] = self._body(f"{name}.start")
         return operation
@@ -195,6 +201,7 @@ class _Document:
 
     def _tell(self, name: str, summary: str, body: str) -> Schema:
         operation = self._operation(name, summary, {202: self._json("Accepted")}, [404, 409, 413, 415, 422, 503])
+        operation["responses"]["202"]["links"] = _RUN_LINKS
         operation["parameters"] = [_KEY]
         operation["requestBody"] = self._body(body)
         return operation

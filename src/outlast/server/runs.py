@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from outlast.agent.control import Control, EventView, RunView
+from outlast.agent.platform import Settings
 from outlast.journal.index import RunEntry, State
 from outlast.kernel.error import ConfigurationError, PayloadTooLarge, TypeMismatch
 from outlast.kernel.identity import check_name
@@ -30,7 +31,8 @@ Name = Annotated[str, Meta(pattern=name_pattern)]
 Reason = Annotated[str, Meta(max_length=1000)]
 
 deadline_pattern = r"^(?!0+(\.0+)?[a-z])([0-9]{1,9}(\.[0-9]{1,3})?(ms|s)|[0-9]{1,4}(\.[0-9]{1,3})?[mhd])" + text_end
-deadline_max_s = 1e9
+deadline_max_s = Settings().run_lifetime_max_s
+"""The longest deadline that a run may have: longer ones are refused with 422, whichever way they are written."""
 
 
 class StartBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,7 +43,7 @@ class StartBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline: (
         Annotated[str, Meta(pattern=deadline_pattern)] | Annotated[float, Meta(gt=0, le=deadline_max_s)] | None
     ) = None
-    """Seconds, or text with a unit such as ``30s``, from now on."""
+    """Seconds, or text with a unit such as ``30s``, from now on; at most 30 days, the bound run_lifetime_max_s."""
 
 
 class SignalBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -260,9 +262,13 @@ def _deadline(value: str | float | None) -> float | None:
     if value is None:
         return None
     try:
-        return seconds(value)
+        found = seconds(value)
     except ConfigurationError as error:
         raise TypeMismatch(f"the body does not fit: {error} - at `$.deadline`") from None
+    if found > deadline_max_s:
+        bound = f"expected at most {deadline_max_s:g} s, the bound run_lifetime_max_s"
+        raise TypeMismatch(f"the body does not fit: {bound} - at `$.deadline`")
+    return found
 
 
 def _last_event_id(request: Request, otherwise: int) -> int:

@@ -6,6 +6,8 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV __PYVENV_LAUNCHER__
 
 VENV := .venv
 PEERS := .venv-peers
+GATEWAYS := .venv-gateways
+PORTKEY := @portkey-ai/gateway@1.15.2
 PY := $(VENV)/bin/python
 KILLS ?= 2000
 SEEDS ?= 2000
@@ -19,7 +21,7 @@ FIND_PYTHON = for p in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 
 	if "$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; exit; fi; done; \
 	echo "no Python >= 3.11 with venv found; install one (make setup-system) or name it: make setup PYTHON=/path/to/python3" >&2; exit 1
 
-.PHONY: help setup setup-system demo test lint types check-layers bench peers crash simulate mutants clean
+.PHONY: help setup setup-system demo test lint types check-layers bench peers bench-gateway gateways crash simulate mutants clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -67,6 +69,19 @@ $(PEERS)/ready: benchmarks/peers/requirements.txt
 bench: setup peers ## measure Outlast, the bare commit, DBOS and LangGraph in one run (JSON=1, ARGS='--quick')
 	@$(PY) -m benchmarks --command 'make bench$(if $(JSON), JSON=1)$(if $(ARGS), ARGS="$(ARGS)")' $(if $(JSON),--json) $(ARGS)
 
+gateways: $(GATEWAYS)/ready ## make .venv-gateways with the gateways that `make bench-gateway` compares with
+
+$(GATEWAYS)/ready: benchmarks/gateway/requirements.txt
+	@set -e; python=$$($(FIND_PYTHON)); \
+	if ! $(GATEWAYS)/bin/python -m pip --version >/dev/null 2>&1; then "$$python" -m venv --clear $(GATEWAYS); fi; \
+	$(GATEWAYS)/bin/python -m pip install --disable-pip-version-check -q -r benchmarks/gateway/requirements.txt >&2; \
+	if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(GATEWAYS) $(PORTKEY) >&2; \
+	else echo "npm is not installed: Portkey is left out" >&2; fi; \
+	touch $@
+
+bench-gateway: setup gateways ## measure the gateway beside LiteLLM, Portkey, sglang-router, vllm-router and HAProxy (JSON=1)
+	@$(PY) -m benchmarks.gateway $(if $(JSON),--json) $(ARGS)
+
 clean: ## remove what the targets made
-	rm -rf $(VENV) $(PEERS) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(GATEWAYS) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,84 @@
+"""A model endpoint that costs next to nothing: the same chat completion for every request, after a delay.
+
+``python -m benchmarks.gateway.endpoint NAME PORT DELAY_MS``. It says its name as the completion's ``model``, so that
+the load generator sees who answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import cast
+
+import httptools
+import uvloop
+
+
+def completion(name: str) -> bytes:
+    """About 1 KB of JSON, as chat completions look."""
+    message = {"role": "assistant", "content": "word " * 120}
+    usage = {"prompt_tokens": 20, "completion_tokens": 120, "total_tokens": 140}
+    choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
+    answer = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": name,
+        "choices": [choice],
+        "usage": usage,
+    }
+    return json.dumps(answer).encode()
+
+
+class Endpoint(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, name: str, delay_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._delay_s = delay_s
+        self._answers = {
+            b"/v1/chat/completions": _response(completion(name)),
+            b"/v1/models": _response(
+                json.dumps({"object": "list", "data": [{"id": name, "object": "model"}]}).encode()
+            ),
+        }
+        self._other = _response(json.dumps({"status": "ok", "model_path": name, "is_generation": True}).encode())
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are not instances of it
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_url(self, url: bytes) -> None:
+        self._url = url
+
+    def on_message_complete(self) -> None:
+        answer = self._answers.get(self._url)
+        if answer is None:
+            self._transport.write(self._other)
+        elif self._delay_s and self._url.endswith(b"completions"):
+            self._loop.call_later(self._delay_s, self._write, answer)
+        else:
+            self._transport.write(answer)
+
+    def _write(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
+
+
+def _response(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+async def main(name: str, port: int, delay_ms: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Endpoint(name, delay_ms / 1000), "127.0.0.1", port, backlog=1024)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))

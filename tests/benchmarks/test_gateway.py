@@ -1,0 +1,44 @@
+"""The gateway benchmark in a short form; whether the figures are good is not a test's business."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from benchmarks.gateway.__main__ import Gateway, cost, freeze, kill, measure
+
+
+def test_without_a_gateway_requests_are_counted_and_timed(tmp_path: Path) -> None:
+    gateway = Gateway("direct")
+    cost("direct", gateway, tmp_path, 0.5)
+    assert gateway.rps
+    assert gateway.p50_ms
+    assert gateway.p99_ms
+    assert gateway.p99_ms >= gateway.p50_ms
+    assert not gateway.remark
+
+
+def test_what_is_not_installed_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.gateway.subject.PEERS", tmp_path)
+    said: list[str] = []
+    assert measure("litellm", tmp_path, 0.1, said.append) is None
+    assert said == ["litellm: not installed, left out"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["haproxy"])
+def test_a_killed_and_a_frozen_endpoint_are_measured(name: str, tmp_path: Path) -> None:
+    if name == "haproxy" and not (shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")):
+        pytest.skip("haproxy is not installed")
+    gateway = Gateway(name)
+    cost(name, gateway, tmp_path, 1.0)
+    kill(name, gateway, tmp_path)
+    freeze(name, gateway, tmp_path)
+    assert gateway.cpu_us_per_request
+    assert gateway.memory_mb
+    assert gateway.start_s
+    assert gateway.kill_requests
+    assert gateway.freeze_goodput
+    assert gateway.return_s is not None, gateway.remark

@@ -186,13 +186,26 @@ def test_after_closing_what_was_before_does_not_count() -> None:
     assert breaker.state == "closed"
 
 
-def test_a_clock_that_goes_back_breaks_nothing() -> None:
-    breaker = Breaker(POLICY)
-    succeeding(breaker, 1000.0, 10)
-    succeeding(breaker, 10.0, 10)
-    failing(breaker, 10.0, 4)
+def test_slow_answers_of_every_part_of_the_window_are_forgotten() -> None:
+    breaker = Breaker(BreakerPolicy(calls_min=20, slow_rate=0.5))
+    for now in range(100, 127, 3):
+        succeeding(breaker, now, 1, slow=True)
+        succeeding(breaker, now, 1)
+    succeeding(breaker, 190.0, 2, slow=True)
     assert breaker.state == "closed"
-    failing(breaker, 1000.0, 1)
+    succeeding(breaker, 190.0, 15)
+    succeeding(breaker, 190.0, 7, slow=True)
+    assert breaker.state == "closed"
+
+
+def test_a_clock_that_goes_back_forgets_nothing() -> None:
+    breaker = Breaker(POLICY)
+    succeeding(breaker, 1000.0, 40)
+    succeeding(breaker, 980.0, 1)
+    succeeding(breaker, 1000.0, 8)
+    failing(breaker, 1000.0, 2)
+    assert breaker.state == "closed"
+    failing(breaker, 10.0, 3)
     assert breaker.state == "open"
 
 

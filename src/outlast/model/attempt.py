@@ -14,21 +14,30 @@ A sender is an async function of an `Attempt`. It asks the attempt's member and
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from outlast.model.member import Member
+
+Stopped = Literal["", "lost", "moved", "deadline", "stalled", "left"]
+"""Why the pool stopped an attempt: another won; its member was ejected; the time is over; its stream fell silent; the
+caller has gone."""
 
 
 class AttemptLost(Exception):
     """Another attempt has won this call, or its time is over: nothing of this one's answer may be used."""
 
 
-class Call(Protocol):
-    """What an attempt tells its call."""
+class Caller(Protocol):
+    """What an attempt tells the call it belongs to."""
 
     def committed(self, attempt: Attempt) -> None:
         """Raises AttemptLost if another attempt was first, or if the call is over."""
+        ...
+
+    def moved(self, attempt: Attempt) -> None:
+        """Its member was ejected while it waited."""
         ...
 
 
@@ -36,25 +45,47 @@ class Attempt:
     """One attempt at one member. `number` counts from 1 within the call; `deadline` is in monotonic seconds."""
 
     __slots__ = (
-        "_abort", "_call", "aborted", "began", "deadline", "hedge", "input_tokens", "last_token", "member", "number",
-        "output_tokens", "won",
-    )
+        "_abort", "began", "call", "deadline", "first_s", "hedge", "input_tokens", "last_token", "late", "live",
+        "member", "number", "output_tokens", "stopped", "stream", "task", "ticket", "wake_at", "won",
+    )  # fmt: skip
 
-    def __init__(self, call: Call, member: Member, number: int, deadline: float, began: float, hedge: bool) -> None:
-        self._call = call
+    def __init__(
+        self,
+        call: Caller,
+        member: Member,
+        number: int,
+        deadline: float,
+        began: float,
+        *,
+        ticket: int = 0,
+        hedge: bool = False,
+        stream: bool = False,
+    ) -> None:
+        self.call = call
         self._abort: Callable[[], object] | None = None
         self.member = member
         self.number = number
         self.deadline = deadline
         self.began = began
         """When it began, in monotonic seconds."""
+        self.ticket = ticket
+        """The breaker's."""
         self.hedge = hedge
         """Whether it was sent beside an attempt that had not failed."""
-        self.aborted = False
+        self.stream = stream
+        self.task: asyncio.Task[Any] | None = None
+        self.live = False
+        """Whether the sender is at work."""
+        self.late = False
+        """Whether it has waited for longer than such requests do."""
+        self.wake_at = deadline
         self.won = False
+        self.stopped: Stopped = ""
+        self.first_s: float | None = None
+        """Seconds to the first content."""
+        self.last_token = began
         self.input_tokens = 0
         self.output_tokens = 0
-        self.last_token: float | None = None
 
     def commit(self) -> None:
         """The first content is here: from now on this attempt is the call. Called again it does nothing.
@@ -63,10 +94,11 @@ class Attempt:
         failover: an EndpointError becomes `Interrupted`.
         """
         if not self.won:
-            self._call.committed(self)
+            self.call.committed(self)
 
     def token(self, now: float) -> None:
         """One more piece of content came at `now`, in monotonic seconds."""
+        self.member.gap(now, now - self.last_token)
         self.last_token = now
 
     def usage(self, input: int, output: int) -> None:
@@ -79,14 +111,17 @@ class Attempt:
 
         It must not raise and must not block. The last one registered counts.
         """
-        if self.aborted:
+        if self.stopped:
             callback()
         else:
             self._abort = callback
 
-    def abort(self) -> None:
-        """Stop the sending; called by the pool."""
-        if not self.aborted:
-            self.aborted = True
-            if self._abort is not None:
-                self._abort()
+    def stop(self, why: Stopped) -> None:
+        """Stop the sending; for the pool. Only the first reason counts."""
+        if self.stopped:
+            return
+        self.stopped = why
+        if self._abort is not None:
+            self._abort()
+        if self.task is not None and self.live:
+            self.task.cancel()

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from typing import Protocol
+
 import msgspec
 
 from outlast.blueprint.secret import Secret
+from outlast.policy.balancer import BalancerPolicy, Load
+from outlast.policy.breaker import Breaker, BreakerPolicy
+from outlast.policy.concurrency import Concurrency, ConcurrencyPolicy
+
+
+class Waiting(Protocol):
+    """An attempt that has got nothing yet, as far as its member is concerned."""
+
+    began: float
+    late: bool
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -19,21 +32,88 @@ class Target(msgspec.Struct, frozen=True):
     """Where its API key is; whoever sends resolves it, and never shows it."""
     weight: float = 1.0
     """Its share of the requests, relative to the weights of its peers."""
+    limit: int | None = None
+    """Requests it may hold at once, at most; None: found out."""
+    lacks: frozenset[str] = frozenset()
+    """Features that it does not have: ``tools``, ``schema``, ``vision``."""
+    context: int | None = None
+    """Tokens of prompt and answer together, at most; None: not known."""
+
+
+class MemberPolicy(msgspec.Struct, frozen=True):
+    """The policies that each member has for itself."""
+
+    breaker: BreakerPolicy = BreakerPolicy()
+    balancer: BalancerPolicy = BalancerPolicy()
+    concurrency: ConcurrencyPolicy = ConcurrencyPolicy()
 
 
 class Member:
     """An endpoint in a pool. Only the pool changes it; senders read `name`, `url`, `model` and `secret`."""
 
-    __slots__ = ("in_flight", "model", "name", "secret", "target", "url", "weight")
+    __slots__ = (
+        "answered", "breaker", "concurrency", "drained", "ejected_until", "ejections", "failed", "input_tokens",
+        "lates", "life", "limit_max", "load", "model", "name", "output_tokens", "refusals", "resting_until", "secret",
+        "sick", "target", "url", "waiting", "why",
+    )  # fmt: skip
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, policy: MemberPolicy | None = None) -> None:
+        policy = policy or MemberPolicy()
         self.target = target
         self.name = target.name
         self.url = target.url
         self.model = target.model
         self.secret = target.secret
-        self.weight = target.weight
-        self.in_flight = 0
+        self.load = Load(policy.balancer, target.weight)
+        """Weight, requests in flight, latency, as the balancer sees them."""
+        self.limit_max = target.limit or policy.concurrency.limit_max
+        self.breaker = Breaker(policy.breaker)
+        self.concurrency = Concurrency(policy.concurrency)
+        self.waiting: set[Waiting] = set()
+        """Its attempts that have got nothing yet."""
+        self.lates = 0
+        """How many of these have waited for longer than such requests do."""
+        self.life = -math.inf
+        """When it last gave a sign of life, in monotonic seconds."""
+        self.drained = False
+        self.sick = ""
+        """The layer of it that health checks found broken; empty: none."""
+        self.ejected_until = -math.inf
+        self.ejections = 0
+        """How often it was ejected since it last was well for long."""
+        self.resting_until = -math.inf
+        """It asked not to be asked until then (Retry-After)."""
+        self.refusals = 0
+        """How often in a row it said that it is overloaded."""
+        self.why = ""
+        """Why it was ejected last."""
+        self.answered = 0
+        self.failed = 0
+        self.input_tokens = 0
+        self.output_tokens = 0
 
     def __repr__(self) -> str:
-        return f"Member({self.name!r}, in_flight={self.in_flight})"
+        return f"Member({self.name!r}, in_flight={self.load.in_flight})"
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return self.load.in_flight
+
+    @property
+    def limit(self) -> int:
+        """Requests that it may hold at once, now."""
+        return min(self.limit_max, self.concurrency.limit)
+
+    def gap(self, now: float, gap_s: float) -> None:
+        """Another piece of content came, `gap_s` after the one before."""
+        self.life = now
+
+    def misfit(self, needs: frozenset[str], tokens: int) -> str:
+        """Why it cannot serve a request with these needs; empty: it can."""
+        missing = needs & self.target.lacks
+        if missing:
+            return f"it has no {' or '.join(sorted(missing))}"
+        if self.target.context is not None and tokens > self.target.context:
+            return f"its context is {self.target.context} tokens, the request has about {tokens}"
+        return ""

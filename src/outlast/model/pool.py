@@ -2,76 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import ConfigurationError
+from outlast.kernel.error import ConfigurationError, UsageError
 from outlast.kernel.randomness import Randomness
-from outlast.model.attempt import Attempt, AttemptLost
+from outlast.model.ask import Ask, RetryTree, Served
+from outlast.model.attempt import Attempt
+from outlast.model.call import Call
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable, Interrupted
 from outlast.model.member import Member, Target
+from outlast.model.traffic import Traffic, TrafficPolicy
+
+__all__ = ["Ask", "Pool", "PoolPolicy", "RetryTree", "Served"]
 
 T = TypeVar("T")
 
-attempts_max = 4
-"""Attempts of one call and of all that it leads to, fallback models included."""
 
-Priority = Literal["high", "normal", "low"]
+class PoolPolicy(msgspec.Struct, frozen=True):
+    """All bounds of a pool."""
 
-
-class RetryTree:
-    """What all attempts of one request share, whatever pools they go to: how many more there may be.
-
-    Hand the same one to every call that one request leads to, so that retries below retries do not multiply.
-    """
-
-    __slots__ = ("left",)
-
-    def __init__(self, attempts: int = attempts_max) -> None:
-        self.left = attempts
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """What the pool must know of a request. Its content is the sender's own business."""
-
-    deadline_s: float
-    """Seconds from now within which the call ends, whatever happens."""
-    priority: Priority = "normal"
-    affinity: str = ""
-    """Requests with the same one go to the same member while it is well: a session's name, for its prompt cache."""
-    tokens: int = 0
-    """An estimate of prompt and answer; 0: not known."""
-    hedge: bool = True
-    """Whether the same request may be under way twice at once."""
-    stream: bool = False
-    """Whether the answer comes piece by piece: the first piece and a whole answer are timed apart."""
-    needs: frozenset[str] = frozenset()
-    """Features without which the answer is of no use: ``tools``, ``schema``, ``vision``."""
-    tree: RetryTree | None = None
-
-
-class Served(msgspec.Struct, Generic[T], frozen=True):
-    """A value and who gave it."""
-
-    value: T
-    endpoint: str
-    """The name of the member that answered."""
-    model: str
-    """What that member calls its model."""
-    degraded: bool = False
-    """Whether another model than the one asked for answered."""
-    attempts: int = 1
-    """How many were made in all."""
-    hedged: bool = False
-    """Whether the attempt that answered was sent beside one that had not failed."""
+    traffic: TrafficPolicy = TrafficPolicy()
 
 
 class Pool:
-    """The endpoints behind the model name `name`; `fallback` is asked when none of them can answer."""
+    """The endpoints behind the model name `name`; `fallback` is asked when none of them can answer.
+
+    Raises ConfigurationError for a pool without endpoints, for one name given twice, and for a fallback that comes back
+    to this pool.
+    """
 
     def __init__(
         self,
@@ -81,14 +43,20 @@ class Pool:
         randomness: Randomness,
         *,
         fallback: Pool | None = None,
+        policy: PoolPolicy | None = None,
     ) -> None:
+        policy = policy or PoolPolicy()
         if not targets:
             raise ConfigurationError(f"model {name!r} has no endpoints: give it at least one")
+        names = [target.name for target in targets]
+        for twice in {one for one in names if names.count(one) > 1}:
+            raise ConfigurationError(f"model {name!r} has two endpoints named {twice!r}: rename one")
         self.name = name
-        self.members: tuple[Member, ...] = tuple(Member(target) for target in targets)
+        self.members: tuple[Member, ...] = tuple(Member(target, policy.traffic.router.member) for target in targets)
         self.fallback = fallback
         self.clock = clock
         self.randomness = randomness
+        self.traffic = Traffic(name, self.members, policy.traffic, clock, randomness, fallback is not None)
 
     async def call(self, send: Callable[[Attempt], Awaitable[T]], ask: Ask) -> Served[T]:
         """Have `send` answered by one of the members, within ``ask.deadline_s`` seconds.
@@ -98,69 +66,89 @@ class Pool:
         in time), EndpointRefused (the request itself is wrong: not tried again), Interrupted (it broke off after
         `commit`).
         """
-        deadline = self.clock.monotonic() + ask.deadline_s
-        tree = ask.tree or RetryTree()
-        tried: set[str] = set()
-        trouble: EndpointError | None = None
-        number = 0
-        while tree.left > 0 and (member := self._choose(tried)) is not None:
-            tree.left -= 1
-            number += 1
-            tried.add(member.name)
-            try:
-                value = await self._attempt(send, member, number, deadline)
-            except EndpointRefused as error:
-                if not error.elsewhere:
-                    raise
-                trouble = error
-                continue
-            except Interrupted:
-                raise
-            except EndpointError as error:
-                trouble = error
-                if self.clock.monotonic() >= deadline:
-                    break
-                continue
-            return Served(value, member.name, member.model, attempts=number)
-        raise trouble or EndpointUnavailable(f"model {self.name!r}: no endpoint may be asked")
-
-    def _choose(self, tried: set[str]) -> Member | None:
-        free = [member for member in self.members if member.name not in tried]
-        return min(free, key=lambda member: member.in_flight / member.weight) if free else None
-
-    async def _attempt(
-        self, send: Callable[[Attempt], Awaitable[T]], member: Member, number: int, deadline: float
-    ) -> T:
         now = self.clock.monotonic()
-        call = _Call()
-        attempt = Attempt(call, member, number, deadline, now, hedge=False)
-        member.in_flight += 1
+        deadline = now + ask.deadline_s
+        tree = ask.tree or RetryTree()
+        traffic = self.traffic
+        before = tree.left
+        if before <= 0:
+            raise EndpointUnavailable(f"model {self.name!r} is not asked: the request has used up its attempts")
         try:
-            async with asyncio.timeout(max(deadline - now, 0.0)):
-                value = await send(attempt)
-            attempt.commit()
-        except TimeoutError:
-            attempt.abort()
-            message = f"model {self.name!r}: {member.name} did not answer in time"
-            raise (Interrupted if attempt.won else EndpointUnavailable)(message) from None
+            member = None
+            if traffic.admission.waiting == 0:
+                member = traffic.router.pick(now, ask, (), traffic.chance(), traffic.chance())
+            if member is None:
+                member = await traffic.place(now, ask, deadline)
+            else:
+                traffic.router.reserve(member)
+            traffic.budget.deposit(now)
+            call = Call(traffic, send, ask, tree, deadline)
+            value = await call.run(member)
         except EndpointError as error:
-            if attempt.won:
-                raise Interrupted(f"model {self.name!r}: the answer of {member.name} broke off: {error}") from error
-            raise
-        except asyncio.CancelledError:
-            attempt.abort()
-            raise
-        finally:
-            call.over = True
-            member.in_flight -= 1
-        return value
+            if self.fallback is None or not _may_fall_back(error):
+                raise
+            return await self._fall_back(send, ask, tree, before, deadline, error)
+        winner = call.winner
+        assert winner is not None
+        answered = winner.member
+        return Served(value, answered.name, answered.model, False, before - tree.left, winner.hedge)
+
+    def member(self, name: str) -> Member:
+        """A member by its name. Raises UsageError if there is none."""
+        for member in self.members:
+            if member.name == name:
+                return member
+        known = ", ".join(member.name for member in self.members)
+        raise UsageError(f"model {self.name!r} has no endpoint {name!r}: it has {known}")
+
+    def drain(self, name: str) -> None:
+        """Send no new requests to a member; those under way go on."""
+        self.member(name).drained = True
+
+    def undrain(self, name: str) -> None:
+        """Take a member back into rotation, slowly."""
+        member = self.member(name)
+        if member.drained:
+            member.drained = False
+            member.load.cold(self.clock.monotonic())
+
+    def eject(self, name: str, for_s: float) -> None:
+        """Take a member out of rotation for `for_s` seconds, and move the requests that wait on it elsewhere."""
+        member = self.member(name)
+        self.traffic.router.eject(member, self.clock.monotonic(), for_s, "by command")
+        self.traffic.empty(member)
+
+    def weight(self, name: str, weight: float) -> None:
+        """Give a member another share of the requests; 0: none while others are well."""
+        if not 0.0 <= weight <= 1e6:
+            raise UsageError(f"weight {weight} is not possible: 0 to 1000000")
+        self.member(name).load.weight = weight
+
+    async def close(self) -> None:
+        """Refuse whoever waits in the queue. Requests under way go on in their callers' tasks."""
+        await self.traffic.close()
+
+    async def _fall_back(
+        self,
+        send: Callable[[Attempt], Awaitable[T]],
+        ask: Ask,
+        tree: RetryTree,
+        before: int,
+        deadline: float,
+        error: EndpointError,
+    ) -> Served[T]:
+        assert self.fallback is not None
+        left_s = deadline - self.clock.monotonic()
+        if left_s <= 0 or tree.left <= 0:
+            raise error
+        try:
+            served = await self.fallback.call(send, msgspec.structs.replace(ask, deadline_s=left_s, tree=tree))
+        except EndpointError as second:
+            raise second from error
+        return msgspec.structs.replace(served, degraded=True, attempts=before - tree.left)
 
 
-class _Call:
-    def __init__(self) -> None:
-        self.over = False
-
-    def committed(self, attempt: Attempt) -> None:
-        if self.over or attempt.aborted:
-            raise AttemptLost
-        attempt.won = True
+def _may_fall_back(error: EndpointError) -> bool:
+    if isinstance(error, Interrupted):
+        return False
+    return not isinstance(error, EndpointRefused) or error.elsewhere

@@ -547,9 +547,39 @@ async def test_a_held_step_does_not_keep_a_draining_worker() -> None:
         assert leaving.runs == 1
         await d.hire()
         assert await leaving.drain(5.0)
-        await d.has(run, "run.released")
+        entry = await d.store.entry(run)
+        assert entry is not None
+        assert entry.state == "held", "what waits for a person does so when its worker has gone"
+        assert (await d.control.view(run)).state == "held"
         await d.control.resolve(run, "1", "done", 1)
         await d.until(run, "completed")
+
+
+@pytest.mark.parametrize("taken_up_again", [False, True])
+async def test_a_drained_run_that_only_waits_is_not_taken_again_in_vain(taken_up_again: bool) -> None:
+    app: App[None] = App("t")
+
+    @app.agent
+    async def go(run: Run[None]) -> str:
+        return await run.signal("go", timeout="1h")
+
+    async with desk(app, park_after_s=60) as d:
+        run = await d.start("go")
+        await d.has(run, "signal.awaited")
+        if taken_up_again:  # then no record of the new owner has told the index yet that it waits
+            name = await d.crash_and_replace()
+            d.ring(run)
+            await d.wait_for(lambda: _held_by(d, run, name))
+        leaving = d.workers.pop()
+        await d.hire()
+        assert await leaving.drain(5.0)
+        assert "run.released" not in await d.types(run)
+        entry = await d.store.entry(run)
+        assert entry is not None
+        assert entry.state == "parked"
+        assert entry.wake_at > d.clock.now()
+        await d.control.signal(run, "go", "on")
+        assert (await d.until(run)).result == "on"
 
 
 async def test_a_blob_store_that_is_away_is_not_seen_by_agent_code() -> None:

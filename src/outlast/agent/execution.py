@@ -11,6 +11,7 @@ from outlast.agent.app import Agent, App
 from outlast.agent.asking import ask_model
 from outlast.agent.attempt import Threads
 from outlast.agent.branch import gather, start_line
+from outlast.agent.closing import Closing
 from outlast.agent.doubt import Doubt
 from outlast.agent.ending import failed, state_of
 from outlast.agent.failure import bounded
@@ -20,13 +21,15 @@ from outlast.agent.handover import forward, make_successor, successor_of
 from outlast.agent.history import History
 from outlast.agent.mail import Mailbox, inbox_key
 from outlast.agent.mute import muted_while
+from outlast.agent.parking import Parking
 from outlast.agent.perform import Performer
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder, never
 from outlast.agent.run import ContinueAsNew, Run
 from outlast.agent.scope import Scope
-from outlast.agent.session import Entered, Session, enter_turn
+from outlast.agent.session import Entered, Session
 from outlast.agent.step import Frame, Step, StepCall
+from outlast.agent.turn import await_turn
 from outlast.agent.wait import Waits
 from outlast.journal.blob import load_payload, store_payload
 from outlast.journal.index import State
@@ -39,18 +42,7 @@ from outlast.model.endpoint import Message
 Stop = Literal["ended", "parked", "held", "lost", "released"]
 """Why a worker lets go of a run."""
 
-_settle_patience_s = 5.0
 _look_again_s = 0.02
-_expiry_look_s = 3600.0  # a deadline far away is looked at again: wall clocks jump, and timers of the loop do not
-
-
-class _Line:
-    """The run itself, waiting for its turn."""
-
-    def __init__(self) -> None:
-        self.place = "turn"
-        self.counted = True
-        self.waiting = False
 
 
 class Execution:
@@ -79,7 +71,6 @@ class Execution:
         self._deps = deps
         self._stopped_agents = stopped_agents
         self._recorder = Recorder(platform, run, stream, worker, history, head, claim)
-        self._recorder.on_idle = self._on_idle
         self._recorder.on_lost = self._on_lost
         self._recorder.on_broken = self._on_broken
         self._mailbox = Mailbox(history)
@@ -90,24 +81,27 @@ class Execution:
             {"sleep": self._waits.sleep, "signal": self._waits.signal, "child": self._waits.child},
             self._waits.begin, self._waits.abandoned,
         )  # fmt: skip
+        self._closing = Closing(
+            self._recorder, platform, self._mailbox, self._stop_code, lambda: self._stop is None and not self._ending
+        )
+        self._parking = Parking(
+            self._recorder, self._waits, platform, lambda: not self.acting and not self._is_going(),
+            lambda: self._let_go("parked"),
+        )  # fmt: skip
+        self._recorder.on_idle = self._parking.look
         self._stop: Stop | None = None
         self._stopping = asyncio.Event()
         """The code is to stop: the run is let go, or closes."""
         self._over = asyncio.Event()
-        self._idle_since = 0.0
         self._leaving = False
         self._ready = False
         self._holding: asyncio.Task[None] | None = None
-        self._closing: ev.RunCancelledEvent | ev.RunFailed | None = None
         self._ending = False
         """Its end is being written, or its successor made: neither can be taken back by a cancellation."""
         self._main: asyncio.Task[Any] | None = None
-        self._park: asyncio.TimerHandle | None = None
-        self._expiry: asyncio.TimerHandle | None = None
         self._fetching = asyncio.Lock()
         self._entered: Entered | None = None
         self._session: Session | None = None
-        self._parking: asyncio.Task[None] | None = None
 
     # -- what agent code asks (RunEngine) ----------------------------------------------------------------------------
 
@@ -165,8 +159,12 @@ class Execution:
 
     def is_stopping(self) -> bool:
         """Whether nothing new may begin in this worker any more."""
-        closing = self._closing is not None or self._ending
-        return self._leaving or self._stop is not None or closing or self._holding is not None
+        return self._leaving or self._is_going()
+
+    def _is_going(self) -> bool:
+        """Whether it is being let go or ended, and for a reason that stands."""
+        closing = self._closing.end is not None or self._ending
+        return self._stop is not None or closing or self._holding is not None
 
     def _is_unwinding(self) -> bool:
         """Whether it is the engine that cancels agent code, and not agent code its own steps."""
@@ -174,12 +172,12 @@ class Execution:
 
     async def _hold(self, code: str, reason: str, place: str = "") -> None:
         """Nothing new begins any more; effects under way are recorded before the run is let go."""
-        while self.acting and self._closing is None:
+        while self.acting and self._closing.end is None:
             await self._platform.clock.sleep(_look_again_s)
-        if self._stop is None and self._closing is None:
+        if self._stop is None and self._closing.end is None:
             self._recorder.ending = ("held", reason)
             await self._recorder.record(ev.RunHeld(code, bounded(reason), place, seen=self._recorder.seen))
-            if self._closing is None:
+            if self._closing.end is None:
                 self._let_go("held")
         self._holding = None
 
@@ -205,11 +203,10 @@ class Execution:
         except (Conflict, StoreError) as error:
             self._on_lost(error)
         finally:
-            for handle in (self._park, self._expiry):
-                if handle is not None:
-                    handle.cancel()
+            self._parking.stop()
+            self._closing.stop()
             over.cancel()
-            await self._unwind(live, self._parking, self._holding)
+            await self._unwind(live, self._parking.task, self._holding)
             if self._stop == "released":
                 await self._say_released()
             self._recorder.writer.close(Conflict(f"run {self.run_id} was let go"))
@@ -235,7 +232,7 @@ class Execution:
         if not await self._may_run():
             return
         self._ready = True
-        self._arm_deadline()
+        self._closing.watch(self._created.deadline_at)
         if self._created.session and not await self._enter_session():
             return
         raw = await self._recorder.reach(load_payload(self._created.input, self._platform.blobs))
@@ -243,7 +240,7 @@ class Execution:
             arguments = self._agent.signature.arguments(raw)
         except TypeMismatch as error:
             await self._hold("input_mismatch", f"{error}: restore the parameters that this run began with")
-            if self._closing is not None:
+            if self._closing.end is not None:
                 await self._close()
             return
         run = Run(self, self._deps, self._session)
@@ -256,7 +253,7 @@ class Execution:
                 await asyncio.wait([self._main, stopping], return_when=asyncio.FIRST_COMPLETED)
                 if self._stop is not None:
                     return
-                if self._closing is not None:
+                if self._closing.end is not None:
                     await self._close()
                     return
                 if self._main.done():
@@ -274,14 +271,14 @@ class Execution:
             await self._hand_over(history.continuing)
             return False
         if history.cancelling is not None or self._mailbox.cancel is not None:
-            await self._begin_cancel()
+            await self._closing.cancel()
         elif history.quarantined is not None:
             await self._rest("quarantined", history.quarantined.reason)
             return False
         elif "" in history.held:
             await self._rest("held", history.held[""].reason)
             return False
-        if self._closing is not None and not history.intents:
+        if self._closing.end is not None and not history.intents:
             await self._close()
             return False
         return True
@@ -292,28 +289,16 @@ class Execution:
         self._let_go("held")
 
     async def _enter_session(self) -> bool:
-        created, settings = self._created, self._platform.settings
-        options = self._agent.options
-        line = _Line()
-        while self._stop is None:
-            entered = await enter_turn(
-                self._platform, created.session, self.run_id, options.session_ttl_s, options.on_held_turn == "skip"
-            )
-            if entered.state is not None:
-                self._entered = entered
-                self._session = Session(created.session, entered.state)
-                self._platform.points.reach("session.turn", created.session)
-                return True
-            if self._closing is not None:
-                await self._close()
-                return False
-            waiting = asyncio.ensure_future(self._waits.until_ended(line, entered.waits_for))
-            stopping = asyncio.ensure_future(self._stopping.wait())
-            poll = asyncio.ensure_future(self._platform.clock.sleep(settings.wait_poll_s))
-            await asyncio.wait([waiting, stopping, poll], return_when=asyncio.FIRST_COMPLETED)
-            for task in (waiting, stopping, poll):
-                task.cancel()
-            await asyncio.wait([waiting, stopping, poll])
+        created = self._created
+        self._entered = await await_turn(
+            self._platform, self._waits, created.session, self.run_id, self._agent.options, self._stopping
+        )
+        if self._entered is not None and self._entered.state is not None:
+            self._session = Session(created.session, self._entered.state)
+            self._platform.points.reach("session.turn", created.session)
+            return True
+        if self._stop is None and self._closing.end is not None:
+            await self._close()
         return False
 
     # -- ending ------------------------------------------------------------------------------------------------------
@@ -321,7 +306,7 @@ class Execution:
     async def _finish(self, main: asyncio.Task[Any]) -> None:
         """Agent code has returned or raised."""
         settling = self._performer.settling
-        while settling and self._stop is None and self._closing is None:
+        while settling and self._stop is None and self._closing.end is None:
             stopping = asyncio.ensure_future(self._stopping.wait())
             self._recorder.busy -= 1  # whoever was cancelled while in doubt keeps the run open
             self._recorder.look()
@@ -331,7 +316,7 @@ class Execution:
             stopping.cancel()
         if self._stop is not None:
             return
-        if self._closing is not None:
+        if self._closing.end is not None:
             await self._close()
             return
         error = None if main.cancelled() else main.exception()
@@ -394,7 +379,7 @@ class Execution:
         successor = successor_of(self.run_id)
         lifetime = created.deadline_at - self._history.created_at
         payload = await self._recorder.reach(store_payload(raw, self._platform.blobs))
-        if self._closing is not None:
+        if self._closing.end is not None:
             await self._close()
             return
         self._ending = True
@@ -416,7 +401,7 @@ class Execution:
     async def _end(self, event: ev.RunEnd) -> None:
         state, reason = state_of(event)
         self._ending = True
-        await self._waits.stop_children(abandoned_only=self._closing is None)
+        await self._waits.stop_children(abandoned_only=self._closing.end is None)
         self._recorder.ending = (state, reason)
         self._platform.points.reach("run.end.before", self.run_id)
         await self._recorder.record(event)
@@ -426,26 +411,18 @@ class Execution:
 
     async def _close(self) -> None:
         """Cancelled or out of time: settle what may be happening, stop the code, write the end."""
-        assert self._closing is not None
-        clock = self._platform.clock
-        give_up_at = clock.monotonic() + _settle_patience_s
-        settling, waits = self._performer.settling, self._recorder.waits
-        while self._main is not None and self._stop is None and (self._history.intents or self.acting):
-            under_way = [task for task, place in settling.items() if place not in waits]
-            if not under_way and (settling or self._main.done() or clock.monotonic() >= give_up_at):
-                break  # a person is to decide, or agent code does not come back to the step that is in doubt
-            done = asyncio.ensure_future(clock.sleep(0.05))
-            await asyncio.wait([done, *under_way], return_when=asyncio.FIRST_COMPLETED)
-            done.cancel()
+        end = self._closing.end
+        assert end is not None
+        if self._main is not None:
+            await self._closing.settle(self._main, self._performer, lambda: self._stop is not None)
         if self._stop is not None:
             return
         if self._history.intents:
-            ended = "cancelled" if isinstance(self._closing, ev.RunCancelledEvent) else "out of time"
-            await self._hold_in_doubt(ended)
+            await self._hold_in_doubt(self._closing.why)
             return
         self._ending = True
         await self._unwind()
-        await self._end(self._closing)
+        await self._end(end)
 
     async def _unwind(self, *others: asyncio.Task[Any] | None) -> None:
         """Cancel agent code and what it started; wait for a bounded time."""
@@ -472,49 +449,27 @@ class Execution:
                 return
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
         self._waits.wake(fresh)
-        if self._mailbox.cancel is not None and self._ready and self._closing is None and not self._ending:
-            await self._begin_cancel()
+        if self._mailbox.cancel is not None and self._ready and self._closing.end is None and not self._ending:
+            await self._closing.cancel()
         elif self._mailbox.redrive is not None and self._history.held and self._ready and not self.is_stopping():
             self._leaving = True
             self._holding = asyncio.get_running_loop().create_task(self._begin_anew())
 
     async def _begin_anew(self) -> None:
         """Driven on while it is still in memory: let go of it, so that whoever takes it starts from its history."""
-        while self.acting and self._closing is None:
+        while self.acting and self._closing.end is None:
             await self._platform.clock.sleep(_look_again_s)
-        if self._closing is None:
+        if self._closing.end is None:
             self.release()
 
-    async def _begin_cancel(self) -> None:
-        """Write down that it was asked for; nothing new starts after that."""
-        if self._history.cancelling is None and self._mailbox.cancel is not None:
-            number, letter = self._mailbox.cancel
-            self._closing = ev.RunCancelledEvent(letter.reason)  # the gate is shut before the append is on its way
-            await self._recorder.record(ev.RunCancelling(number, letter.reason))
-            self._stopping.set()
-        elif self._history.cancelling is not None and self._closing is None:
-            self._closing = ev.RunCancelledEvent(self._history.cancelling.reason)
-            self._stopping.set()
-
-    def _arm_deadline(self) -> None:
-        left = self._created.deadline_at - self._platform.clock.now()
-        if self._created.deadline_at > 0:
-            seconds = min(max(0.0, left), _expiry_look_s)
-            self._expiry = asyncio.get_running_loop().call_later(seconds, self._expire)
-
-    def _expire(self) -> None:
-        if self._platform.clock.now() < self._created.deadline_at:
-            self._arm_deadline()
-        elif self._closing is None and self._stop is None and not self._ending:
-            error = ev.Failure("outlast.DeadlineExceeded", "the run did not end before its deadline")
-            self._closing = ev.RunFailed(error)
-            self._stopping.set()
+    def _stop_code(self) -> None:
+        self._stopping.set()
 
     def release(self) -> None:
-        """The worker is stopping: let go at once of what only waits or can be repeated."""
+        """The worker is stopping: let go at once of what only waits, and of what can be repeated."""
         self._leaving = True
         if self._recorder.ending is None:  # else it is being let go already, and says why
-            self._let_go("released")
+            self._parking.leave(lambda: self._let_go("released"))
 
     def leave(self) -> None:
         """The worker is draining: begin nothing new, and let go as soon as no effect is under way."""
@@ -536,34 +491,3 @@ class Execution:
             self._recorder.closed = True
             self._stopping.set()
             self._over.set()
-
-    # -- parking -----------------------------------------------------------------------------------------------------
-
-    def _on_idle(self) -> None:
-        self._idle_since = self._platform.clock.monotonic()
-        if self._park is None:
-            seconds = self._platform.settings.park_after_s
-            self._park = asyncio.get_running_loop().call_later(seconds, self._begin_park)
-
-    def _begin_park(self) -> None:
-        self._park = None
-        if not self._is_idle():
-            return
-        left = self._idle_since + self._platform.settings.park_after_s - self._platform.clock.monotonic()
-        if left > 0:  # it has been busy in between
-            self._park = asyncio.get_running_loop().call_later(left, self._begin_park)
-        else:
-            self._parking = asyncio.get_running_loop().create_task(self._do_park())
-
-    def _is_idle(self) -> bool:
-        recorder = self._recorder
-        waiting = recorder.busy == 0 and bool(recorder.waits) and not self._waits.woken
-        return waiting and not self.acting and not self.is_stopping()
-
-    async def _do_park(self) -> None:
-        if self._is_idle() and not self._recorder.is_hinted():
-            await self._recorder.record(ev.RunParked("waits", self._recorder.wake_at()))
-        if self._is_idle() and self._recorder.is_hinted():
-            self._let_go("parked")
-        elif self._is_idle():  # mail came meanwhile that wakes nobody
-            self._on_idle()

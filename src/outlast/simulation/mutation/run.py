@@ -69,9 +69,9 @@ def _stopping_but_closing(self: Execution) -> bool:
 
 
 async def _close_at_once(self: Execution) -> None:
-    assert self._closing is not None
+    assert self._closing.end is not None
     await self._unwind()
-    await self._end(self._closing)
+    await self._end(self._closing.end)
 
 
 def _generous(budget: Budget, spent: Spent, grants: int = 0) -> str | None:
@@ -119,7 +119,7 @@ MUTANTS = [
     Mutant("turn-before-its-turn", "a turn begins before the one before it has ended", "sessions", "none",
            lambda: everywhere("read_ending", _any_ending, "agent.session")),
     Mutant("snapshot-too-early", "a session's snapshot is taken before the turn it names has ended", "sessions", "none",
-           lambda: everywhere("enter_turn", _enter_and_save, "agent.execution")),
+           lambda: everywhere("enter_turn", _enter_and_save, "agent.turn")),
     Mutant("no-scan", "a hint that was lost is not made up for by looking", "steps", "network",
            lambda: [Patch(Doorbell, "_scan_once", _scan_nothing)]),
     Mutant("never-quarantine", "a run that kills its workers is claimed for ever", "neighbours", "none",

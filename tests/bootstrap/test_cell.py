@@ -14,8 +14,8 @@ import pytest
 
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
-from outlast.bootstrap.cell import Cell, Up, bound_logs
-from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.cell import Cell, bound_logs
+from outlast.bootstrap.home import StateDirectory, Up
 from outlast.cell import event as news
 from outlast.kernel.error import ConfigurationError, Conflict, StoreCorrupt
 

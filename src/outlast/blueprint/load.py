@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from outlast.blueprint.document import Document, nearest, yaml_bytes_max
-from outlast.blueprint.schema import Blueprint, Listen, Model, Quantity, Server, Text
+from outlast.blueprint.schema import Blueprint, Gateway, Listen, Model, Quantity, Server, Text
 from outlast.blueprint.secret import Secret
 from outlast.kernel import unit
 from outlast.kernel.error import ConfigurationError, UsageError
@@ -242,13 +242,26 @@ def _check_server(server: Server) -> str | None:
     return f"listens on {server.listen}, which others can reach: set token: env:NAME or listen on 127.0.0.1"
 
 
+def _check_gateway(gateway: Gateway) -> str | None:
+    if gateway.listen.loopback or gateway.keys:
+        return None
+    return (
+        f"listens on {gateway.listen}, which others can reach: set keys: {{team: {{key: env:TEAM_KEY}}}} "
+        "or listen on 127.0.0.1"
+    )
+
+
 _SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, Listen: _listen}
 _TEXTS: dict[Text, Callable[[str], str]] = {
     Text.NAME: lambda text: check_name("the", text),
     Text.MODULE_OBJECT: _module_object,
     Text.URL: _url,
 }
-_CHECKS: dict[Any, Callable[[Any], str | None]] = {Model: _check_model, Server: _check_server}
+_CHECKS: dict[Any, Callable[[Any], str | None]] = {
+    Model: _check_model,
+    Server: _check_server,
+    Gateway: _check_gateway,
+}
 
 
 @cache

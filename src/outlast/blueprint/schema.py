@@ -117,6 +117,39 @@ class Server(msgspec.Struct, frozen=True):
     """What clients send as bearer token; required as soon as others than this machine can connect."""
 
 
+class GatewayKey(msgspec.Struct, frozen=True):
+    """``{key: env:TEAM_KEY, requests_per_minute: 60, models: [writer]}``: what one client of the gateway may do."""
+
+    key: Secret
+    models: tuple[Name, ...] = ()
+    """The models it may ask for; none named: all."""
+    requests_per_minute: Count | None = None
+    tokens_per_minute: Count | None = None
+    priority: Literal["high", "normal", "low"] = "normal"
+    """The highest that its requests may have."""
+
+
+class Certificate(msgspec.Struct, frozen=True):
+    """``{certificate: tls/cert.pem, key: tls/key.pem}``: PEM files, relative to the project directory."""
+
+    certificate: str
+    key: str
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """``{listen: 127.0.0.1:7789, keys: {…}, admin: env:ADMIN}``: the models of this file behind one address."""
+
+    listen: Listen = Listen(port=7789)
+    keys: Mapping[Name, GatewayKey] = {}
+    """Who may ask; required as soon as others than this machine can connect."""
+    admin: Secret | None = None
+    """The token of whoever may see and change the pools; None: this machine."""
+    tls: Certificate | None = None
+    """None: plain HTTP."""
+    deadline: Seconds = 600.0
+    """Seconds from a request's arrival to the end of its answer, retries included."""
+
+
 class Local(msgspec.Struct, frozen=True):
     """``{journal: sqlite, durability: power}``: the engines on one machine."""
 
@@ -156,6 +189,8 @@ class Blueprint(msgspec.Struct, frozen=True):
     agents: Mapping[Name, Agent] = {}
     models: Mapping[Name, Model] = {}
     server: Server = Server()
+    gateway: Gateway | None = None
+    """None: `outlast up` runs no gateway."""
     run_on: RunOn = RunOn()
 
     def pools(self) -> dict[str, Pool]:

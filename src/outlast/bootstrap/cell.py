@@ -20,7 +20,7 @@ from outlast.adapters.host.lock import DirectoryLock
 from outlast.adapters.host.process import HostChildren
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
-from outlast.bootstrap.home import StateDirectory, write_whole
+from outlast.bootstrap.home import StateDirectory, Up, write_whole
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import ChildPlan
@@ -48,13 +48,6 @@ class CellOptions(msgspec.Struct, frozen=True):
     server: bool = True
     environment: Mapping[str, str] = {}
     bounds: Bounds = Bounds()
-
-
-class Up(msgspec.Struct, frozen=True):
-    """``.outlast/up.json``: who serves this directory, and where."""
-
-    pid: int
-    address: str
 
 
 class Cell:

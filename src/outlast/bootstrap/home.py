@@ -25,6 +25,18 @@ class CellFile(msgspec.Struct, frozen=True):
     blueprint: Blueprint
 
 
+class Up(msgspec.Struct, frozen=True):
+    """``.outlast/up.json`` and ``.outlast/gateway.json``: who serves this directory, and where."""
+
+    pid: int
+    address: str
+
+
+def gateway_file(home: Path) -> Path:
+    """Where the gateway of a project says where it listens."""
+    return home / state_directory / "gateway.json"
+
+
 def write_whole(path: Path, content: msgspec.Struct) -> None:
     """As JSON, whole or not at all: others read it at any time."""
     beside = path.with_suffix(".new")

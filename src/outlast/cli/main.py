@@ -45,6 +45,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "init": Entry("init", "init", "Write", "Make a new project: an agent that works at once, and its test."),
     "up": Entry("up", "up", "Run", "Run workers, server and supervisor here, until Ctrl-C."),
+    "gateway": Entry("gateway", "gateway_app", "Run", "Put one address in front of model endpoints."),
     "run": Entry("run", "run", "Run", "Start a run and follow it to its end."),
     "signal": Entry("tell", "signal", "Run", "Send a signal to a run."),
     "cancel": Entry("tell", "cancel", "Run", "Ask a run to stop."),
@@ -57,6 +58,7 @@ COMMANDS: dict[str, Entry] = {
     "redrive": Entry("tell", "redrive", "Operate", "Let a quarantined or held run try again."),
     "stop": Entry("switch", "stop", "Operate", "Stop an agent: none of its runs takes another step (kill switch)."),
     "resume": Entry("switch", "resume", "Operate", "Let a stopped agent go on."),
+    "pools": Entry("pools", "pools_app", "Operate", "Show the pools of a gateway; drain, eject or weigh an endpoint."),
     "audit": Entry("audit", "audit_app", "Operate", "Verify the journal's hash chain, or show its records."),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),

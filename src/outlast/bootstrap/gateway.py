@@ -1,0 +1,201 @@
+"""Assembles a gateway from a blueprint, or from addresses alone, and runs it: on its own or as a child of a cell."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import signal
+import ssl
+import traceback
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.adapters.openai.connection import Upstream
+from outlast.blueprint.schema import Blueprint, GatewayKey, Listen, Model, ModelEndpoint
+from outlast.blueprint.schema import Gateway as GatewaySection
+from outlast.blueprint.secret import Secret
+from outlast.kernel.error import ConfigurationError
+from outlast.model.member import Member, Target
+from outlast.model.pool import Pool
+from outlast.server.gateway.gateway import Catalog, Gateway
+from outlast.server.gateway.key import Grant, Keys
+from outlast.server.gateway.limit import GatewayLimits
+from outlast.server.gateway.page import Pages
+from outlast.server.gateway.relay import Line
+from outlast.server.gateway.serve import bind, serve
+
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What a gateway serves: read again on a reload."""
+
+    section: GatewaySection
+    models: Mapping[str, Model]
+
+
+def parse_listen(text: str) -> Listen:
+    """``HOST:PORT``. Raises ConfigurationError."""
+    match = _LISTEN.match(text)
+    if match is None or int(match[2]) > 65535:
+        raise ConfigurationError(f"address {text[:64]!r} is not understood: expected HOST:PORT, such as 127.0.0.1:7789")
+    return Listen(match[1].strip("[]"), int(match[2]))
+
+
+def plan_for(urls: list[str], model: str, key: Secret | None, section: GatewaySection) -> Plan:
+    """One model behind `urls`, no file: every endpoint is asked for the model by the name that clients give."""
+    endpoints = tuple(
+        ModelEndpoint(name=f"endpoint-{number}", url=url, model=model, key=key) for number, url in enumerate(urls, 1)
+    )
+    return Plan(section, {model: Model(endpoints)})
+
+
+def plan_of(blueprint: Blueprint, listen: Listen | None = None) -> Plan:
+    """What a blueprint says; `listen` goes before it. Raises ConfigurationError if it names no models."""
+    if not blueprint.models:
+        raise ConfigurationError("outlast.yaml names no models, so there is nothing to be a gateway to: write models:")
+    section = blueprint.gateway or GatewaySection()
+    return Plan(section if listen is None else msgspec.structs.replace(section, listen=listen), blueprint.models)
+
+
+class Assembly:
+    """A gateway and what it was made from; `reload` reads that again. Nothing under way is disturbed by it."""
+
+    def __init__(
+        self, read: Callable[[], Plan], home: Path, environ: Mapping[str, str], limits: GatewayLimits | None = None
+    ) -> None:
+        self._read = read
+        self._home = home
+        self._environ = environ
+        self._clock = SystemClock()
+        self._randomness = OsRandomness()
+        self._models: dict[str, tuple[Model, Pool]] = {}
+        self._lines: dict[Member, Line] = {}
+        self.plan = read()
+        self.gateway = Gateway(self._catalog(self.plan), self._clock, limits)
+        self.stop = asyncio.Event()
+        Pages(self.gateway, self._clock, stopping=self.stop.is_set)
+
+    def reload(self) -> None:
+        """Read the configuration again. What it says of a model that has not changed leaves that model's state alone.
+
+        Raises ConfigurationError, and then everything stays as it is. Where the gateway listens does not change.
+        """
+        plan = self._read()
+        self.gateway.catalog = self._catalog(plan)
+        self.plan = plan
+
+    def sweep(self) -> None:
+        """Close connections that idle."""
+        for line in self._lines.values():
+            line.upstream.sweep()
+
+    def _catalog(self, plan: Plan) -> Catalog:
+        section = plan.section
+        keys = Keys((self._secret(key.key), _grant(name, key)) for name, key in section.keys.items())
+        admin = hashlib.sha256(self._secret(section.admin).encode()).digest() if section.admin is not None else b""
+        models: dict[str, tuple[Model, Pool]] = {}
+        lines: dict[Member, Line] = {}
+        for name, model in plan.models.items():
+            known = self._models.get(name)
+            pool = known[1] if known is not None and known[0] == model else self._pool(name, model)
+            models[name] = (model, pool)
+            for member in pool.members:
+                lines[member] = self._lines.get(member) or self._line(member)
+        for member, line in self._lines.items():
+            if member not in lines:
+                line.upstream.close()
+        self._models, self._lines = models, lines
+        return Catalog({name: pool for name, (_, pool) in models.items()}, lines, keys, section.deadline, admin)
+
+    def _pool(self, name: str, model: Model) -> Pool:
+        targets = [
+            Target(endpoint.name, url=endpoint.url, model=endpoint.model, secret=endpoint.key)
+            for endpoint in model.endpoints
+        ]
+        return Pool(name, targets, self._clock, self._randomness)
+
+    def _line(self, member: Member) -> Line:
+        secret = member.secret
+        return Line(Upstream(member.url, self._clock), (lambda: self._secret(secret)) if secret else (lambda: ""))
+
+    def _secret(self, secret: Secret) -> str:
+        return secret.resolve(self._environ, self._home)
+
+
+def _grant(name: str, key: GatewayKey) -> Grant:
+    return Grant(name, frozenset(key.models), key.requests_per_minute or 0, key.tokens_per_minute or 0, key.priority)
+
+
+async def run_gateway(
+    read: Callable[[], Plan],
+    home: Path,
+    *,
+    ready: Callable[[str], None],
+    note: Callable[[str], None],
+    beat: Callable[[int], None] | None = None,
+    assembled: Callable[[Assembly], None] = lambda assembly: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP reads the configuration again. `note` takes lines for people.
+
+    Raises ConfigurationError if the configuration or the address cannot be used.
+    """
+    assembly = Assembly(read, home, os.environ)
+    assembled(assembly)
+    section = assembly.plan.section
+    listening = bind(section.listen, keys=bool(section.keys))
+    context = _tls(section, home)
+    loop = asyncio.get_running_loop()
+
+    def reload() -> None:
+        try:
+            assembly.reload()
+        except ConfigurationError as error:
+            note(f"the new configuration cannot be used, the old one stands: {error}")
+        else:
+            note("the configuration was read again")
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, assembly.stop.set)
+    try:
+        await serve(
+            assembly.gateway,
+            listening,
+            SystemClock(),
+            stop=assembly.stop,
+            ready=ready,
+            tls=context,
+            beat=beat,
+            broken=lambda error: note("".join(traceback.format_exception(error)).rstrip()),
+            sweep=assembly.sweep,
+        )
+    finally:
+        listening.close()
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function on uvloop."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def _tls(section: GatewaySection, home: Path) -> ssl.SSLContext | None:
+    if section.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(home / section.tls.certificate, home / section.tls.key)
+    except (OSError, ssl.SSLError) as error:
+        why = (error.strerror or str(error)).lower()
+        raise ConfigurationError(f"gateway.tls cannot be used: {why}; give certificate and key as PEM files") from None
+    return context

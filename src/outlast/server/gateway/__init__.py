@@ -1,0 +1,1 @@
+"""The gateway: one address in front of many model endpoints, for any client of their protocols."""

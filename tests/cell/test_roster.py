@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
-from outlast.cell.child import Beat, Drain, Failed, Log, Ready
+from outlast.cell.child import Beat, Drain, Failed, Loading, Log, Ready
 from outlast.cell.roster import Command, Kill, Roster, Say, Start
 
 
@@ -178,6 +178,32 @@ def test_a_child_that_does_not_become_ready_is_killed_and_one_that_will_not_die_
     assert len(shop.happened(Kill)) == 1
     shop.pass_time(3.0)
     assert len(shop.happened(Kill)) == 4
+
+
+def test_a_child_that_freezes_while_it_starts_is_seen_long_before_one_that_only_takes_its_time() -> None:
+    shop = Shop(Bounds(start_within_s=60.0, start_silent_s=15.0))
+    shop.do(shop.roster.tick(0.0))
+    for n in range(40):
+        shop.pass_time(1.0)
+        shop.do(shop.roster.heard("writer1", Loading(n + 1), shop.now))
+    assert shop.happened(Kill) == []
+    shop.pass_time(14.0)
+    shop.do(shop.roster.heard("writer1", Loading(40), shop.now))  # said before, and late
+    assert shop.happened(Kill) == []
+    shop.pass_time(1.2)
+    assert [kill.child for kill in shop.happened(Kill)] == ["writer1"]  # type: ignore[attr-defined]
+    assert shop.happened(news.ChildKilled)[0].why == "no sign of life for 15 s while it started"  # type: ignore[attr-defined]
+    shop.pass_time(1.0)
+    assert shop.of("writer") == ["writer2"], "and another one is started in its place"
+
+
+def test_a_supervisor_that_was_paused_itself_blames_no_child_that_starts() -> None:
+    shop = Shop(Bounds(start_silent_s=15.0))
+    shop.do(shop.roster.tick(0.0))
+    shop.pass_time(1.0)
+    shop.now += 30.0
+    shop.do(shop.roster.tick(shop.now))
+    assert shop.happened(Kill) == []
 
 
 def test_a_worker_that_swells_is_killed_and_the_writer_never_is() -> None:

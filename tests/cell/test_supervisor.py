@@ -160,6 +160,18 @@ async def test_a_child_that_never_gets_ready_is_killed(tmp_path: Path, until: Un
         assert {event.why for event in cell.of(news.ChildKilled)} >= {"not ready within 0.5 s"}
 
 
+async def test_a_child_that_freezes_before_it_is_ready_is_killed_long_before_one_that_takes_its_time(
+    tmp_path: Path, until: Until
+) -> None:
+    bounds = Bounds(start_silent_s=3.0, failed_starts_max=1)
+    async with running(Cell(tmp_path, children.FREEZES_AT_START, bounds=bounds), until) as cell:
+        assert cell.supervisor.failure is not None
+        assert {event.why for event in cell.of(news.ChildKilled)} >= {"no sign of life for 3 s while it started"}
+    bounds = Bounds(start_silent_s=6.0, start_within_s=9.0, failed_starts_max=1)
+    async with running(Cell(tmp_path, children.NEVER_READY, bounds=bounds), until) as cell:
+        assert {event.why for event in cell.of(news.ChildKilled)} >= {"not ready within 9 s"}
+
+
 ECHOES_RINGS = children.PRELUDE + "beat_until(lambda word: link.say(Log('info', f'{type(word).__name__} {word.run}')))"
 
 

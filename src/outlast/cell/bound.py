@@ -27,6 +27,9 @@ class Bounds(msgspec.Struct, frozen=True):
     """How long workers may take to end or park what is in flight."""
     start_within_s: float = 60.0
     """A child that does not serve after so long is killed and started again."""
+    start_silent_s: float = 15.0
+    """A child that does not serve yet and shows no sign of life for so long is killed and started again. Longer than an
+    extension module that is imported may keep the interpreter from saying so, on a loaded machine."""
     kill_again_s: float = 1.0
     """A killed child that is still there is killed again after so long."""
     spares: int = 1

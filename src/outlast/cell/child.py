@@ -14,6 +14,8 @@ Kind = Literal["writer", "server", "worker"]
 
 beat_every_s = 0.1
 """How often a child says from its main loop that it goes round."""
+loading_every_s = 1.0
+"""How often a child that does not serve yet says that it is not frozen."""
 line_bytes_max = 64 * 1024
 """Bound of one line on the control channel: 64 KiB."""
 
@@ -23,6 +25,14 @@ class Ready(msgspec.Struct, frozen=True, tag_field="t", tag="ready", omit_defaul
 
     pools: tuple[str, ...] = ()
     address: str = ""
+
+
+class Loading(msgspec.Struct, frozen=True, tag_field="t", tag="loading", omit_defaults=True):
+    """It does not serve yet, and is not frozen: `n` grows with each. Said beside the main loop, which imports and opens
+    what the app needs.
+    """
+
+    n: int
 
 
 class Beat(msgspec.Struct, frozen=True, tag_field="t", tag="beat", omit_defaults=True):
@@ -59,7 +69,7 @@ class Drain(msgspec.Struct, frozen=True, tag_field="t", tag="drain", omit_defaul
     within_s: float
 
 
-FromChild = Ready | Beat | Log | Failed
+FromChild = Ready | Loading | Beat | Log | Failed
 ToChild = Ring | Drain
 
 

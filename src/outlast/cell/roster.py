@@ -13,7 +13,7 @@ import msgspec
 
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
-from outlast.cell.child import Beat, Drain, Failed, FromChild, Kind, Log, Ready, ToChild
+from outlast.cell.child import Beat, Drain, Failed, FromChild, Kind, Loading, Log, Ready, ToChild
 from outlast.kernel.randomness import Randomness
 from outlast.policy.heartbeat import Heartbeat, Pulse, beat, begin, look
 from outlast.policy.restart import Deaths, after_death
@@ -73,7 +73,9 @@ class _Slot:
 
 
 class _Member:
-    __slots__ = ("beats", "killed_at", "leave_by", "memory", "pid", "pulse", "runs", "slot", "started_at", "state")
+    __slots__ = (
+        "beats", "killed_at", "leave_by", "loading", "memory", "pid", "pulse", "runs", "slot", "started_at", "state",
+    )  # fmt: skip
 
     def __init__(self, slot: _Slot, pid: int, now: float, beats: Heartbeat) -> None:
         self.slot = slot
@@ -81,6 +83,8 @@ class _Member:
         self.started_at = now
         self.beats = beats
         self.state: Literal["starting", "up", "silent", "leaving", "killed"] = "starting"
+        self.loading = begin(now)
+        """Its signs of life before it serves."""
         self.pulse: Pulse | None = None
         self.killed_at = 0.0
         self.leave_by: float | None = None
@@ -129,6 +133,9 @@ class Roster:
         match word:
             case Beat():
                 return self._beaten(child, member, word, now)
+            case Loading():
+                member.loading = beat(member.loading, word.n, now)
+                return []
             case Ready():
                 return self._ready(child, member, word, now)
             case Log():
@@ -326,8 +333,7 @@ class Roster:
         if member.leave_by is not None and now >= member.leave_by:
             return self._kill(child, member, f"not drained within {self._bounds.drain_s:g} s", now)
         if member.pulse is None:
-            late = now - member.started_at >= self._bounds.start_within_s
-            return self._kill(child, member, f"not ready within {self._bounds.start_within_s:g} s", now) if late else []
+            return self._watch_start(child, member, now)
         member.pulse = look(member.beats, member.pulse, now)
         if member.pulse.verdict == "hung":
             return self._kill(child, member, f"no beat for {member.beats.hung_after_s:g} s", now)
@@ -338,6 +344,15 @@ class Roster:
             return [news.ChildSilent(child, slot.kind, slot.pool)]
         surplus = slot.child != child and not slot.solo_for and self._serves(slot)
         return self._leave(child, member, now) if surplus and member.state == "up" else []
+
+    def _watch_start(self, child: str, member: _Member, now: float) -> list[Command]:
+        within, silent = self._bounds.start_within_s, self._bounds.start_silent_s
+        member.loading = look(Heartbeat(silent, silent), member.loading, now)
+        if member.loading.verdict == "hung":
+            return self._kill(child, member, f"no sign of life for {silent:g} s while it started", now)
+        if now - member.started_at >= within:
+            return self._kill(child, member, f"not ready within {within:g} s", now)
+        return []
 
     def _leave(self, child: str, member: _Member, now: float, within_s: float | None = None) -> list[Command]:
         if member.leave_by is not None or member.state == "killed":

@@ -9,7 +9,18 @@ from typing import Any
 from outlast.agent.app import App
 from outlast.agent.platform import Platform, Settings
 from outlast.cell.bound import Bounds, PoolSize
-from outlast.cell.child import Beat, ChildPlan, Drain, FromChild, Ready, Ring, ToChild, beat_every_s
+from outlast.cell.child import (
+    Beat,
+    ChildPlan,
+    Drain,
+    FromChild,
+    Loading,
+    Ready,
+    Ring,
+    ToChild,
+    beat_every_s,
+    loading_every_s,
+)
 from outlast.cell.event import CellEvent
 from outlast.cell.roster import Roster, Start
 from outlast.cell.supervisor import Supervisor
@@ -196,12 +207,15 @@ class SimCell:
     async def _be_writer(self, child: SimChild, say: Callable[[FromChild], None]) -> None:
         node = child.node
         assert node is not None
+        loading = asyncio.get_running_loop().create_task(self._load(say))
+        node.kept.append(loading)
         await self.world.pause(node, 0.05, 0.3)
         writer = WriterNode(self.disk)
         self.writer = writer
         beating = asyncio.get_running_loop().create_task(self._beat(say, lambda: 0))
         node.kept.append(beating)
         serving = writer.serve(node, SimPoints(self.world, node))
+        loading.cancel()
         say(Ready())
         self.world.in_world(0.01, self._resubscribe)
         await serving
@@ -213,9 +227,12 @@ class SimCell:
     async def _be_worker(self, child: SimChild, say: Callable[[FromChild], None]) -> None:
         node = child.node
         assert node is not None
+        loading = asyncio.get_running_loop().create_task(self._load(say))
+        node.kept.append(loading)
         await self.world.pause(node, 0.05, 0.5)
         worker = Worker(self.app, self.platform(node), child.id, report=self.reports.append)
         async with worker:
+            loading.cancel()
             say(Ready(pools=("default",)))
             beating = asyncio.get_running_loop().create_task(self._beat(say, lambda: worker.runs))
             node.kept.append(beating)
@@ -228,6 +245,14 @@ class SimCell:
                         await worker.drain(within_s)
                         beating.cancel()
                         return
+
+    async def _load(self, say: Callable[[FromChild], None]) -> None:
+        """What a thread beside the main loop does in a real child."""
+        count = 0
+        while True:
+            await asyncio.sleep(loading_every_s)
+            count += 1
+            say(Loading(count))
 
     async def _beat(self, say: Callable[[FromChild], None], runs: Callable[[], int]) -> None:
         count = 0

@@ -45,6 +45,7 @@ HAS_CHILDREN = PRELUDE + (
     "sub = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
     "link.say(Log('info', str(sub.pid)))\nbeat_until(exit_on_drain)"
 )
+FREEZES_AT_START = PRELUDE + "os.kill(os.getpid(), signal.SIGSTOP)"
 NEVER_READY = PRELUDE + "time.sleep(600)"
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from outlast.adapters.host.environment import control_variable
-from outlast.cell.child import FromChild, ToChild, line_bytes_max
+from outlast.cell.child import FromChild, Loading, Ready, ToChild, line_bytes_max, loading_every_s
 from outlast.kernel.error import ConfigurationError
 
 _decoder: msgspec.json.Decoder[ToChild] = msgspec.json.Decoder(ToChild)
@@ -36,6 +36,8 @@ class ControlLink:
         self._channel = channel
         self._received = b""
         self._unsent = b""
+        self._saying = threading.Lock()
+        self._serves = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> ControlLink:
@@ -54,15 +56,17 @@ class ControlLink:
 
     def say(self, word: FromChild) -> None:
         """Hand a word to the supervisor, or drop it if the supervisor is far behind."""
-        if len(self._unsent) > _unsent_bytes_max:
-            return
-        self._unsent += _encoder.encode(word) + b"\n"
-        try:
-            self._unsent = self._unsent[self._channel.send(self._unsent) :]
-        except (BlockingIOError, InterruptedError):
-            pass
-        except OSError:
-            stop_now()
+        with self._saying:  # before the child serves, two threads speak
+            self._serves = self._serves or isinstance(word, Ready)
+            if len(self._unsent) > _unsent_bytes_max:
+                return
+            self._unsent += _encoder.encode(word) + b"\n"
+            try:
+                self._unsent = self._unsent[self._channel.send(self._unsent) :]
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError:
+                stop_now()
 
     def read(self) -> list[ToChild]:
         """What the supervisor said since the last call. Does not return if the supervisor is gone."""
@@ -84,12 +88,17 @@ class ControlLink:
         return words
 
     def watch(self) -> None:
-        """From now on end this process the moment the supervisor dies, even while the main loop is blocked."""
+        """From now on end this process the moment the supervisor dies, even while the main loop is blocked; and say
+        every second, until it serves, that it is not frozen.
+        """
         threading.Thread(target=self._await_hangup, name="supervisor-watch", daemon=True).start()
 
     def _await_hangup(self) -> None:
         poll = select.poll()
         poll.register(self._channel.fileno(), 0)  # nothing asked for: only a hang-up or an error wakes it
-        while not poll.poll():
-            pass
+        said = 0
+        while not poll.poll(None if self._serves else loading_every_s * 1000):
+            if not self._serves:
+                said += 1
+                self.say(Loading(said))
         stop_now()

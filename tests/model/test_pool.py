@@ -107,3 +107,30 @@ async def test_a_tree_bounds_the_attempts_of_all_that_one_request_leads_to() -> 
 def test_a_pool_without_endpoints_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="has no endpoints"):
         pool()
+
+
+async def test_what_there_is_to_see_of_a_pool() -> None:
+    one = pool("a", "b")
+
+    async def send(attempt: Attempt) -> str:
+        if attempt.member.name == "b":
+            raise EndpointUnavailable("down")
+        attempt.usage(10, 20)
+        return "fine"
+
+    for _ in range(20):
+        await one.call(send, Ask(10.0))
+    one.drain("a")
+    one.eject("b", 60.0)
+    view = one.view()
+    assert (view.name, view.requests, view.queued, view.fallback) == ("writer", 20, 0, None)
+    assert view.amplification == (20 + view.extra + view.moved) / 20
+    a, b = view.members
+    assert (a.state, a.answered, a.input_tokens, a.output_tokens) == ("drained", 20, 200, 400)
+    assert b.state == "ejected"
+    assert b.out_for_s is not None
+    assert 50.0 < b.out_for_s <= 60.0
+    assert b.failed == view.extra + view.moved
+    assert b.opened == 1
+    one.undrain("a")
+    assert one.view().members[0].state == "warming"

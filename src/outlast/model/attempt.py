@@ -57,7 +57,6 @@ class Attempt:
         deadline: float,
         began: float,
         *,
-        ticket: int = 0,
         hedge: bool = False,
         stream: bool = False,
     ) -> None:
@@ -68,8 +67,8 @@ class Attempt:
         self.deadline = deadline
         self.began = began
         """When it began, in monotonic seconds."""
-        self.ticket = ticket
-        """The breaker's."""
+        self.ticket = 0
+        """The breaker's; 0: its member was asked although it is out."""
         self.hedge = hedge
         """Whether it was sent beside an attempt that had not failed."""
         self.stream = stream
@@ -98,8 +97,8 @@ class Attempt:
 
     def token(self, now: float) -> None:
         """One more piece of content came at `now`, in monotonic seconds."""
-        self.member.gap(now, now - self.last_token)
         self.last_token = now
+        self.member.pace.token(self, now)
 
     def usage(self, input: int, output: int) -> None:
         """The tokens of the prompt and of the answer, when known; the last word counts."""

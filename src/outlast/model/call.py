@@ -110,7 +110,7 @@ class Call(Generic[T]):
     def _may_go_on(self, member: Member, now: float) -> bool:
         """Whether another attempt is paid for: leaving a member that is out for one that is in rotation is free."""
         traffic = self._traffic
-        if self._was_out and self._moves < traffic.policy.moves_max and not traffic.router.is_out(member, now):
+        if self._was_out and self._moves < traffic.policy.moves_max and not member.is_out(now):
             self._moves += 1
             traffic.moved += 1
             return True
@@ -127,13 +127,11 @@ class Call(Generic[T]):
             self.attempts,
             self._deadline,
             now,
-            ticket=member.breaker.begin(now),
             hedge=hedge,
             stream=self._ask.stream,
         )
         attempt.live = True
-        attempt.wake_at = now + self._traffic.router.late_after_s(attempt.stream)
-        member.waiting.add(attempt)
+        self._traffic.router.began(attempt, now)
         self._tried.append(member)
         self._live.append(attempt)
         self._arm(min(attempt.wake_at, self._deadline), now)
@@ -230,7 +228,7 @@ class Call(Generic[T]):
         now = self._now()
         self._live.remove(attempt)
         self._traffic.ended(attempt, now, verdict, retry_after_s)
-        self._was_out = self._traffic.router.is_out(attempt.member, now)
+        self._was_out = attempt.member.is_out(now)
 
     # What attempts, timers and other calls tell
 
@@ -287,7 +285,11 @@ class Call(Generic[T]):
     def _late(self, attempt: Attempt, now: float) -> None:
         """It has waited for long: perhaps its member is dead, perhaps another answers sooner."""
         traffic = self._traffic
-        traffic.late(attempt, now)
+        attempt.late = True
+        attempt.member.suspect = True
+        traffic.judge(now)
+        if not attempt.stopped and self._side is None and traffic.abandoned(attempt, now):
+            attempt.stop("moved")
         if attempt.stopped or self.hedged or not self._ask.hedge or self._tree.left <= traffic.kept_back:
             return
         member = traffic.choose_beside(now, self._ask, self._tried)

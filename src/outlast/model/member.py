@@ -11,13 +11,14 @@ from outlast.blueprint.secret import Secret
 from outlast.policy.balancer import BalancerPolicy, Load
 from outlast.policy.breaker import Breaker, BreakerPolicy
 from outlast.policy.concurrency import Concurrency, ConcurrencyPolicy
+from outlast.policy.health import Health, HealthPolicy
+from outlast.policy.outlier import Pace
 
 
 class Waiting(Protocol):
     """An attempt that has got nothing yet, as far as its member is concerned."""
 
     began: float
-    late: bool
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -46,19 +47,19 @@ class MemberPolicy(msgspec.Struct, frozen=True):
     breaker: BreakerPolicy = BreakerPolicy()
     balancer: BalancerPolicy = BalancerPolicy()
     concurrency: ConcurrencyPolicy = ConcurrencyPolicy()
+    health: HealthPolicy = HealthPolicy()
 
 
 class Member:
     """An endpoint in a pool. Only the pool changes it; senders read `name`, `url`, `model` and `secret`."""
 
     __slots__ = (
-        "answered", "breaker", "concurrency", "drained", "ejected_until", "ejections", "failed", "input_tokens",
-        "lates", "life", "limit_max", "load", "model", "name", "output_tokens", "refusals", "resting_until", "secret",
-        "sick", "target", "url", "waiting", "why",
+        "answered", "breaker", "concurrency", "drained", "ejected_until", "failed", "health", "input_tokens",
+        "limit_max", "load", "model", "name", "output_tokens", "pace", "refusals", "resting_until", "secret", "sick",
+        "suspect", "target", "url", "waiting", "warm_up_s",
     )  # fmt: skip
 
-    def __init__(self, target: Target, policy: MemberPolicy | None = None) -> None:
-        policy = policy or MemberPolicy()
+    def __init__(self, target: Target, pace: Pace, policy: MemberPolicy) -> None:
         self.target = target
         self.name = target.name
         self.url = target.url
@@ -66,27 +67,27 @@ class Member:
         self.secret = target.secret
         self.load = Load(policy.balancer, target.weight)
         """Weight, requests in flight, latency, as the balancer sees them."""
+        self.pace = pace
+        """How fast it is, compared with its peers; whether it is silent."""
         self.limit_max = target.limit or policy.concurrency.limit_max
         self.breaker = Breaker(policy.breaker)
         self.concurrency = Concurrency(policy.concurrency)
+        self.health = Health(policy.health)
+        """What active checks found."""
+        self.sick = False
+        """Whether these found it broken in some layer."""
+        self.suspect = False
+        """Whether it shall be checked at once."""
+        self.warm_up_s = policy.balancer.warm_up_s
         self.waiting: set[Waiting] = set()
         """Its attempts that have got nothing yet."""
-        self.lates = 0
-        """How many of these have waited for longer than such requests do."""
-        self.life = -math.inf
-        """When it last gave a sign of life, in monotonic seconds."""
         self.drained = False
-        self.sick = ""
-        """The layer of it that health checks found broken; empty: none."""
         self.ejected_until = -math.inf
-        self.ejections = 0
-        """How often it was ejected since it last was well for long."""
+        """Until when it is out by command, in monotonic seconds."""
         self.resting_until = -math.inf
         """It asked not to be asked until then (Retry-After)."""
         self.refusals = 0
         """How often in a row it said that it is overloaded."""
-        self.why = ""
-        """Why it was ejected last."""
         self.answered = 0
         self.failed = 0
         self.input_tokens = 0
@@ -105,9 +106,15 @@ class Member:
         """Requests that it may hold at once, now."""
         return min(self.limit_max, self.concurrency.limit)
 
-    def gap(self, now: float, gap_s: float) -> None:
-        """Another piece of content came, `gap_s` after the one before."""
-        self.life = now
+    def is_out(self, now: float) -> bool:
+        """Whether it is out of rotation: drained, ejected, found sick, or its breaker is open."""
+        return (
+            self.pace.until is not None
+            or self.sick
+            or self.drained
+            or now < self.ejected_until
+            or (self.breaker.state != "closed" and not self.breaker.may(now))
+        )
 
     def misfit(self, needs: frozenset[str], tokens: int) -> str:
         """Why it cannot serve a request with these needs; empty: it can."""

@@ -16,6 +16,7 @@ from outlast.model.call import Call
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable, Interrupted
 from outlast.model.member import Member, Target
 from outlast.model.traffic import Traffic, TrafficPolicy
+from outlast.model.view import PoolView, pool_view
 
 __all__ = ["Ask", "Pool", "PoolPolicy", "RetryTree", "Served"]
 
@@ -52,11 +53,13 @@ class Pool:
         for twice in {one for one in names if names.count(one) > 1}:
             raise ConfigurationError(f"model {name!r} has two endpoints named {twice!r}: rename one")
         self.name = name
-        self.members: tuple[Member, ...] = tuple(Member(target, policy.traffic.router.member) for target in targets)
         self.fallback = fallback
+        self.degraded = 0
+        """Calls that the fallback answered."""
         self.clock = clock
         self.randomness = randomness
-        self.traffic = Traffic(name, self.members, policy.traffic, clock, randomness, fallback is not None)
+        self.traffic = Traffic(name, targets, policy.traffic, clock, randomness, fallback is not None)
+        self.members: tuple[Member, ...] = self.traffic.router.members
 
     async def call(self, send: Callable[[Attempt], Awaitable[T]], ask: Ask) -> Served[T]:
         """Have `send` answered by one of the members, within ``ask.deadline_s`` seconds.
@@ -106,16 +109,17 @@ class Pool:
         self.member(name).drained = True
 
     def undrain(self, name: str) -> None:
-        """Take a member back into rotation, slowly."""
-        member = self.member(name)
-        if member.drained:
-            member.drained = False
-            member.load.cold(self.clock.monotonic())
+        """Take a member that was drained or ejected back into rotation, slowly."""
+        member, now = self.member(name), self.clock.monotonic()
+        member.drained = False
+        member.ejected_until = now
+        self.traffic.router.well(member, now)
+        member.load.cold(now)
 
     def eject(self, name: str, for_s: float) -> None:
         """Take a member out of rotation for `for_s` seconds, and move the requests that wait on it elsewhere."""
         member = self.member(name)
-        self.traffic.router.eject(member, self.clock.monotonic(), for_s, "by command")
+        member.ejected_until = self.clock.monotonic() + for_s
         self.traffic.empty(member)
 
     def weight(self, name: str, weight: float) -> None:
@@ -123,6 +127,11 @@ class Pool:
         if not 0.0 <= weight <= 1e6:
             raise UsageError(f"weight {weight} is not possible: 0 to 1000000")
         self.member(name).load.weight = weight
+
+    def view(self) -> PoolView:
+        """What there is to see of it now."""
+        fallback = self.fallback.name if self.fallback is not None else None
+        return pool_view(self.traffic, self.clock.monotonic(), self.degraded, fallback)
 
     async def close(self) -> None:
         """Refuse whoever waits in the queue. Requests under way go on in their callers' tasks."""
@@ -145,6 +154,7 @@ class Pool:
             served = await self.fallback.call(send, msgspec.structs.replace(ask, deadline_s=left_s, tree=tree))
         except EndpointError as second:
             raise second from error
+        self.degraded += 1
         return msgspec.structs.replace(served, degraded=True, attempts=before - tree.left)
 
 

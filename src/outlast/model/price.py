@@ -40,9 +40,14 @@ def table() -> Table:
 
 def price(model: str, usage: Usage) -> float | None:
     """The cost of an answer in US dollars; 0 for models that run here, None for a model that is not in the table."""
+    return price_of(model, usage.input_tokens, usage.output_tokens)
+
+
+def price_of(model: str, input_tokens: int, output_tokens: int) -> float | None:
+    """What so many tokens cost in US dollars, as `price`."""
     prices = table()
     name = model.lower()
     found = prices.models.get(name) or prices.models.get(_DATED.sub("", name))
     if found is None:
         return None
-    return (usage.input_tokens * found.input + usage.output_tokens * found.output) / prices.per_tokens
+    return (input_tokens * found.input + output_tokens * found.output) / prices.per_tokens

@@ -5,8 +5,8 @@ its limit and it can do what the request needs. Of those the balancer takes one.
 only believed to be bad, `pick_any` asks one all the same (fail-open, as Envoy's panic mode): the belief may be wrong,
 and refusing everybody surely is.
 
-A member is *silent* when requests have waited on it for longer than such requests do, nothing at all came from it in
-that time, and its peers did answer: so a frozen process is found without waiting for any request to end.
+Members that are slow or silent compared with their peers are found by `policy/outlier.py`; `judge` says whose state has
+changed since.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ import msgspec
 from outlast.kernel.error import invariant
 from outlast.model.ask import Ask
 from outlast.model.attempt import Attempt
-from outlast.model.member import Member, MemberPolicy
+from outlast.model.member import Member, MemberPolicy, Target
 from outlast.policy.balancer import Balancer
+from outlast.policy.outlier import Outlier, OutlierPolicy
 
 Verdict = Literal["ok", "failed", "overloaded", "refused", "dropped", "lost"]
 """How an attempt ended: `refused` by the request's own fault; `dropped` says nothing about the member; `lost` to one
@@ -28,35 +29,31 @@ that was sent later."""
 
 
 class RouterPolicy(msgspec.Struct, frozen=True):
-    """The bounds. Times in seconds, shares of 1.
+    """The bounds. Times in seconds.
 
-    `silent_min` requests that are late must wait on a member, and nothing have come from it for `silent_factor` times
-    what is usual and `silent_s`, for it to be ejected as silent: for `eject_s`, doubled each time up to `eject_max_s`.
-    No more than `ejected_share_max` of the members are ejected at once. A member rests for what it asks for, up to
-    `rest_max_s`, and for `rest_s`, doubled each time, if it said `refusals_max` times in a row that it is overloaded.
+    A member rests for what it asks for, up to `rest_max_s`, and for `rest_s`, doubled each time, if it said
+    `refusals_max` times in a row that it is overloaded. Until something is known, a request is late `late_first_s`
+    after it was sent, and never before `late_min_s`.
     """
 
     member: MemberPolicy = MemberPolicy()
-    silent_min: int = 3
-    silent_factor: float = 4.0
-    silent_s: float = 0.25
-    eject_s: float = 1.0
-    eject_max_s: float = 30.0
-    ejected_share_max: float = 0.5
+    outlier: OutlierPolicy = OutlierPolicy()
     rest_s: float = 0.1
     rest_max_s: float = 30.0
     refusals_max: int = 3
     late_first_s: float = 1.0
+    late_min_s: float = 0.05
 
 
 class Router:
     """The state of all members of one pool."""
 
-    __slots__ = ("_balancer", "_usual", "members", "policy")
+    __slots__ = ("_balancer", "_outlier", "_usual", "members", "policy")
 
-    def __init__(self, members: Sequence[Member], policy: RouterPolicy) -> None:
-        self.members = tuple(members)
+    def __init__(self, targets: Sequence[Target], policy: RouterPolicy) -> None:
         self.policy = policy
+        self._outlier = Outlier(policy.outlier)
+        self.members = tuple(Member(target, self._outlier.join(target.name), policy.member) for target in targets)
         self._balancer = Balancer(policy.member.balancer)
         self._usual: dict[bool, tuple[float, float]] = {}
 
@@ -70,7 +67,7 @@ class Router:
             member
             for member in self.members
             if member.load.in_flight < member.limit
-            and not self.is_out(member, now)
+            and not member.is_out(now)
             and now >= member.resting_until
             and member not in tried
         ]
@@ -93,16 +90,10 @@ class Router:
         ]
         return min(free, key=_fullness) if free else None
 
-    def is_out(self, member: Member, now: float) -> bool:
-        """Whether it is out of rotation: drained, ejected, found sick, or its breaker is open."""
-        return (
-            member.drained or now < member.ejected_until or bool(member.sick) or not member.breaker.may(now)
-        )
-
     def is_full(self, now: float, ask: Ask) -> bool:
         """Whether a member takes part that is only full: waiting for a place makes sense."""
         return any(
-            not self.is_out(member, now)
+            not member.is_out(now)
             and now >= member.resting_until
             and not member.misfit(ask.needs, ask.tokens)
             for member in self.members
@@ -119,14 +110,22 @@ class Router:
         invariant(member.load.in_flight > 0, f"{member.name}: more requests ended than began")
         member.load.in_flight -= 1
 
+    def began(self, attempt: Attempt, now: float) -> None:
+        """It is sent, where a place was reserved."""
+        member = attempt.member
+        attempt.ticket = member.breaker.begin(now)
+        attempt.wake_at = now + self.late_after_s(attempt.stream)
+        member.waiting.add(attempt)
+        member.pace.began(attempt, now)
+
     def first(self, attempt: Attempt, now: float) -> None:
         """The first content came."""
         member = attempt.member
         waited = now - attempt.began
         attempt.first_s = waited
         attempt.last_token = now
-        self._stops_waiting(attempt)
-        member.life = now
+        member.waiting.discard(attempt)
+        member.pace.token(attempt, now)
         member.load.observed(now, waited)
         member.concurrency.ok(now, waited, member.load.in_flight)
         self._learn(attempt.stream, waited)
@@ -137,75 +136,60 @@ class Router:
         """The attempt is over."""
         member, ticket = attempt.member, attempt.ticket
         self.release(member)
-        self._stops_waiting(attempt)
+        member.waiting.discard(attempt)
+        member.pace.ended(attempt)
         if verdict == "ok":
             member.answered += 1
             member.refusals = 0
             if ticket:
                 member.breaker.ok(now, ticket, False, chance)
             else:  # asked although it was out, and it answered
-                member.breaker.recovered(now)
-                member.ejected_until = now
-            return
-        if verdict == "failed":
+                self.well(member, now)
+        elif verdict == "failed":
             member.failed += 1
+            if not attempt.stopped:
+                member.pace.alive(now)
             if ticket:
                 member.breaker.failed(now, ticket, chance)
-        elif ticket:
-            if verdict == "refused":
-                member.breaker.ok(now, ticket, False, chance)
-            elif verdict == "lost":
+        elif verdict == "lost":
+            if ticket:
                 member.breaker.ok(now, ticket, True, chance)
-            else:
+        elif verdict == "dropped":
+            if ticket:
                 member.breaker.dropped(now, ticket)
-        if verdict == "refused":
-            member.life = now
-        elif verdict == "overloaded":
-            member.life = now
-            self._overloaded(member, now, retry_after_s)
+        else:
+            member.pace.alive(now)
+            if ticket:
+                member.breaker.ok(now, ticket, False, chance)
+            if verdict == "overloaded":
+                self._overloaded(member, now, retry_after_s)
 
-    def late(self, attempt: Attempt, now: float, alone: bool) -> bool:
-        """The attempt waits for longer than such requests do. True: its member is silent and was ejected.
+    def well(self, member: Member, now: float) -> None:
+        """There is proof that a member that was out answers again: it is let in, carefully."""
+        member.breaker.recovered(now)
+        if self._outlier.recovered(member.name, now):
+            member.load.cold(now)
 
-        `alone`: the member may be ejected although it is the only one, because another model stands behind it.
-        """
-        member = attempt.member
-        if not attempt.late:
-            attempt.late = True
-            member.lates += 1
-        if member.lates < self.policy.silent_min or now < member.ejected_until:
-            return False
-        since = max(member.life, min(waiting.began for waiting in member.waiting))
-        if now - since < self.silent_after_s(attempt.stream):
-            return False
-        peers = [peer for peer in self.members if peer is not member and not self.is_out(peer, now)]
-        if not any(peer.life > since for peer in peers) and not (alone and not peers):
-            return False
-        return self.eject(member, now, None, f"silent for {now - since:.3g} s while {member.lates} requests waited")
-
-    def eject(self, member: Member, now: float, for_s: float | None, why: str) -> bool:
-        """Take a member out for a time. `for_s` None: as the policy says, unless too many are out already."""
-        policy = self.policy
-        if for_s is None:
-            out = sum(1 for other in self.members if other is not member and self.is_out(other, now))
-            if len(self.members) > 1 and out + 1 > policy.ejected_share_max * len(self.members):
-                return False
-            for_s = min(policy.eject_max_s, policy.eject_s * 2.0 ** min(member.ejections, 30))
-            member.ejections += 1
-        member.ejected_until = now + for_s
-        member.why = why
-        return True
+    def judge(self, now: float) -> list[Member]:
+        """Members that were ejected just now because they are silent: what waits there is better asked elsewhere."""
+        changed = self._outlier.judge(now)
+        if not changed:
+            return []
+        silent: list[Member] = []
+        for member in self.members:
+            if member.pace in changed:
+                if member.pace.state == "in":
+                    member.load.cold(now)
+                elif member.pace.silent:
+                    silent.append(member)
+        return silent
 
     # What is usual
 
     def late_after_s(self, stream: bool) -> float:
         """How long such a request waits for its first content at most, as a rule."""
         usual = self._usual.get(stream)
-        return self.policy.late_first_s if usual is None else usual[0] + 4.0 * usual[1]
-
-    def silent_after_s(self, stream: bool) -> float:
-        """How long a member may say nothing at all while requests wait."""
-        return max(self.policy.silent_s, self.policy.silent_factor * self.late_after_s(stream))
+        return self.policy.late_first_s if usual is None else max(self.policy.late_min_s, usual[0] + 4.0 * usual[1])
 
     def _learn(self, stream: bool, waited: float) -> None:
         usual = self._usual.get(stream)
@@ -214,13 +198,6 @@ class Router:
         else:
             mean, spread = usual
             self._usual[stream] = (mean + (waited - mean) / 8, spread + (abs(waited - mean) - spread) / 4)
-
-    def _stops_waiting(self, attempt: Attempt) -> None:
-        waiting = attempt.member.waiting
-        if attempt in waiting:
-            waiting.remove(attempt)
-            if attempt.late:
-                attempt.member.lates -= 1
 
     def _overloaded(self, member: Member, now: float, retry_after_s: float | None) -> None:
         policy = self.policy

@@ -13,7 +13,7 @@ from outlast.kernel.randomness import Randomness, derived
 from outlast.model.ask import Ask
 from outlast.model.attempt import Attempt
 from outlast.model.endpoint import EndpointRefused, EndpointUnavailable, PoolOverloaded
-from outlast.model.member import Member
+from outlast.model.member import Member, Target
 from outlast.model.router import Router, RouterPolicy, Verdict
 from outlast.policy.admission import Admission, AdmissionPolicy, Refused, Ticket
 from outlast.policy.retry_budget import RetryBudget, RetryBudgetPolicy
@@ -25,6 +25,8 @@ class TrafficPolicy(msgspec.Struct, frozen=True):
     A call leaves an ejected member up to `moves_max` times outside the retry budget: that one does no work for it any
     more. When all members have been asked in vain, they are asked again after up to `pause_s`, doubled each time up to
     `pause_max_s`. A call that waits is looked at every `look_again_s`; a stream that is silent for `stall_s` has ended.
+    Where a fallback stands behind the pool, an attempt is given up for it after `abandon_s`, and `abandon_factor` times
+    what is usual, without a sign of life; at the latest when half of its time is over.
     """
 
     router: RouterPolicy = RouterPolicy()
@@ -36,6 +38,8 @@ class TrafficPolicy(msgspec.Struct, frozen=True):
     look_again_s: float = 0.05
     stall_s: float = 15.0
     queue_look_s: float = 0.05
+    abandon_s: float = 2.0
+    abandon_factor: float = 4.0
 
 
 class Traffic:
@@ -44,7 +48,7 @@ class Traffic:
     def __init__(
         self,
         name: str,
-        members: Sequence[Member],
+        targets: Sequence[Target],
         policy: TrafficPolicy,
         clock: Clock,
         randomness: Randomness,
@@ -53,7 +57,7 @@ class Traffic:
         self.name = name
         self.policy = policy
         self.clock = clock
-        self.router = Router(members, policy.router)
+        self.router = Router(targets, policy.router)
         self.budget = RetryBudget(policy.budget)
         self.admission = Admission(policy.admission)
         self.has_fallback = has_fallback
@@ -124,13 +128,25 @@ class Traffic:
         member.output_tokens += attempt.output_tokens
         if verdict == "ok":
             self.admission.served(now - attempt.began)
+        self.judge(now)
         if self.admission.waiting:
             self._admit()
 
-    def late(self, attempt: Attempt, now: float) -> None:
-        """An attempt has waited for long."""
-        if self.router.late(attempt, now, self.has_fallback):
-            self.empty(attempt.member)
+    def judge(self, now: float) -> None:
+        """Move the requests that wait at members which have just been found silent."""
+        for member in self.router.judge(now):
+            self.empty(member)
+
+    def abandoned(self, attempt: Attempt, now: float) -> bool:
+        """Whether an attempt shall be given up for the fallback: nothing has come from its member since it began."""
+        policy = self.policy
+        waited_s = now - attempt.began
+        patience_s = max(policy.abandon_s, policy.abandon_factor * self.router.late_after_s(attempt.stream))
+        return (
+            self.has_fallback
+            and attempt.member.pace.life < attempt.began
+            and waited_s >= min(patience_s, (attempt.deadline - attempt.began) / 2)
+        )
 
     def empty(self, member: Member) -> None:
         """Requests that wait at a member and have got nothing are asked elsewhere."""

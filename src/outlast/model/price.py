@@ -25,6 +25,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     currency: str
     per_tokens: int
     note: str
+    sources: tuple[str, ...]
     models: dict[str, Price]
 
 

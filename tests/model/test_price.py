@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import pytest
 
@@ -29,6 +29,6 @@ def test_an_unknown_model_has_no_price_rather_than_none_to_pay() -> None:
 
 def test_the_table_says_when_and_where_it_was_read() -> None:
     found = table()
-    assert datetime.date.fromisoformat(found.as_of).year >= 2026
+    assert dt.date.fromisoformat(found.as_of).year >= 2026
     assert all(source.startswith("https://") for source in found.sources)
     assert all(row.output >= row.input >= 0 for row in found.models.values())

@@ -21,7 +21,7 @@ from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, StoredRecord, StreamKey
 from outlast.journal.writer import Fenced, settle_append
 from outlast.kernel.codec import decode, encode
-from outlast.kernel.error import Conflict, NotFound, OutlastError
+from outlast.kernel.error import Conflict, NotFound, OutlastError, StoreCorrupt
 from outlast.kernel.identity import check_name, new_id
 from outlast.model.endpoint import Message
 
@@ -221,7 +221,10 @@ async def _load_snapshot(platform: Platform, session: str, upto: int) -> tuple[S
     """
     nothing = SessionState(), 0, ""
     key = session_key(platform, session)
-    snapshot = await platform.snapshots.load(key)
+    try:
+        snapshot = await platform.snapshots.load(key)
+    except StoreCorrupt:
+        return nothing
     if snapshot is None or snapshot.v != snapshot_version or not 0 < snapshot.seq <= upto:
         return nothing
     records = await platform.store.read(key, snapshot.seq - 1, 1)

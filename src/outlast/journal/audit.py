@@ -23,7 +23,8 @@ from outlast.kernel.error import NotFound, StoreCorrupt, StoreError, UsageError
 Damage = Literal["unreadable", "chain", "record", "truncated", "diverged", "blob", "snapshot", "index", "file"]
 """unreadable: it cannot be read at all · chain: bytes or order are not what was written · record: one that does not fit
 its place · truncated: it ends before its anchored head · diverged: another history than the anchored one · blob:
-missing or damaged · snapshot: folded from another history · index: hints disagree · file: what the store found."""
+missing or damaged · snapshot: damaged, or folded from another history · index: hints disagree · file: what the store
+found."""
 
 KINDS = ("run", "inbox", "session", "agent")
 _page = 500
@@ -74,6 +75,8 @@ class Journal(Protocol):
 
     async def load(self, stream: str) -> Snapshot | None: ...
 
+    async def damaged_snapshots(self) -> Sequence[tuple[str, str]]: ...
+
     async def entry(self, run: str) -> RunEntry | None: ...
 
 
@@ -117,6 +120,7 @@ async def audit(
             progress(report)
     for stream, head in anchored.items():
         _add(report, Flaw("truncated", stream, f"it is gone; its anchored head is event {head.seq}"))
+    await _damaged_snapshots(journal, report)
     await _index(journal, found, report)
     if progress is not None:
         progress(report)
@@ -218,6 +222,15 @@ def _against_chain(snapshot: Snapshot, marks: dict[int, bytes], report: Report) 
     if marks.get(snapshot.seq) != snapshot.hash:
         message = f"its snapshot at event {snapshot.seq} was not folded from this history; readers ignore it"
         _add(report, Flaw("snapshot", snapshot.stream, message, grave=False))
+
+
+async def _damaged_snapshots(journal: Journal, report: Report) -> None:
+    try:
+        for stream, seq in await journal.damaged_snapshots():
+            message = f"its snapshot at event {seq} is not what was saved; readers ignore it"
+            _add(report, Flaw("snapshot", stream, message, grave=False))
+    except StoreError as error:
+        _add(report, Flaw("snapshot", "snapshots", f"{error}; readers do without them", grave=False))
 
 
 def _inside(stream: str, record: StoredRecord, report: Report) -> Iterator[BlobRef]:

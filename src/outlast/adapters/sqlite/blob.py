@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import stat
 from pathlib import Path
 
 from outlast.adapters.sqlite.filesystem import sync_directory
 from outlast.journal.blob import BlobRef, check_content
-from outlast.kernel.error import NotFound, StoreUnavailable
+from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
 from outlast.kernel.point import NoPoints, Points
 from outlast.kernel.randomness import Randomness
 
@@ -59,7 +60,7 @@ class FileBlobs:
     def _is_there(self, path: Path, content: bytes) -> bool:
         """Whether it is there whole; then it is also made durable: who put it may have died before its last sync."""
         try:
-            if path.stat().st_size != len(content) or path.read_bytes() != content:
+            if _read(path, len(content)) != content:
                 return False
         except FileNotFoundError:
             return False
@@ -81,7 +82,7 @@ class FileBlobs:
 
     def _make(self, directory: Path) -> None:
         """A directory whose name is durable all the way up."""
-        if directory in self._durable:
+        if directory in self._durable and directory.is_dir():
             return
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         sync_directory(self._directory)
@@ -89,10 +90,28 @@ class FileBlobs:
         self._durable.add(directory)
 
     def _get(self, ref: BlobRef) -> bytes:
+        name = f"blob {ref.sha256[:16]}"
         try:
-            content = self._path(ref).read_bytes()
+            content = _read(self._path(ref), ref.size)
         except FileNotFoundError:
-            raise NotFound(f"blob {ref.sha256[:16]} of {ref.size} bytes is not in {self._directory}") from None
+            raise NotFound(f"{name} of {ref.size} bytes is not in {self._directory}") from None
+        except NotADirectoryError:
+            content = None
         except OSError as error:
-            raise StoreUnavailable(f"blob {ref.sha256[:16]} cannot be read: {error.strerror}") from None
+            raise StoreUnavailable(f"{name} cannot be read: {error.strerror}") from None
+        if content is None:
+            raise StoreCorrupt(f"{name} is not what was written: expected a file of {ref.size} bytes; restore it")
         return check_content(ref, content)
+
+
+def _read(path: Path, size: int) -> bytes | None:
+    """A file of `size` bytes; None if there is something else, which is not read: it may be endless. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for who writes into it
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return file.read(size)
+    finally:
+        os.close(descriptor)

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import apsw
 
+from outlast.adapters.sqlite.checksum import checksum, whole
 from outlast.adapters.sqlite.connection import Connection
 from outlast.adapters.sqlite.database import busy_timeout_ms
 from outlast.adapters.sqlite.entry import EntryWriter
@@ -26,7 +26,7 @@ from outlast.kernel.point import NoPoints, Points
 
 Ticket = TypeVar("Ticket")
 
-checkpoint_pages = 1000
+checkpoint_pages = 2000
 """The log is copied into the database whenever it has grown by so many pages (of 4 KiB)."""
 checkpoint_wait_pages = 16_000
 """From so many pages on, readers are waited for, so that the log can begin anew (64 MiB)."""
@@ -37,6 +37,7 @@ snapshot_bytes_max = 8 * 1024 * 1024
 anchors_max = 20_000
 """Bound of the heads that wait to be anchored; beyond it they are anchored at once."""
 
+_INSERT = "INSERT INTO record (stream, seq, count, body, hash) VALUES (?, ?, ?, ?, ?)"
 _PASSING = (apsw.FullError, apsw.BusyError, apsw.LockedError, apsw.NoMemError)
 """Faults after which the same connection may go on: nothing was written, or nothing that counts."""
 
@@ -149,6 +150,13 @@ class Engine(Generic[Ticket]):
 
     def _transact(self, writes: Sequence[Write], snapshots: Sequence[Snapshot]) -> None:
         cursor, ids, entries = self._cursor, self._ids, self._entries
+        if len(writes) == 1 and not snapshots and self._points is None:
+            append, head = writes[0].append, writes[0].head
+            stream = ids.get(append.stream)
+            if stream is not None and append.hint is None:  # a lone run's step: one statement is a transaction
+                row = (stream, append.expected.seq + 1, append.count, append.body.decode(), head.hash)
+                cursor.execute(_INSERT, row)
+                return
         cursor.execute("BEGIN IMMEDIATE")
         rows: list[tuple[int, int, int, str, bytes]] = []
         for append, head in [(write.append, write.head) for write in writes]:
@@ -159,7 +167,7 @@ class Engine(Generic[Ticket]):
             rows.append((stream, append.expected.seq + 1, append.count, append.body.decode(), head.hash))
             if append.hint is not None:
                 entries.write(append.hint)
-        cursor.executemany("INSERT INTO record (stream, seq, count, body, hash) VALUES (?, ?, ?, ?, ?)", rows)
+        cursor.executemany(_INSERT, rows)
         for snapshot in snapshots:
             self._save(snapshot)
         if self._points is not None:
@@ -168,12 +176,17 @@ class Engine(Generic[Ticket]):
         cursor.execute("COMMIT")
 
     def _save(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot unless there is a later one, and at most one before it."""
-        digest = hashlib.sha256(snapshot.body).digest()
+        """Keep a snapshot unless there is a later one that can be read, and at most one before it."""
+        place = (snapshot.stream, snapshot.seq)
+        later = "FROM snapshot WHERE stream = ? AND seq > ?"
+        rows = self._cursor.execute(f"SELECT stream, seq, hash, v, digest, body {later}", place).fetchall()
+        if any(whole(*row) is not None for row in rows):
+            return
+        if rows:
+            self._cursor.execute(f"DELETE {later}", place)
         self._cursor.execute(
-            "INSERT OR REPLACE INTO snapshot (stream, seq, hash, v, digest, body) SELECT ?1, ?2, ?3, ?4, ?5, ?6 "
-            "WHERE NOT EXISTS (SELECT 1 FROM snapshot WHERE stream = ?1 AND seq > ?2)",
-            (snapshot.stream, snapshot.seq, snapshot.hash, snapshot.v, digest, snapshot.body),
+            "INSERT OR REPLACE INTO snapshot (stream, seq, hash, v, digest, body) VALUES (?, ?, ?, ?, ?, ?)",
+            (*place, snapshot.hash, snapshot.v, checksum(snapshot), snapshot.body),
         )
         self._cursor.execute(
             "DELETE FROM snapshot WHERE stream = ?1 AND seq < "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from outlast.adapters.sqlite import entry as entries
+from outlast.adapters.sqlite.checksum import whole
 from outlast.adapters.sqlite.connection import Connection
 from outlast.adapters.sqlite.database import open_readable
 from outlast.adapters.sqlite.fault import translating
@@ -19,6 +19,7 @@ from outlast.journal.stream import Head, StoredRecord
 from outlast.kernel.error import StoreCorrupt
 
 _AFTER_ALL_OF_A_KIND = "0"  # the character after "/"
+_SNAPSHOTS = "SELECT stream, seq, hash, v, digest, body FROM snapshot"
 
 
 class SqliteReader:
@@ -95,13 +96,17 @@ class SqliteReader:
         return [str(key) for (key,) in rows]
 
     async def load(self, stream: str) -> Snapshot | None:
-        rows = self._rows(
-            "SELECT seq, hash, v, digest, body FROM snapshot WHERE stream = ? ORDER BY seq DESC", (stream,)
-        )
-        for seq, digest, version, checksum, body in rows:
-            if isinstance(body, bytes) and hashlib.sha256(body).digest() == checksum:
-                return Snapshot(stream, seq, digest, version, body)
-        return None
+        rows = self._rows(f"{_SNAPSHOTS} WHERE stream = ? ORDER BY seq DESC", (stream,))
+        return next((snapshot for row in rows if (snapshot := whole(*row)) is not None), None)
+
+    async def damaged_snapshots(self) -> Sequence[tuple[str, str]]:
+        """Stream and number of every snapshot that is not as it was saved. Reads all of them, one at a time."""
+        places = self._rows("SELECT rowid, stream, seq FROM snapshot ORDER BY stream, seq", ())
+        return [
+            (str(stream), str(seq))
+            for rowid, stream, seq in places
+            if not any(map(_is_whole, self._rows(f"{_SNAPSHOTS} WHERE rowid = ?", (rowid,))))
+        ]
 
     async def entry(self, run: str) -> RunEntry | None:
         with translating(self._path):
@@ -134,3 +139,7 @@ class SqliteReader:
     async def counts(self) -> dict[str, int]:
         with translating(self._path):
             return entries.counts(self._connection)
+
+
+def _is_whole(row: tuple[Any, ...]) -> bool:
+    return whole(*row) is not None

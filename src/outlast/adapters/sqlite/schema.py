@@ -37,7 +37,7 @@ STATEMENTS = (
         seq INTEGER NOT NULL,
         hash BLOB NOT NULL,    -- of the chain at seq
         v INTEGER NOT NULL,
-        digest BLOB NOT NULL,  -- sha256 of body
+        digest BLOB NOT NULL,  -- checksum of the other columns
         body BLOB NOT NULL,
         PRIMARY KEY (stream, seq)
     )

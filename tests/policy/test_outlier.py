@@ -382,7 +382,7 @@ class Judging(RuleBasedStateMachine):
             if pace in changed:
                 back = state == "out" and pace.state == "in"
                 assert not back or pace.silent or (until is not None and self.now >= until)
-                assert changed.count(pace) == 1 or changed.count(pace) == 2
+                assert changed.count(pace) == 1
             else:
                 assert (pace.state, pace.until) == (state, until)
 

@@ -24,8 +24,10 @@ from outlast.blueprint.secret import Secret
 from outlast.kernel.error import ConfigurationError
 from outlast.model.member import Member, Target
 from outlast.model.pool import Pool
+from outlast.policy.limiter import Limit, Limiter
+from outlast.server.gateway.admin import Admin
 from outlast.server.gateway.gateway import Catalog, Gateway
-from outlast.server.gateway.key import Grant, Keys
+from outlast.server.gateway.key import Account, Keys
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.page import Pages
 from outlast.server.gateway.relay import Line
@@ -78,10 +80,12 @@ class Assembly:
         self._randomness = OsRandomness()
         self._models: dict[str, tuple[Model, Pool]] = {}
         self._lines: dict[Member, Line] = {}
+        self._accounts: dict[str, Account] = {}
         self.plan = read()
         self.gateway = Gateway(self._catalog(self.plan), self._clock, limits)
         self.stop = asyncio.Event()
-        Pages(self.gateway, self._clock, stopping=self.stop.is_set)
+        admin = Admin(self.gateway, self.reload)
+        Pages(self.gateway, self._clock, extra=admin.metrics, stopping=self.stop.is_set)
 
     def reload(self) -> None:
         """Read the configuration again. What it says of a model that has not changed leaves that model's state alone.
@@ -99,7 +103,8 @@ class Assembly:
 
     def _catalog(self, plan: Plan) -> Catalog:
         section = plan.section
-        keys = Keys((self._secret(key.key), _grant(name, key)) for name, key in section.keys.items())
+        accounts = {name: self._account(name, key) for name, key in section.keys.items()}
+        keys = Keys((self._secret(key.key), accounts[name]) for name, key in section.keys.items())
         admin = hashlib.sha256(self._secret(section.admin).encode()).digest() if section.admin is not None else b""
         models: dict[str, tuple[Model, Pool]] = {}
         lines: dict[Member, Line] = {}
@@ -112,7 +117,7 @@ class Assembly:
         for member, line in self._lines.items():
             if member not in lines:
                 line.upstream.close()
-        self._models, self._lines = models, lines
+        self._models, self._lines, self._accounts = models, lines, accounts
         return Catalog({name: pool for name, (_, pool) in models.items()}, lines, keys, section.deadline, admin)
 
     def _pool(self, name: str, model: Model) -> Pool:
@@ -122,16 +127,19 @@ class Assembly:
         ]
         return Pool(name, targets, self._clock, self._randomness)
 
+    def _account(self, name: str, key: GatewayKey) -> Account:
+        """What a key allows; what it has taken of its limits is kept where these have not changed."""
+        limit = Limit(requests_per_minute=key.requests_per_minute, tokens_per_minute=key.tokens_per_minute)
+        known = self._accounts.get(name)
+        limiter = known.limiter if known is not None and known.limit == limit else Limiter(limit)
+        return Account(name, frozenset(key.models), key.priority, limit, limiter)
+
     def _line(self, member: Member) -> Line:
         secret = member.secret
         return Line(Upstream(member.url, self._clock), (lambda: self._secret(secret)) if secret else (lambda: ""))
 
     def _secret(self, secret: Secret) -> str:
         return secret.resolve(self._environ, self._home)
-
-
-def _grant(name: str, key: GatewayKey) -> Grant:
-    return Grant(name, frozenset(key.models), key.requests_per_minute or 0, key.tokens_per_minute or 0, key.priority)
 
 
 async def run_gateway(

@@ -123,8 +123,10 @@ class Client:
     def _refuse(self, status: int, raw: bytes) -> None:
         try:
             problem = json.loads(raw)
+            if isinstance(problem.get("error"), dict):  # a gateway's, in the shape of OpenAI's
+                problem = {"code": problem["error"]["code"], "detail": problem["error"]["message"]}
             code, message = str(problem["code"]), str(problem["detail"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             code, message = f"http_{status}", f"the server at {self.address} answered with status {status}"
         if status in (401, 403):
             message += "; set server.token in outlast.yaml to the token that the server was started with"

@@ -145,7 +145,10 @@ def _responses_whole(document: dict[str, Any]) -> Said:
     return Said("content", "", *_usage(document, "input_tokens", "output_tokens"))
 
 
-_RESPONSES_PREAMBLE = frozenset({"response.created", "response.in_progress", "response.queued"})
+_RESPONSES_PREAMBLE = frozenset({
+    "response.created", "response.in_progress", "response.queued", "response.output_item.added",
+    "response.content_part.added", "response.reasoning_summary_part.added",
+})  # fmt: skip
 _RESPONSES_END = frozenset({"response.completed", "response.incomplete"})
 
 
@@ -192,9 +195,17 @@ def _messages_frame(data: bytes) -> Said:
         return _END
     if kind == "error" or kind is None:
         return _error(document) or Said("error", "no words")
+    if kind == "content_block_start" and _begins_empty(document):
+        return _NOTHING
     if kind == "message_delta":
         return Said("content", "", *_usage(document, "input_tokens", "output_tokens"))
     return _CONTENT
+
+
+def _begins_empty(document: dict[str, Any]) -> bool:
+    block = document.get("content_block")
+    kind = cast("dict[str, Any]", block).get("type") if isinstance(block, dict) else None
+    return kind in ("text", "thinking", "tool_use", "server_tool_use")
 
 
 _OUTPUT_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")

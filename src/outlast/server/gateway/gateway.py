@@ -22,12 +22,13 @@ from outlast.model.endpoint import (
 from outlast.model.member import Member
 from outlast.model.pool import Ask, Pool
 from outlast.policy.admission import Priority
+from outlast.policy.limiter import Taken
 from outlast.server.gateway.dialect import Dialect, dialects
-from outlast.server.gateway.key import Grant, Keys, digest, key_in
+from outlast.server.gateway.key import Account, Keys, digest, key_in
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.metric import Metrics
 from outlast.server.gateway.refusal import Refusal, Shape
-from outlast.server.gateway.relay import Body, Line, Passed, Relay
+from outlast.server.gateway.relay import Body, Line, Passed, Relay, bytes_per_token
 from outlast.server.gateway.wire import Client, Request
 
 _FORWARDED = (
@@ -38,8 +39,7 @@ _anthropic_version = b"2023-06-01"
 _PRIORITIES: dict[bytes, Priority] = {b"high": "high", b"normal": "normal", b"low": "low"}
 _RANK = {"high": 2, "normal": 1, "low": 0}
 _PORT = re.compile(r":[0-9]+\Z")
-_bytes_per_token = 4
-_everybody = Grant("")
+_everybody = Account("")
 
 
 class Catalog(msgspec.Struct, frozen=True):
@@ -94,19 +94,19 @@ class Gateway:
             raise _wrong_method(request, b"POST")
         self.identify(request)
 
-    def identify(self, request: Request) -> Grant:
+    def identify(self, request: Request) -> Account:
         """Who asks. Raises Refusal if nobody may who has no key, or another one."""
         keys = self.catalog.keys
         if not keys:
             request.key = _everybody
             return _everybody
         given = key_in(request.headers)
-        grant = keys.find(given)
-        if grant is None:
+        account = keys.find(given)
+        if account is None:
             found = "another key" if given else "no key"
             raise Refusal(401, "key", f"the request has {found}: send Authorization: Bearer with a key of this gateway")
-        request.key = grant
-        return grant
+        request.key = account
+        return account
 
     def command(self, request: Request, client: Client) -> None:
         """Refuse whoever may not see or change the state: only who has the admin token, or, without one, who asks from
@@ -151,12 +151,12 @@ class Gateway:
         arrived = self._monotonic()
         catalog = self.catalog
         body, model, stream = _read(request, dialect)
-        grant = request.key
-        assert isinstance(grant, Grant)
+        account = request.key
+        assert isinstance(account, Account)
         pool = catalog.pools.get(model)
-        if pool is None or (grant.models and model not in grant.models):
+        if pool is None or not account.may_ask(model):
             self.metrics.refused.add(("", "model"))
-            known = sorted(name for name in catalog.pools if not grant.models or name in grant.models)
+            known = sorted(filter(account.may_ask, catalog.pools))
             raise Refusal(
                 404, "model_not_found", f"model {model[:100]!r} is not here, expected one of {', '.join(known)}",
                 param="model",
@@ -170,7 +170,8 @@ class Gateway:
             dialect, body, _forwarded(request, dialect), catalog.lines.__getitem__, self.limits, self._monotonic,
             client if stream else None, tags,
         )  # fmt: skip
-        ask = _ask(dialect, body, request, grant, catalog.deadline_s, stream)
+        ask = _ask(dialect, body, request, account, catalog.deadline_s, stream)
+        taken = self._take(account, model, ask.tokens, arrived)
         problem = ""
         try:
             served = await pool.call(relay.send, ask)
@@ -201,6 +202,23 @@ class Gateway:
             raise
         finally:
             self._observe(dialect, model, relay, arrived, problem)
+            if taken is not None and account.limiter is not None:
+                account.limiter.settle(self._monotonic(), taken, relay.tokens)
+
+    def _take(self, account: Account, model: str, tokens: int, now: float) -> Taken | None:
+        """Count a request against what its key allows. Raises Refusal."""
+        if account.limiter is None:
+            return None
+        taken = account.limiter.take(now, tokens)
+        if isinstance(taken, Taken):
+            return taken
+        self.metrics.refused.add((model, taken.bound))
+        raise Refusal(
+            429,
+            "rate_limit_exceeded",
+            f"key {account.name!r} has used up its {taken.bound}: come back later",
+            retry_after_s=taken.retry_after_s,
+        )
 
     def _observe(self, dialect: Dialect, model: str, relay: Relay, arrived: float, problem: str) -> None:
         metrics, now, operation = self.metrics, self._monotonic(), dialect.name
@@ -236,13 +254,13 @@ def _read(request: Request, dialect: Dialect) -> tuple[Body, str, bool]:
 
 
 def _ask(
-    dialect: Dialect, body: Body, request: Request, grant: Grant, deadline_s: float, stream: bool
+    dialect: Dialect, body: Body, request: Request, account: Account, deadline_s: float, stream: bool
 ) -> Ask:
     headers, fields = request.headers, body.fields
     given = headers.get(b"x-outlast-deadline")
     if given is not None:
         deadline_s = min(deadline_s, _seconds(given))
-    priority = grant.priority
+    priority = account.priority
     wanted = headers.get(b"x-outlast-priority")
     if wanted is not None:
         asked = _PRIORITIES.get(wanted.lower())
@@ -269,7 +287,7 @@ def _ask(
 
 def _estimate(dialect: Dialect, body: Body) -> int:
     """Tokens of prompt and answer: four bytes a token, and what the request allows for the answer."""
-    tokens = len(body.raw) // _bytes_per_token
+    tokens = len(body.raw) // bytes_per_token
     for name in dialect.limits:
         if name in body.fields:
             allowed = body.value(name)

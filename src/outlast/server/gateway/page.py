@@ -141,8 +141,7 @@ class Pages:
         client.reply(200, msgspec.json.encode(_shown(name)))
 
     def _names(self, request: Request) -> list[str]:
-        allowed = self._gateway.identify(request).models
-        return sorted(name for name in self._gateway.catalog.pools if not allowed or name in allowed)
+        return sorted(filter(self._gateway.identify(request).may_ask, self._gateway.catalog.pools))
 
 
 def _shown(name: str) -> dict[str, Any]:

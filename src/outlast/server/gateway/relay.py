@@ -21,6 +21,10 @@ from outlast.server.gateway.dialect import Dialect
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.stream import StreamReader
 
+bytes_per_token = 4
+"""A prompt's bytes for each of its tokens, where nobody says better."""
+look_s = 1.0
+"""How often an attempt says that it waits for a slow client, and not for its endpoint."""
 error_bytes_max = 64 * 1024
 """How much of an endpoint's refusal is read and passed on."""
 _CALLERS_FAULT = frozenset({400, 405, 406, 410, 411, 412, 413, 414, 415, 416, 422, 431, 451})
@@ -127,7 +131,7 @@ class Sink(Protocol):
     @property
     def full(self) -> bool: ...
 
-    async def drained(self) -> None: ...
+    async def drained(self, within_s: float) -> None: ...
 
 
 class Relay:
@@ -166,6 +170,12 @@ class Relay:
         """Frames with content."""
         self.input_tokens = 0
         self.output_tokens = 0
+
+    @property
+    def tokens(self) -> int:
+        """What was used, as far as the endpoint told; else an estimate, nothing if no model was reached."""
+        told = self.input_tokens + self.output_tokens
+        return told if told or not self.first else len(self._body.raw) // bytes_per_token + self.frames
 
     async def send(self, attempt: Attempt) -> bytes:
         """Ask the attempt's member. The JSON answer, or nothing after a stream. Raises EndpointError, AttemptLost."""
@@ -218,6 +228,8 @@ class Relay:
                     sink.begin(self._tags(attempt), _event_stream)
                 elif part.content:
                     attempt.token(self._monotonic())
+                else:
+                    attempt.last_token = self._monotonic()  # a ping: alive, though it says nothing
                 self.frames += part.content
                 sink.write(part.data)
             if part.trouble:
@@ -225,9 +237,9 @@ class Relay:
             if part.ended:
                 exchange.done()
                 return
-            if sink.full:
-                await sink.drained()
-                attempt.last_token = self._monotonic()  # it was the client that was slow
+            while sink.full:
+                await sink.drained(look_s)
+                attempt.last_token = self._monotonic()  # it is the client that is slow
 
     def _count(self, attempt: Attempt, input_tokens: int, output_tokens: int) -> None:
         """The last word counts, field by field: streams tell the prompt's first and the answer's at the end."""

@@ -253,6 +253,7 @@ class Client(asyncio.Protocol):
             self._house.bodies_bytes -= len(request.body)
             self._pending[-1].close = True  # that one is answered, and no more
             self._parser = None
+            raise _Enough
 
     # The answer
 
@@ -298,10 +299,10 @@ class Client(asyncio.Protocol):
         """A piece of the answer, not empty."""
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
-    async def drained(self) -> None:
-        """Until the client has taken enough of what was written."""
+    async def drained(self, within_s: float) -> None:
+        """Until the client has taken enough of what was written, at most `within_s`."""
         if self._resumed is not None:
-            await self._resumed
+            await asyncio.wait((self._resumed,), timeout=within_s)
 
     @property
     def full(self) -> bool:
@@ -407,6 +408,8 @@ class Client(asyncio.Protocol):
 
     def _callback_failed(self, error: BaseException) -> None:
         cause = error.__context__ or error.__cause__
+        if isinstance(cause, _Enough):
+            return
         if isinstance(cause, Refusal):
             self._refuse(cause)
             return
@@ -427,6 +430,10 @@ class Client(asyncio.Protocol):
             self._transport.write_eof()
         else:
             self._transport.close()
+
+
+class _Enough(Exception):
+    """Ends the parsing of a client's bytes."""
 
 
 def _size(headers: dict[bytes, bytes]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from outlast.adapters.host.clock import SystemClock
 from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.context import Context
@@ -240,6 +241,35 @@ async def test_a_settle_time_is_waited_out_and_verify_is_asked_again_after_it(de
         assert asked_at[-1] >= intended + 0.5
         assert len(asked_at) >= 2
         assert d.executors.asked[0] == "worker-1", "an executor of this host is ended all the same"
+    assert len(desks.ledger) == 1
+
+
+class Ahead(SystemClock):
+    """The clock of another host, an hour ahead."""
+
+    def now(self) -> float:
+        return super().now() + 3600.0
+
+
+async def test_the_settle_time_of_an_executor_elsewhere_does_not_depend_on_its_clock() -> None:
+    desks = Desks(None, settle=0.5)
+    asked_at: list[float] = []
+    async with desk(desks.app, workers=0) as d:
+        d.executors.answer = False
+
+        @desks.tool.verify
+        async def check(ctx: Context[None], cents: int) -> Any:
+            asked_at.append(d.clock.monotonic())
+            return honest(desks, ctx, cents)
+
+        mortal = await d.hire_mortal("intent.after", "book")
+        run = await d.start("go")
+        await d.wait_for(mortal.died.is_set)
+        began = d.clock.monotonic()
+        d.clock = Ahead()
+        await d.replace(mortal)
+        assert (await d.until(run)).result == "booked 80"
+        assert asked_at[-1] - began >= 0.5
     assert len(desks.ledger) == 1
 
 

@@ -122,6 +122,16 @@ async def test_a_run_that_went_on_behind_the_index_s_back_is_to_be_looked_at() -
     assert (await place.entry(run)).due(0.0)
 
 
+async def test_a_run_that_is_to_be_tried_alone_is_not_claimed_by_others_for_ever() -> None:
+    place = Place()
+    run = await place.desk.start("go")
+    await place.append(run_key(place.platform, run), ev.RunTrial(3))
+    assert (await place.entry(run)).state == "ready"
+    assert await place.sweep.walk() == 1
+    assert (await place.entry(run)).state == "trial"
+    assert await place.sweep.walk() == 0
+
+
 async def test_a_run_that_the_index_calls_ended_and_is_not_is_to_be_looked_at() -> None:
     place = Place()
     run = await place.created()

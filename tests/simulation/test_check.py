@@ -12,10 +12,11 @@ from outlast.agent.view import RunView
 from outlast.simulation.check import RULES, check
 from outlast.simulation.client import Asked
 from outlast.simulation.data import Runs
-from outlast.simulation.evidence import Facts, Raw, genesis
+from outlast.simulation.evidence import Evidence, Facts, Raw, genesis
 from outlast.simulation.ledger import Ledger
+from outlast.simulation.rule import storage
 
-RUN, INBOX, SESSION = "run/r1@0.a.b", "inbox/r1@0.a.b", "session/s@0.a.b"
+RUN, INBOX, SESSION, AGENT = "run/r1@0.a.b", "inbox/r1@0.a.b", "session/s@0.a.b", "agent/program@0.a.b"
 PROGRAM: list[list[Any]] = [["once"]]
 Events = list[tuple[str, dict[str, Any]]]
 
@@ -24,7 +25,8 @@ def records(stream: str, events: Events) -> list[Raw]:
     """One record for each event; (append_id, event)."""
     before, made = genesis(stream), list[Raw]()
     for seq, (append_id, event) in enumerate(events, 1):
-        body = json.dumps({"append_id": append_id, "at": float(seq), "events": [event]}).encode()
+        said = {"stream": stream, "seq": seq, "append_id": append_id, "at": float(seq), "events": [event]}
+        body = json.dumps(said).encode()
         before = hashlib.sha256(before + body).digest()
         made.append((seq, 1, body, before))
     return made
@@ -58,14 +60,20 @@ class Case:
         self.streams: dict[str, Events] = {}
         self.state = "completed"
         self.facts = Facts({}, [], [self.asked], self.ledger)
+        self.raw: dict[str, list[Raw]] = {}
+        self.forgotten: set[str] = set()
+        self.durable: dict[tuple[str, int], float] = {}
 
     def check(self) -> set[str]:
         facts = self.facts
         streams = {RUN: self.history} | self.streams
-        facts.streams = {stream: records(stream, events) for stream, events in streams.items()}
+        facts.streams = {stream: records(stream, events) for stream, events in streams.items()} | self.raw
         facts.durable_at = {(stream, seq): float(seq) for stream, made in facts.streams.items() for seq, *_ in made}
+        facts.durable_at |= self.durable
         runs = [stream.split("/")[1].split("@")[0] for stream in facts.streams if stream.startswith("run/")]
         facts.entries = dict.fromkeys(runs, (self.state, 0)) | facts.entries
+        for run in self.forgotten:
+            del facts.entries[run]
         return {line.split(":")[0] for line in check(facts)}
 
 
@@ -80,6 +88,66 @@ def test_chain(spoilt: str) -> None:
     stream = case.facts.streams[RUN]
     stream[1] = (*stream[1][:3], b"x" * 32) if spoilt == "hash" else (7, *stream[1][1:])
     assert "chain" in {line.split(":")[0] for line in check(case.facts)}
+
+
+@pytest.mark.parametrize("stream", [RUN, INBOX, SESSION, AGENT])
+@pytest.mark.parametrize("spoilt", ["bytes", "gap"])
+def test_streams_of_every_kind_are_read_from_their_bytes_and_their_chain_verified(stream: str, spoilt: str) -> None:
+    case = Case()
+    event_of = {INBOX: SIGNAL, SESSION: event("turn.queued", run="r0"), AGENT: event("agent.stopped", reason="x")}
+    case.streams = {other: [said, said] for other, said in event_of.items()}
+    case.check()
+    records = case.facts.streams[stream]
+    if spoilt == "gap":
+        del records[0]
+    else:
+        records[0] = (*records[0][:2], records[0][2].replace(b'"at": 1.0', b'"at": 1.5'), records[0][3])
+    lines = list(storage.chain(Evidence(case.facts)))
+    assert lines
+    assert all(stream in line for line in lines)
+
+
+BIG = [["big", 70_000]]
+CONTENT = b"x" * 70_000
+NAME = hashlib.sha256(CONTENT).hexdigest()
+
+
+def record(case: Case) -> None:
+    queued = event("turn.queued", run="r1")[1]
+    body = json.dumps({"stream": RUN, "seq": 2, "append_id": "a", "at": 1.0, "events": [queued]}).encode()
+    case.raw[SESSION] = [(1, 1, body, hashlib.sha256(genesis(SESSION) + body).digest())]
+
+
+def anchors(case: Case) -> None:
+    case.facts.anchors = {RUN: (6, b"x" * 32)}
+
+
+def anchors_of_another_history(case: Case) -> None:
+    case.facts.anchors = {RUN: (5, b"x" * 32)}
+
+
+def audit(case: Case) -> None:
+    case.facts.audits = ["a stream lost its last record, and the audit does not say so"]
+
+
+def named(case: Case, at: float, content: bytes) -> None:
+    case.history[3] = event("step.done", place="1", value={"blob": {"sha256": NAME, "size": len(CONTENT)}})
+    case.facts.blobs = {NAME: content}
+    case.facts.blob_at = {NAME: at}
+
+
+def blob(case: Case) -> None:
+    named(case, 3.9, CONTENT[:-1])
+
+
+def blob_after_the_event_that_names_it(case: Case) -> None:
+    named(case, 4.1, CONTENT)
+
+
+def test_a_blob_that_was_there_before_and_is_whole_breaks_no_rule() -> None:
+    case = Case()
+    named(case, 3.9, CONTENT)
+    assert "blob" not in case.check()
 
 
 def acknowledged(case: Case) -> None:
@@ -104,6 +172,11 @@ def outcome_of_intents(case: Case) -> None:
 
 def index(case: Case) -> None:
     case.facts.entries = {"r1": ("running", 0)}
+
+
+def index_without_a_run(case: Case) -> None:
+    case.facts.finished = False
+    case.forgotten = {"r1"}
 
 
 def snapshot(case: Case) -> None:
@@ -150,9 +223,47 @@ def budget(case: Case) -> None:
     case.history[4:4] = [event("step.done", place=str(place), value={"json": 1}) for place in range(2, 8)]
 
 
+def given(case: Case) -> None:
+    case.asked.what = Runs(BIG)
+    case.ledger.give("a/0", "a/0".ljust(70_000, "."))
+    case.ledger.give("a/0", "a/0".ljust(69_999, "."))
+
+
+def patience(case: Case) -> None:
+    case.ledger.overdue.append("say a/0: for 30.0 s by w1")
+
+
+def answers(case: Case, agent: str, count: int, usd: float = 0.00005) -> None:
+    case.asked.what = Runs(PROGRAM, agent=agent)
+    case.history[4:4] = [
+        event("step.done", place=str(place), kind="model", value={"json": 1}, tokens=10, usd=usd)
+        for place in range(2, 2 + count)
+    ]
+
+
+def budget_of_dollars(case: Case) -> None:
+    answers(case, "stingy", 4)
+
+
+def budget_of_answers_that_cost_nothing(case: Case) -> None:
+    answers(case, "program", 1, 0.0)
+
+
+def test_a_budget_of_dollars_is_exceeded_by_the_step_in_flight_at_most() -> None:
+    case = Case()
+    answers(case, "stingy", 3)
+    assert "budget" not in case.check()
+
+
 def switch(case: Case) -> None:
+    case.facts.stops = [("program", 5.0, 9.0)]
+
+
+def switch_by_the_bytes_of_its_stream(case: Case) -> None:
     case.facts.calm = True
-    case.facts.stops = [("program", -1.0, 9.0)]
+    case.streams[AGENT] = [event("agent.stopped", reason="x"), event("agent.resumed")]
+    stopped, resumed = records(AGENT, case.streams[AGENT])
+    case.durable = {(AGENT, stopped[0]): -1.0, (AGENT, resumed[0]): 9.0}
 
 
 def cancel(case: Case) -> None:
@@ -209,6 +320,17 @@ def timer_twice(case: Case) -> None:
     case.history[4:4] = [event("timer.set", place="2", fire_at=6.0), event("timer.set", place="2", fire_at=7.0)]
 
 
+def swept(case: Case) -> None:
+    case.streams[INBOX] = [event("mail.wake", id="sweep:1", run="r1")]
+
+
+def test_what_the_sweep_finds_where_hints_were_dropped_is_as_it_should_be() -> None:
+    case = Case()
+    swept(case)
+    case.facts.forgot = True
+    assert "swept" not in case.check()
+
+
 def replay(case: Case) -> None:
     case.history.insert(4, event("step.drifted", place="1", name="once"))
 
@@ -246,7 +368,9 @@ def escape(case: Case) -> None:
 
 
 PLANTED = [
-    acknowledged, visible, owner, outcome, outcome_of_intents, index, snapshot, doubled, missing,
+    record, anchors, anchors_of_another_history, audit, blob, blob_after_the_event_that_names_it, given, patience,
+    budget_of_dollars, budget_of_answers_that_cost_nothing, switch_by_the_bytes_of_its_stream, swept,
+    acknowledged, visible, owner, outcome, outcome_of_intents, index, index_without_a_run, snapshot, doubled, missing,
     missing_before_its_record, stray, intent, intent_after_the_end, result, budget, switch, cancel,
     cancel_before_it_is_settled, turns, turns_counted, signals, signals_consumed_twice, signals_posted_twice,
     signals_not_handed_on, timer, timer_late, timer_twice, replay, ends, ends_twice, ends_never, neighbour, continued,

@@ -110,7 +110,8 @@ class Doubt:
         """Seconds from now after which the effect of the old attempt can no longer begin; None: nobody can say.
 
         An executor on this host is killed if it still lives; what it may have sent is then on its way for the settle
-        time. Of one elsewhere only its promise is known: the settle time after the intent.
+        time. Of one elsewhere only its promise is known, the settle time after the intent: it is counted from when this
+        worker first looked, which is later, by its own clock; two hosts' clocks may differ by more than that.
         """
         clock, intent = self._platform.clock, self._history.intents[place]
         if intent.worker == self._recorder.worker:
@@ -122,10 +123,10 @@ class Doubt:
             over = True
         else:
             over = await self._platform.executors.confirm_dead(intent.worker)
-        if over:
+        if over or settle_s > 0:
             since = self._over_since.setdefault((place, intent.event.attempt), clock.monotonic())
             return max(0.0, since + settle_s - clock.monotonic())
-        return max(0.0, intent.at + settle_s - clock.now()) if settle_s > 0 else None
+        return None
 
     async def _verify(self, call: StepCall[Any], number: int, results: Results) -> Verdict[Any]:
         step = call.step

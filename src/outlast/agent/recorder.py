@@ -14,7 +14,7 @@ from outlast.agent.failure import bounded
 from outlast.agent.history import History
 from outlast.agent.platform import Platform
 from outlast.agent.replay import Replay
-from outlast.journal.index import ENDED, HintPatch, State
+from outlast.journal.index import ENDED, RESTING, HintPatch, State
 from outlast.journal.stream import Head
 from outlast.journal.writer import StreamWriter
 from outlast.kernel.error import Conflict, StoreError, StoreUnavailable
@@ -198,6 +198,8 @@ class Recorder:
         wanted = self.wanted()
         before = self._hinted
         if wanted == before:
+            if wanted[0] in RESTING:  # an outcome that came late: the entry is as new as the stream
+                return HintPatch(self.run, updated_at=self._platform.clock.now())
             return None
         self._hinted = wanted
         state, owner, wake_at, seen, reason = wanted

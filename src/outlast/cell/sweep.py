@@ -21,14 +21,13 @@ from outlast.agent.create import run_key
 from outlast.agent.ending import last_recorded, state_of
 from outlast.agent.mail import inbox_key
 from outlast.agent.platform import Platform
-from outlast.journal.index import ENDED, HintPatch, RunEntry
+from outlast.journal.index import ENDED, RESTING, HintPatch, RunEntry
 from outlast.journal.record import make_append
 from outlast.journal.stream import StreamKey
 from outlast.journal.writer import Fenced, settle_append
 from outlast.kernel.error import OutlastError, StoreError
 from outlast.kernel.identity import new_id
 
-_RESTING = ("parked", "held", "quarantined")
 _slack_s = 0.001  # a record and its hint bear almost the same time
 _rounds_max = 3
 
@@ -101,6 +100,9 @@ class Sweep:
             state, reason = state_of(event)
             if entry is None or entry.state != state:
                 patch = HintPatch(run, state=state, owner="", wake_at=0.0, reason=reason, updated_at=at)
+        elif isinstance(event, ev.RunTrial):
+            if entry is None or entry.state != "trial":
+                patch = HintPatch(run, state="trial", owner="", reason="to be tried alone", updated_at=at)
         elif entry is None or _is_behind(entry, at):
             patch = HintPatch(run, state="ready", owner="", reason="", updated_at=platform.clock.now())
         elif entry.mail < (await platform.store.head(inbox_key(platform, run))).seq:
@@ -142,4 +144,4 @@ class Sweep:
 
 def _is_behind(entry: RunEntry, at: float) -> bool:
     """Whether the entry of a run that goes on, and whose last record is of time `at`, keeps it from being found."""
-    return entry.state in ENDED or (entry.state in _RESTING and entry.updated_at < at - _slack_s)
+    return entry.state in ENDED or (entry.state in RESTING and entry.updated_at < at - _slack_s)

@@ -17,6 +17,8 @@ State = Literal[
 mail · held: waits for a person · quarantined: killed its workers · the rest: ended."""
 
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled", "continued"})
+RESTING: frozenset[str] = frozenset({"parked", "held", "quarantined"})
+"""Nobody looks at it before its time or mail comes."""
 
 
 class HintPatch(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -13,13 +13,14 @@ from outlast.simulation.rule import effect, ending, storage
 Rule = Callable[[Evidence], Iterator[str]]
 
 _RULES: tuple[Rule, ...] = (
-    storage.chain, storage.acknowledged, storage.visible, storage.owner, storage.outcome, storage.index,
-    storage.snapshot, effect.doubled, effect.missing, effect.stray, effect.intent, effect.result, effect.budget,
-    effect.switch, effect.cancel, ending.turns, ending.signals, ending.timer, ending.replay, ending.ends,
-    ending.neighbour, ending.continued, ending.family, ending.escape,
+    storage.chain, storage.record, storage.acknowledged, storage.anchors, storage.audit, storage.blob, storage.visible,
+    storage.owner, storage.outcome, storage.index, storage.snapshot, effect.doubled, effect.missing, effect.stray,
+    effect.intent, effect.result, effect.given, effect.patience, effect.budget, effect.switch, effect.cancel,
+    ending.turns, ending.signals, ending.timer, ending.swept, ending.replay, ending.ends, ending.neighbour,
+    ending.continued, ending.family, ending.escape,
 )  # fmt: skip
 
-RULES = {rule.__name__: (rule.__doc__ or "").strip().rstrip(".") for rule in _RULES}
+RULES = {rule.__name__: " ".join((rule.__doc__ or "").split()).rstrip(".") for rule in _RULES}
 """What each rule demands."""
 
 

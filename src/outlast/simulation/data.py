@@ -46,6 +46,8 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: list[Runs]
     spread_s: float = 4.0
     stops: list[Stop] = []
+    far: bool = False
+    """Every worker is on a host of its own: no other can say whether it is dead."""
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

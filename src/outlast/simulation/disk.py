@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -13,15 +12,17 @@ from outlast.adapters.memory.blob import MemoryBlobs
 from outlast.adapters.memory.store import MemoryStore
 from outlast.journal.blob import BlobRef
 from outlast.journal.commit import GroupCommit, Write
-from outlast.journal.index import HintPatch, RunEntry
+from outlast.journal.index import ENDED, HintPatch
 from outlast.journal.lineage import Lineage
-from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Append, Applied, Head, Notice, Outcome, StoredRecord, Unknown, check_append
-from outlast.kernel.error import StoreUnavailable
+from outlast.journal.stream import Append, Head, Notice, Outcome, StoredRecord
+from outlast.kernel.error import StoreCorrupt
 from outlast.kernel.point import Points
+from outlast.simulation.anchor import SimAnchors, anchor_every_s
 from outlast.simulation.loop import Node
 from outlast.simulation.world import World
 
+_AT = re.compile(r'"at":([0-9.]+)')
+_INTENT = re.compile(r'"type":"step\.intended"[^{}]*?"attempt":(\d+),"key":"([^"]+)"')
 _KINDS = re.compile(r'"type":"([a-z]+\.[a-z_]+)"')  # for the trace: what the bytes say, without decoding them
 
 
@@ -37,6 +38,8 @@ class DiskFaults(msgspec.Struct):
     full: float = 0.0
     """No room: nothing is written, the writing process goes on."""
     read_fails: float = 0.0
+    blob_torn: float = 0.0
+    """A put fails, and part of the blob is there under its name."""
 
 
 class FullDisk(Exception):
@@ -65,13 +68,21 @@ class Disk:
         self.faults = DiskFaults()
         self.store = MemoryStore(Lineage(0, "local", "simulated"))
         self.blobs = MemoryBlobs()
+        self.blob_at: dict[str, float] = {}
+        """When each blob, by its name, first was durable as a whole."""
+        self._damaged: dict[BlobRef, bytes] = {}
+        self.anchors = SimAnchors()
         self.acknowledged: list[tuple[str, int, bytes]] = []
         """(stream, number of the last event, hash) of every append that a writer said was applied."""
         self._under_way: list[_Commit] = []
         self._lags = False
+        self.forgets = False
+        """What is written now is never known to the index, nor told to listeners."""
         self._late: list[HintPatch] = []
         self.durable_at: dict[tuple[str, int], float] = {}
         """When each record, by stream and number of its first event, became durable."""
+        self.intended_at: dict[tuple[str, int], float] = {}
+        """When the intent of each attempt, by the step's key and its number, was made, by its writer's clock."""
 
     async def commit(self, node: Node, writes: Sequence[Write]) -> None:
         """Make writes durable. Raises FullDisk, FailedSync."""
@@ -126,11 +137,20 @@ class Disk:
         append = write.append
         self._put(append, write.head)
         self.durable_at[append.stream, append.expected.seq + 1] = self.world.loop.time()
-        kinds = " ".join(_KINDS.findall(append.body.decode()))
+        body = append.body.decode()
+        kinds = " ".join(_KINDS.findall(body))
+        for attempt, key in _INTENT.findall(body):
+            made = _AT.search(body)
+            assert made is not None
+            self.intended_at[key, int(attempt)] = float(made[1])
         self.world.note(f"durable {append.stream} {append.expected.seq + 1} {kinds} ({append.append_id})")
 
     def _put(self, append: Append, head: Head) -> None:
         """Store a record; the index learns of it at once, or later and in order while it lags."""
+        if append.hint is not None and self.forgets:
+            self.world.bit["hint dropped"] += 1
+            self.world.note(f"dropped hint of {append.hint.run}")
+            append = msgspec.structs.replace(append, hint=None)
         if append.hint is None or not self._lags:
             self.store.put(append, head)
             return
@@ -149,9 +169,55 @@ class Disk:
         for hint in late:
             self.store.patch(hint)
 
+    async def put_blob(self, content: bytes) -> None:
+        """A blob is durable, whole."""
+        ref = await self.blobs.put(content)
+        self._damaged.pop(ref, None)
+        self.blob_at.setdefault(ref.sha256, self.world.loop.time())
+
+    def tear_blob(self, content: bytes) -> None:
+        """Part of a blob is under its name, unless a whole one is."""
+        ref = BlobRef.of(content)
+        if ref not in self.blobs.contents():
+            self.blobs.damage(ref, content[: len(content) // 2])
+
+    def rot_blob(self, chance: float) -> None:
+        """A bit of one blob that is there whole changes, or its end is lost: until it is put again, or `restore`."""
+        whole = [(ref, content) for ref, content in self.blobs.contents().items() if BlobRef.of(content) == ref]
+        if not whole:
+            return
+        ref, content = whole[int(chance * len(whole))]
+        at = len(content) // 2
+        rotten = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+        self._damaged[ref] = content
+        self.blobs.damage(ref, rotten if chance * 7919 % 1.0 < 0.7 else content[:at])
+        self.world.bit["rotten blob"] += 1
+        self.world.note(f"rotten blob {ref.sha256[:16]}")
+
+    def restore(self) -> None:
+        """Somebody brings back, from a backup, what has rotted."""
+        for ref, content in self._damaged.items():
+            self.blobs.damage(ref, content)
+        self._damaged.clear()
+
     def head(self, stream: str) -> Head:
         """The durable end of a stream."""
         return self.store.end(stream)
+
+    def unknown_runs(self) -> list[str]:
+        """Runs of which the index knows nothing, or not of all their mail."""
+        known = self.entries()
+        found: list[str] = []
+        for stream in self.store.contents():
+            kind, _, rest = stream.partition("/")
+            run = rest.partition("@")[0]
+            if kind == "run" and run not in known:
+                found.append(run)
+            elif kind == "inbox" and run in known:
+                state, mail = known[run]
+                if state not in ENDED and mail < self.head(stream).seq:
+                    found.append(run)
+        return found
 
     def contents(self) -> dict[str, Sequence[StoredRecord]]:
         """Every stream's records: what the checker reads."""
@@ -188,6 +254,20 @@ class WriterNode:
         self._commit: GroupCommit[Reply] = GroupCommit()
         self._asked = asyncio.Event()
         self.listeners: list[Callable[[Sequence[Notice]], None]] = []
+        self._dirty: dict[str, Head] = {}
+
+    async def anchor(self) -> None:
+        """Note heads outside the journal, now and then. Whatever becomes of that, the journal goes on."""
+        while True:
+            await asyncio.sleep(anchor_every_s)
+            assert self.node is not None
+            await self.node.acting()
+            try:
+                await self._disk.anchors.note(self._dirty.items())
+            except StoreCorrupt as error:
+                self._disk.world.note(f"heads are not anchored: {error}")
+            else:
+                self._dirty.clear()
 
     def offer(self, append: Append, reply: Reply) -> None:
         """A request that has arrived."""
@@ -198,6 +278,7 @@ class WriterNode:
         """Until it dies."""
         self.node = node
         self._disk.open()
+        self._disk.anchors.renew()
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -216,6 +297,7 @@ class WriterNode:
                     self._answer(self._commit.failed("the sync failed"))
                     return
                 outcomes = self._commit.committed()
+                self._dirty.update({write.append.stream: write.head for write in writes})
                 points.reach("commit.after")
                 await node.acting()
                 self._tell(writes)
@@ -226,156 +308,9 @@ class WriterNode:
             reply(outcome)
 
     def _tell(self, writes: Sequence[Write]) -> None:
-        notices = [Notice(write.append.stream, write.head.seq, write.append.hint) for write in writes]
+        forgets = self._disk.forgets
+        notices = [
+            Notice(write.append.stream, write.head.seq, None if forgets else write.append.hint) for write in writes
+        ]
         for listener in list(self.listeners):
             listener(notices)
-
-
-class SimStore:
-    """A node's EventStore, RunIndex and SnapshotStore: reads the disk, appends through whoever is the writer."""
-
-    answer_within_s = 1.0
-
-    def __init__(self, world: World, node: Node, disk: Disk, writer: Callable[[], WriterNode | None]) -> None:
-        self._world = world
-        self._node = node
-        self._disk = disk
-        self._writer = writer
-        self._listeners: list[Callable[[Sequence[Notice]], None]] = []
-        self._known: set[int] = set()
-
-    @property
-    def lineage(self) -> Lineage:
-        return self._disk.store.lineage
-
-    async def append(self, append: Append) -> Outcome:
-        check_append(append)
-        await self._node.acting()
-        writer = self._writer()
-        if writer is None or writer.node is None or not writer.node.alive:
-            await self._world.pause(self._node, 0.01, 0.05)
-            return Unknown("no writer serves")
-        answer: asyncio.Future[Outcome] = self._world.loop.create_future()
-        node = self._node
-
-        def arrive() -> None:
-            writer.offer(append, reply)
-
-        def reply(outcome: Outcome) -> None:
-            assert writer.node is not None
-            self._world.send(writer.node.name, node, lambda: receive(outcome))
-
-        def receive(outcome: Outcome) -> None:
-            if not answer.done():
-                if isinstance(outcome, Applied):
-                    self._disk.acknowledged.append((append.stream, outcome.head.seq, outcome.head.hash))
-                answer.set_result(outcome)
-
-        self._world.send(node.name, writer.node, arrive)
-        try:
-            async with asyncio.timeout(self.answer_within_s):
-                outcome = await answer
-        except TimeoutError:
-            outcome = Unknown("no answer")
-        await node.acting()
-        return outcome
-
-    async def _reading(self) -> None:
-        await self._world.pause(self._node, 0.00005, 0.0005)
-        if self._world.random.random() < self._disk.faults.read_fails:
-            self._world.bit["failed read"] += 1
-            raise StoreUnavailable("a read failed (simulated)")
-
-    async def head(self, stream: str) -> Head:
-        await self._reading()
-        return self._disk.head(stream)
-
-    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
-        await self._reading()
-        return await self._disk.store.read(stream, after, limit)
-
-    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
-        await self._reading()
-        return await self._disk.store.streams(kind, after, limit)
-
-    def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:
-        """Notices by message from the present writer; a node that listens finds the next writer by itself."""
-        self._listeners.append(listener)
-        self.subscribe()
-        return lambda: self._listeners.remove(listener)
-
-    def subscribe(self) -> None:
-        """Listen to the present writer, if that is not done."""
-        writer = self._writer()
-        if writer is None or id(writer) in self._known or not self._listeners:
-            return
-        self._known.add(id(writer))
-        node = self._node
-
-        def hear(notices: Sequence[Notice]) -> None:
-            assert writer.node is not None
-            self._world.send(writer.node.name, node, lambda: self._hear(notices))
-
-        writer.listeners.append(hear)
-
-    def _hear(self, notices: Sequence[Notice]) -> None:
-        for listener in list(self._listeners):
-            listener(notices)
-
-    # -- the index and the snapshots: hints
-
-    async def entry(self, run: str) -> RunEntry | None:
-        await self._reading()
-        return await self._disk.store.entry(run)
-
-    async def due(self, now: float, limit: int = 100, pool: str | None = None) -> Sequence[RunEntry]:
-        await self._reading()
-        return await self._disk.store.due(now, limit, pool)
-
-    async def next_wake(self, now: float) -> float | None:
-        await self._reading()
-        return await self._disk.store.next_wake(now)
-
-    async def owned(self, owner: str | None = None, limit: int = 10_000) -> Sequence[RunEntry]:
-        await self._reading()
-        return await self._disk.store.owned(owner, limit)
-
-    async def list(self, **options: Any) -> Sequence[RunEntry]:
-        await self._reading()
-        return await self._disk.store.list(**options)
-
-    async def counts(self) -> dict[str, int]:
-        await self._reading()
-        return await self._disk.store.counts()
-
-    async def save(self, snapshot: Snapshot) -> None:
-        await self._reading()
-        await self._disk.store.save(snapshot)
-
-    async def load(self, stream: str) -> Snapshot | None:
-        await self._reading()
-        return await self._disk.store.load(stream)
-
-
-class SimBlobs:
-    """A node's BlobStore."""
-
-    def __init__(self, world: World, node: Node, disk: Disk) -> None:
-        self._world = world
-        self._node = node
-        self._disk = disk
-
-    async def put(self, content: bytes) -> BlobRef:
-        await self._world.pause(self._node, 0.0002, 0.002)
-        self._may_fail()
-        return await self._disk.blobs.put(content)
-
-    async def get(self, ref: BlobRef) -> bytes:
-        await self._world.pause(self._node, 0.0001, 0.001)
-        self._may_fail()
-        return await self._disk.blobs.get(ref)
-
-    def _may_fail(self) -> None:
-        if self._world.random.random() < self._disk.faults.read_fails:
-            self._world.bit["failed blob"] += 1
-            raise StoreUnavailable("the blob store did not answer (simulated)")

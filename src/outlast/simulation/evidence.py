@@ -34,6 +34,14 @@ class Facts(msgspec.Struct):
     snapshots: dict[str, tuple[int, bytes, bytes]] = {}
     """Each stream's last snapshot: the number it stands for, the hash there, its body."""
     blobs: dict[str, bytes] = {}
+    blob_at: dict[str, float] = {}
+    """When each blob was durable as a whole."""
+    anchors: dict[str, tuple[int, bytes]] = {}
+    """The head of each stream that was noted outside the journal: number and hash."""
+    audits: list[str] = []
+    """What the product's own audit said that it should not have said, and what it did not say."""
+    forgot: bool = False
+    """Whether hints were dropped or came late."""
     stops: list[tuple[str, float, float]] = []
     """(agent, from, to) while the kill switch was acknowledged to be thrown."""
     healed_at: float = 0.0
@@ -70,12 +78,15 @@ class Evidence:
         self.facts = facts
         self.asked = facts.asked
         self.ledger = facts.ledger
+        self.misplaced: list[str] = []
+        """Records that do not say of themselves where they stand."""
         self.events = {stream: list(self._parse(stream, records)) for stream, records in facts.streams.items()}
         self.runs = {_id(stream): events for stream, events in self.events.items() if stream.startswith("run/")}
         self.inboxes = {_id(stream): events for stream, events in self.events.items() if stream.startswith("inbox/")}
         self.sessions = {
             _id(stream): events for stream, events in self.events.items() if stream.startswith("session/")
         }
+        self.agents = {_id(stream): events for stream, events in self.events.items() if stream.startswith("agent/")}
 
     def chain(self, run: str) -> list[str]:
         """A run and those that continue it, in order."""
@@ -100,7 +111,7 @@ class Evidence:
         if payload is None:
             return None
         if "blob" in payload:
-            return json.loads(self.facts.blobs[payload["blob"]["sha256"]])
+            return json.loads(self.facts.blobs.get(payload["blob"]["sha256"], b"null"))
         return payload["json"]
 
     def input(self, run: str) -> Any:
@@ -109,8 +120,11 @@ class Evidence:
         return self.value(events[0].data["input"]) if events else None
 
     def _parse(self, stream: str, records: list[Raw]) -> Iterable[Event]:
-        for seq, _, body, _ in records:
+        for seq, count, body, _ in records:
             envelope = json.loads(body)
+            said = (envelope["stream"], envelope["seq"], len(envelope["events"]))
+            if said != (stream, seq, count):
+                self.misplaced.append(f"{stream} {seq} with {count} events says that it is {said}")
             durable_at = self.facts.durable_at.get((stream, seq), 0.0)
             for index, data in enumerate(envelope["events"]):
                 yield Event(seq + index, envelope["at"], envelope["append_id"], data, durable_at)

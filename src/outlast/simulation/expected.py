@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from outlast.simulation.program import Operation
 
-_ONCE = ("once", "once_late", "once_unsure", "once_coy", "once_blind", "once_refuse")
-_SAYS_ITS_SUBJECT = ("pure", "shaky", *_ONCE)
+_ONCE = ("once", "once_late", "once_unsure", "once_coy", "once_blind", "once_refuse", "once_far")
+_SAYS_ITS_SUBJECT = ("pure", "shaky", "typed", *_ONCE)
 _INCOMPLETE = ("poison", "fail", "once_never")
 
 
@@ -70,7 +70,7 @@ def is_poisoned(program: Sequence[Operation]) -> bool:
 def branches_of(program: Sequence[Operation]) -> int:
     """How many steps can be in flight at once, at most."""
     return 1 + sum(
-        len(operation[1]) if operation[0] == "gather" else operation[1]
+        len(operation[1]) if operation[0] == "gather" else min(operation[1], operation[2])
         for _, operation in operations("", program)
         if operation[0] in ("gather", "map")
     )
@@ -78,6 +78,20 @@ def branches_of(program: Sequence[Operation]) -> int:
 
 def _short(value: Any) -> str:
     return repr(value)[:200]
+
+
+def gives(path: str, program: Sequence[Operation]) -> dict[str, str]:
+    """What agent code must get, by subject, from the steps that are looked at each time."""
+    found: dict[str, str] = {}
+    for subject, operation in operations(path, program):
+        match operation:
+            case ["big", characters]:
+                found[subject] = subject.ljust(characters, ".")
+            case ["typed"]:
+                found[subject] = subject
+            case _:
+                pass
+    return found
 
 
 def misfit(path: str, program: Sequence[Operation], result: Any) -> str:  # noqa: C901 # one case for each
@@ -93,6 +107,8 @@ def misfit(path: str, program: Sequence[Operation], result: Any) -> str:  # noqa
                 fits = value == subject
             case ["big", characters]:
                 fits = value == subject.ljust(characters, ".")
+            case ["model"]:
+                fits = value == f"say {subject}"
             case ["try", inner] if not completes(inner):
                 fits = value == "caught"
             case ["sleep", _] | ["abandon", _]:

@@ -26,8 +26,10 @@ from outlast.cell.roster import Roster, Start
 from outlast.cell.supervisor import Supervisor
 from outlast.cell.worker import Worker
 from outlast.model.endpoint import Endpoint
-from outlast.simulation.disk import Disk, SimBlobs, SimStore, WriterNode
+from outlast.simulation.blob import SimBlobs
+from outlast.simulation.disk import Disk, WriterNode
 from outlast.simulation.loop import Node, current_node
+from outlast.simulation.store import SimStore
 from outlast.simulation.world import SimClock, SimPoints, SimRandomness, World
 
 killed_status = -9
@@ -59,14 +61,18 @@ class SimChild:
 
 
 class SimExecutors:
-    """Knows every node of this host that ever was."""
+    """Knows every node of this host that ever was. `far`: all others are on hosts that never answer."""
 
-    def __init__(self, world: World, node: Node) -> None:
+    def __init__(self, world: World, node: Node, *, far: bool = False) -> None:
         self._world = world
         self._node = node
+        self._far = far
 
     async def confirm_dead(self, worker: str) -> bool:
         await self._world.pause(self._node, 0.0005, 0.005)
+        if self._far:
+            self._world.bit["executor far away"] += 1
+            return False
         other = self._world.nodes.get(worker)
         if other is not None:
             self._world.crash(other, f"so that {self._node.name} may decide a step")
@@ -84,15 +90,18 @@ class SimCell:
         self,
         world: World,
         app: App[Any],
+        disk: Disk,
         *,
         workers: int = 2,
         settings: Settings | None = None,
         bounds: Bounds | None = None,
         endpoints: Mapping[str, Endpoint] | None = None,
+        far: bool = False,
     ) -> None:
         self.world = world
         self.app = app
-        self.disk = Disk(world)
+        self.disk = disk
+        self._far = far
         self.settings = settings or Settings()
         self.events: list[CellEvent] = []
         self.reports: list[str] = []
@@ -116,7 +125,7 @@ class SimCell:
             index=store,
             snapshots=store,
             blobs=SimBlobs(self.world, node, self.disk),
-            executors=SimExecutors(self.world, node),
+            executors=SimExecutors(self.world, node, far=self._far),
             endpoints=self._endpoints,
             points=SimPoints(self.world, node),
             settings=self.settings,
@@ -213,7 +222,7 @@ class SimCell:
         writer = WriterNode(self.disk)
         self.writer = writer
         beating = asyncio.get_running_loop().create_task(self._beat(say, lambda: 0))
-        node.kept.append(beating)
+        node.kept += [beating, asyncio.get_running_loop().create_task(writer.anchor())]
         serving = writer.serve(node, SimPoints(self.world, node))
         loading.cancel()
         say(Ready())

@@ -21,6 +21,10 @@ class Ledger:
         self.bookings: list[Booking] = []
         self.started: list[Booking] = []
         """Every call of a `once` tool, whatever came of it."""
+        self.given: dict[str, set[str]] = {}
+        """What agent code got from each step that is looked at, by subject, each time that it got it."""
+        self.overdue: list[str] = []
+        """Questions to a model that somebody still waited for long after their deadline."""
         self._keys: set[str] = set()
         self._asked: dict[str, int] = {}
 
@@ -32,6 +36,10 @@ class Ledger:
         """An effect happens."""
         self.bookings.append(Booking(at, node, key, subject))
         self._keys.add(key)
+
+    def give(self, subject: str, value: str) -> None:
+        """Agent code gets a value, for the first time or in replay."""
+        self.given.setdefault(subject, set()).add(value)
 
     def has(self, key: str) -> bool:
         """Whether the effect under this key has happened."""

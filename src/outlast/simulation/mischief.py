@@ -76,9 +76,12 @@ class Mischief:
         world.network = NetworkFaults()
         self._cell.disk.faults = DiskFaults()
         self._cell.disk.catch_up()
+        self._cell.disk.forgets = False
+        self._cell.disk.restore()
         world.at_points.clear()
         world.cut.clear()
-        world.skew.clear()
+        for name in world.skew:
+            world.set_skew(name, 0.0)
         for node in world.nodes.values():
             world.thaw(node)
 
@@ -129,16 +132,29 @@ class Mischief:
                 disk.full = 0.9
                 world.note("disk full")
                 world.in_world(0.2 + chance * 3.0, self._empty, disk)
+            case "rot", "blob":
+                self._cell.disk.rot_blob(chance)
+            case "rot", "anchors":
+                self._cell.disk.anchors.damaged = True
+                world.bit["rotten anchors"] += 1
+                world.note("anchors rot")
+            case "drop", "hints":
+                self._cell.disk.forgets = True
+                world.note("hints are dropped")
+                world.in_world(0.2 + chance * 2.0, self._remember)
             case "skew", _:
                 node = self._one_of("worker", chance)
                 if node is not None:
-                    world.skew[node.name] = (chance * 104_729 % 1.0 - 0.5) * 2 * skew_max_s
+                    world.set_skew(node.name, (chance * 104_729 % 1.0 - 0.5) * 2 * skew_max_s)
                     world.note(f"clock of {node.name} off by {world.skew[node.name]:.2f}s")
             case _:
                 raise ValueError(f"fault {act.kind!r} is not known")
 
     def _speed_up(self, disk: DiskFaults) -> None:
         disk.slow_chance, disk.slow_s = self._faults.disk.slow_chance, self._faults.disk.slow_s
+
+    def _remember(self) -> None:
+        self._cell.disk.forgets = False
 
     def _empty(self, disk: DiskFaults) -> None:
         disk.full = 0.0

@@ -11,12 +11,14 @@
 ``["once_blind"]``                     books; has no `verify`: in doubt, a person decides
 ``["once_refuse", n]``                 raises NotDone `n` times, then books
 ``["once_never"]``                     raises NotDone until its attempts are used up
+``["once_far"]``                       its receiver takes nothing later than the settle time after the intent
 ``["sleep", seconds]``                 a durable timer
 ``["signal", name, seconds]``          waits for a signal, at most so long; the result is its payload or null
 ``["gather", [program, ...]]``         branches
 ``["map", count, limit, program]``     the same branch several times
 ``["child", program]``                 a child run
 ``["model"]``                          asks the model
+``["typed"]``                          asks the model for a value of a type
 ``["abandon", seconds]``               gives up a pure step that takes longer
 ``["abandon_once", seconds]``          gives up a late `once` step that takes longer; null, or its result
 ``["race"]``                           two pure steps raced with asyncio.wait; what follows depends on who wins
@@ -29,7 +31,8 @@
 =====================================  =================================================================================
 
 Every operation has a subject, ``run-name/path``, under which the checker expects its effect. Agents: ``program``;
-``frugal`` has a budget of 5 steps, ``thrifty`` one of 25 tokens, ``skipper`` skips held turns of its session.
+``frugal`` has a budget of 5 steps, ``thrifty`` one of 25 tokens, ``stingy`` one of 0.00012 dollars, ``skipper`` skips
+held turns of its session.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ from typing import Any
 from outlast.agent.app import App
 from outlast.agent.run import Run
 from outlast.policy.budget import Budget
+from outlast.simulation.disk import Disk
+from outlast.simulation.endpoint import Said
 from outlast.simulation.ledger import Ledger
 from outlast.simulation.tool import Tools
 from outlast.simulation.world import World
@@ -48,12 +53,13 @@ from outlast.simulation.world import World
 Operation = list[Any]
 frugal_steps = 5
 thrifty_tokens = 25
+stingy_usd = 0.00012
 
 
-def make_app(world: World, ledger: Ledger) -> App[None]:
+def make_app(world: World, ledger: Ledger, disk: Disk) -> App[None]:
     """The application whose agents run programs."""
     app: App[None] = App("simulated")
-    interpreter = _Interpreter(app, Tools(app, world, ledger))
+    interpreter = _Interpreter(app, Tools(app, world, ledger, disk), ledger)
 
     @app.agent(name="program", session_ttl=None)
     async def program(run: Run[None], name: str, program: list[list[Any]]) -> list[Any]:
@@ -67,6 +73,10 @@ def make_app(world: World, ledger: Ledger) -> App[None]:
     async def thrifty(run: Run[None], name: str, program: list[list[Any]]) -> list[Any]:
         return await interpreter.perform(run, name, program)
 
+    @app.agent(name="stingy", budget=Budget(usd=stingy_usd), session_ttl=None)
+    async def stingy(run: Run[None], name: str, program: list[list[Any]]) -> list[Any]:
+        return await interpreter.perform(run, name, program)
+
     @app.agent(name="skipper", session_ttl=None, on_held_turn="skip")
     async def skipper(run: Run[None], name: str, program: list[list[Any]]) -> list[Any]:
         return await interpreter.perform(run, name, program)
@@ -75,14 +85,15 @@ def make_app(world: World, ledger: Ledger) -> App[None]:
 
 
 class _Interpreter:
-    def __init__(self, app: App[None], tools: Tools) -> None:
+    def __init__(self, app: App[None], tools: Tools, ledger: Ledger) -> None:
         self._app = app
         self._tools = tools
+        self._ledger = ledger
         self._simple = {
             name: getattr(tools, name)
             for name in (
-                "pure", "big", "shaky", "once", "once_late", "once_unsure", "once_coy", "once_blind", "once_refuse",
-                "once_never", "poison",
+                "pure", "shaky", "once", "once_late", "once_unsure", "once_coy", "once_blind", "once_refuse",
+                "once_never", "once_far", "poison",
             )
         }  # fmt: skip
 
@@ -95,6 +106,10 @@ class _Interpreter:
         match operation:
             case [name, *more] if name in self._simple:
                 return await self._simple[name](subject, *more)
+            case ["big", characters]:
+                value = await self._tools.big(subject, characters)
+                self._ledger.give(subject, value)
+                return value
             case ["sleep", seconds]:
                 return await run.sleep(seconds)
             case ["signal", name, seconds]:
@@ -112,6 +127,10 @@ class _Interpreter:
                 return await run.child(self._app.agents["program"], subject, inner)
             case ["model"]:
                 return (await run.model("writer", f"say {subject}", timeout="5s", retry=50)).value
+            case ["typed"]:
+                said = await run.model("writer", f"say {subject}", output=Said, timeout="5s", retry=50)
+                self._ledger.give(subject, said.value.said)
+                return said.value.said
             case ["abandon", seconds]:
                 return await _within(seconds, slow(subject, 30.0))
             case ["abandon_once", seconds]:

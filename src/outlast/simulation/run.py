@@ -12,10 +12,11 @@ from outlast.agent.control import Control
 from outlast.agent.platform import Settings
 from outlast.journal.index import ENDED
 from outlast.model.endpoint import Endpoint
+from outlast.simulation.aftermath import examine
 from outlast.simulation.check import check
 from outlast.simulation.client import Clients
 from outlast.simulation.data import Faults, Workload
-from outlast.simulation.disk import DiskFaults
+from outlast.simulation.disk import Disk, DiskFaults
 from outlast.simulation.endpoint import SimEndpoint
 from outlast.simulation.evidence import Facts
 from outlast.simulation.host import SimCell
@@ -71,10 +72,16 @@ class _Simulation:
         self._loop = SimLoop(random)
         self._world = World(seed, self._loop, random)
         self._ledger = Ledger()
-        self._app = make_app(self._world, self._ledger)
-        endpoints: dict[str, Endpoint] = {"writer": SimEndpoint(self._world)}
-        settings = Settings(park_after_s=0.3, wait_poll_s=5.0, append_patience_s=8.0, unwind_s=0.5)
-        self._cell = SimCell(self._world, self._app, workers=2, settings=settings, endpoints=endpoints)
+        disk = Disk(self._world)
+        self._app = make_app(self._world, self._ledger, disk)
+        endpoints: dict[str, Endpoint] = {"writer": SimEndpoint(self._world, self._ledger)}
+        settings = Settings(
+            park_after_s=0.3, wait_poll_s=5.0, append_patience_s=8.0, unwind_s=0.5, sweep_every_s=40.0,
+            sweep_rest_s=0.02, sweep_page=20,
+        )  # fmt: skip
+        self._cell = SimCell(
+            self._world, self._app, disk, workers=2, settings=settings, endpoints=endpoints, far=workload.far
+        )
         self._workload = workload
         self._faults = faults
         self._acts = acts
@@ -89,9 +96,12 @@ class _Simulation:
     def run(self, trace: bool) -> Result:
         problems: list[str] = []
         finished = False
+        audits: list[str] = []
         try:
             self._loop.run_until_complete(self._phases())
             finished = True
+            if any(act.kind.startswith("rot") for act in self._acts):
+                audits = self._loop.run_until_complete(examine(self._cell.disk))
         except TimeoutError:
             entries = self._cell.disk.entries()
             found = ", ".join(f"{run} is {state}" for run, (state, _) in entries.items() if state not in ENDED)
@@ -116,6 +126,10 @@ class _Simulation:
                 disk.entries(),
                 disk.snapshots(),
                 disk.blob_contents(),
+                disk.blob_at,
+                disk.anchors.heads(),
+                audits,
+                self._world.bit["hint dropped"] + self._world.bit["index lag"] > 0,
                 self._clients.stops,
                 self._healed_at,
                 skewed=any(act.kind == "skew" for act in self._acts),
@@ -136,7 +150,7 @@ class _Simulation:
         self._mischief.begin()
         watch = self._world.start(None, self._restart_supervisors())
         asking = self._world.start(self._client, self._clients.ask_all())
-        helping = self._world.start(self._client, self._clients.operate())
+        helping = self._world.start(self._client, self._help())
         if self._acts:
             await asyncio.wait([helping], timeout=self._faults.last_s)
         self._mischief.heal()
@@ -145,6 +159,13 @@ class _Simulation:
             await asking
             await helping
         watch.cancel()
+
+    async def _help(self) -> None:
+        """Until all is over, and all that there is can be found."""
+        await self._clients.operate()
+        while self._cell.disk.unknown_runs():
+            await asyncio.sleep(1.0)
+            await self._clients.operate()
 
     async def _restart_supervisors(self) -> None:
         """Somebody types ``outlast up`` again."""

@@ -7,6 +7,7 @@ from outlast.agent.context import Context
 from outlast.agent.tool import Tool
 from outlast.agent.verdict import Done, Unknown, Verdict
 from outlast.kernel.error import NotDone
+from outlast.simulation.disk import Disk
 from outlast.simulation.ledger import Ledger
 from outlast.simulation.loop import Node, current_node
 from outlast.simulation.world import World
@@ -19,9 +20,10 @@ late_s_max = 1.5
 class Tools:
     """All tools of one simulation, registered in `app`."""
 
-    def __init__(self, app: App[None], world: World, ledger: Ledger) -> None:
+    def __init__(self, app: App[None], world: World, ledger: Ledger, disk: Disk) -> None:
         self._world = world
         self._ledger = ledger
+        self._disk = disk
         self._tries: dict[str, int] = {}
         self.pure: Tool[[str], str] = app.tool(effect="pure", timeout="20s", retry=50, name="pure")(self._pure)
         self.big: Tool[[str, int], str] = app.tool(effect="pure", timeout="20s", retry=50, name="big")(self._big)
@@ -48,6 +50,9 @@ class Tools:
         refuse = app.tool(effect="once", timeout="20s", retry=50, name="once_refuse")
         self.once_refuse: Tool[[str, int], str] = refuse(self._once_refuse)
         self.once_refuse.verify(self._refused_happened)
+        far = app.tool(effect="once", timeout="20s", retry=50, settle=settle_s, name="once_far")
+        self.once_far: Tool[[str], str] = far(self._once_far)
+        self.once_far.verify(self._happened)
         never = app.tool(effect="once", timeout="20s", retry=3, name="once_never")
         self.once_never: Tool[[str], str] = never(self._once_never)
         self.once_never.verify(self._happened)
@@ -115,6 +120,19 @@ class Tools:
 
         self._world.in_world(delay, land)
         await landed
+        return subject
+
+    async def _once_far(self, ctx: Context[None], subject: str) -> str:
+        """What keeps the promise of `settle` where nobody can kill the executor: the receiver looks at the time."""
+        await self._node().acting()
+        self._begin(ctx, subject)
+        await self._work(0.001, 0.5)
+        intended_at = self._world.true_time(self._node().name, self._disk.intended_at[ctx.key, ctx.attempt])
+        if self._world.loop.time() > intended_at + settle_s:
+            self._world.bit["request out of date"] += 1
+            raise NotDone(f"{subject} came too late for its receiver")
+        self._book(ctx, subject)
+        await self._work()
         return subject
 
     async def _once_refuse(self, ctx: Context[None], subject: str, failures: int) -> str:

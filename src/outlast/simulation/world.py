@@ -56,6 +56,7 @@ class World:
         """Pairs of node kinds or names between which nothing passes, in that direction."""
         self.skew: dict[str, float] = {}
         """Seconds that a node's wall clock is off."""
+        self._skews: dict[str, list[tuple[float, float]]] = {}
         self.at_points: list[AtPoint] = []
         self.reached: Counter[str] = Counter()
         self.bit: Counter[str] = Counter()
@@ -70,6 +71,19 @@ class World:
     def now(self) -> float:
         """The true wall clock."""
         return epoch_s + self.loop.time()
+
+    def set_skew(self, node: str, seconds: float) -> None:
+        """From now on a node's wall clock is off by so much."""
+        self.skew[node] = seconds
+        self._skews.setdefault(node, [(0.0, 0.0)]).append((self.loop.time(), seconds))
+
+    def true_time(self, node: str, wall: float) -> float:
+        """The virtual time at which a node's clock showed `wall`; the first, if it did so twice."""
+        spans = self._skews.get(node, [(0.0, 0.0)])
+        ends = [since for since, _ in spans[1:]] + [float("inf")]
+        shown = [wall - epoch_s - off for (since, off), end in zip(spans, ends, strict=True)
+                 if since - 1e-3 <= wall - epoch_s - off <= end + 1e-3]  # fmt: skip
+        return min(shown, default=wall - epoch_s)
 
     def note(self, text: str) -> None:
         """One line of the trace; the traces of two executions of a seed are equal."""

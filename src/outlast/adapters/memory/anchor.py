@@ -20,4 +20,8 @@ class MemoryAnchors:
                 self._heads[stream] = head
 
     async def all(self) -> dict[str, Head]:
+        return self.contents()
+
+    def contents(self) -> dict[str, Head]:
+        """Every anchored head by stream, at once."""
         return dict(self._heads)

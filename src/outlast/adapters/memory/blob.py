@@ -23,6 +23,10 @@ class MemoryBlobs:
             raise NotFound(f"blob {ref.sha256[:16]} of {ref.size} bytes is not in the store")
         return check_content(ref, content)
 
+    def damage(self, ref: BlobRef, content: bytes) -> None:
+        """From now on `content`, whatever it is, is what stands under `ref`."""
+        self._blobs[ref] = content
+
     def contents(self) -> dict[BlobRef, bytes]:
         """Every blob."""
         return dict(self._blobs)

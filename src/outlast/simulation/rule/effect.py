@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
 from outlast.simulation.evidence import ENDS, Event, Evidence
-from outlast.simulation.expected import branches_of, may_book, misfit, must_book
+from outlast.simulation.expected import branches_of, gives, may_book, misfit, must_book
 from outlast.simulation.ledger import Booking
-from outlast.simulation.program import frugal_steps, thrifty_tokens
+from outlast.simulation.program import frugal_steps, stingy_usd, thrifty_tokens
 
 _model_tokens = 10
+_model_usd = 5 * 2.0 / 1e6 + 5 * 8.0 / 1e6  # five tokens in, five out, by the list price
 _switch_s = 3.0
 
 
@@ -67,7 +69,8 @@ def intent(evidence: Evidence) -> Iterator[str]:
             durable = sum(event.durable_at <= start.at for event in intents[start.key])
             if durable < begun[start.key]:
                 yield f"{start.key} begins for the {begun[start.key]}. time, {durable} intents were durable"
-            if ended_at is not None and start.at > ended_at:
+            far = any(event.data.get("name") == "once_far" for event in intents[start.key])  # its receiver refuses it then
+            if ended_at is not None and start.at > ended_at and not far:
                 yield f"{start.key} begins at {start.at:.3f}, its run ended at {ended_at:.3f}"
 
 
@@ -92,6 +95,12 @@ def budget(evidence: Evidence) -> Iterator[str]:
             yield f"{asked.name} took {done} steps, it had {frugal_steps} x {grants}"
         if asked.what.agent == "thrifty" and tokens >= thrifty_tokens * grants + _model_tokens * (1 + spare):
             yield f"{asked.name} spent {tokens} tokens, it had {thrifty_tokens} x {grants}"
+        answers = [event for event in events if event.type == "step.done" and event.data.get("kind") == "model"]
+        for event in answers:
+            if abs(event.data.get("usd", 0.0) - _model_usd) > 1e-12:
+                yield f"{asked.name}: step {event.place} took {event.data.get('usd', 0.0)} dollars, not {_model_usd}"
+        if asked.what.agent == "stingy" and len(answers) * _model_usd >= stingy_usd * grants + _model_usd * (1 + spare):
+            yield f"{asked.name} took {len(answers)} answers of {_model_usd} dollars, it had {stingy_usd} x {grants}"
 
 
 def _grants(events: list[Event]) -> int:
@@ -106,14 +115,40 @@ def _grants(events: list[Event]) -> int:
 
 
 def switch(evidence: Evidence) -> Iterator[str]:
-    """While an agent is stopped none of its steps begins, some seconds for the news aside."""
+    """An acknowledged stop is in the agent's stream; where nothing fails, no step begins while it holds, some seconds
+    for the news aside.
+    """
+    for agent, since, _ in evidence.facts.stops:
+        switched = evidence.agents.get(agent, [])
+        if not any(event.type == "agent.stopped" and event.durable_at <= since for event in switched):
+            yield f"{agent} was acknowledged to be stopped at {since:.3f}, its stream does not say so"
     if not evidence.facts.calm:
         return
-    for agent, since, until in evidence.facts.stops:
-        for start in evidence.ledger.started:
-            events = evidence.runs.get(start.key.split(":", 1)[0], [])
-            if events and events[0].data["agent"] == agent and since + _switch_s < start.at < until:
-                yield f"{start.key} begins at {start.at:.3f}, {agent} was stopped from {since:.3f} to {until:.3f}"
+    for agent, switched in evidence.agents.items():
+        for event in switched:
+            if event.type != "agent.stopped":
+                continue
+            since = event.durable_at
+            until = next((after.durable_at for after in switched if after.seq > event.seq), math.inf)
+            for start in evidence.ledger.started:
+                events = evidence.runs.get(start.key.split(":", 1)[0], [])
+                if events and events[0].data["agent"] == agent and since + _switch_s < start.at < until:
+                    yield f"{start.key} begins at {start.at:.3f}, {agent} was stopped from {since:.3f} to {until:.3f}"
+
+
+def given(evidence: Evidence) -> Iterator[str]:
+    """What agent code gets from a step is what the step made, each time: never half of it, never damaged."""
+    wanted: dict[str, str] = {}
+    for asked in evidence.asked:
+        wanted |= gives(asked.name, asked.what.program)
+    for subject, values in evidence.ledger.given.items():
+        for value in sorted(values - {wanted.get(subject, "")}):
+            yield f"{subject} got {value[:80]!r} of {len(value)} characters"
+
+
+def patience(evidence: Evidence) -> Iterator[str]:
+    """Nobody waits for a model long after the deadline of the question."""
+    yield from evidence.ledger.overdue
 
 
 def cancel(evidence: Evidence) -> Iterator[str]:

@@ -99,6 +99,16 @@ def timer(evidence: Evidence) -> Iterator[str]:
                     yield f"{run} {event.place}: fired at {event.durable_at:.3f}, was due at {due:.3f}"
 
 
+def swept(evidence: Evidence) -> Iterator[str]:
+    """Where no hint was lost, delayed or made by a wrong clock, the sweep finds nothing to do."""
+    if evidence.facts.forgot or evidence.facts.skewed:
+        return
+    for run, letters in evidence.inboxes.items():
+        for event in letters:
+            if event.data["id"].startswith("sweep:"):
+                yield f"{run} was found by the sweep at {event.durable_at:.3f}"
+
+
 def replay(evidence: Evidence) -> Iterator[str]:
     """The same code replays what it did: nothing drifts, no step mismatches."""
     for run, events in evidence.runs.items():
@@ -132,7 +142,7 @@ def ends(evidence: Evidence) -> Iterator[str]:
 def _ended_well(evidence: Evidence, asked: Asked) -> bool:
     end, program = evidence.end(asked.run), asked.what.program
     state, reason = (asked.view.state, asked.view.reason) if asked.view else ("?", "")
-    if state == "held" and asked.what.agent in ("frugal", "thrifty"):
+    if state == "held" and asked.what.agent in ("frugal", "thrifty", "stingy"):
         return "budget" in reason
     if is_poisoned(program):
         return state == "quarantined"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from outlast.simulation.evidence import ENDS, Event, Evidence, genesis
 
@@ -25,6 +25,41 @@ def chain(evidence: Evidence) -> Iterator[str]:
             if hashlib.sha256(before + body).digest() != digest:
                 yield f"{stream}: the hash at {seq} does not fit"
             before, number = digest, seq + count
+
+
+def record(evidence: Evidence) -> Iterator[str]:
+    """Every record says of itself in which stream it stands, where, and how many events it holds."""
+    yield from evidence.misplaced
+
+
+def anchors(evidence: Evidence) -> Iterator[str]:
+    """Every head that was noted outside the journal is still part of its stream's history."""
+    for stream, (seq, digest) in evidence.facts.anchors.items():
+        ends = {number + count - 1: known for number, count, _, known in evidence.facts.streams.get(stream, [])}
+        if seq not in ends:
+            yield f"{stream} was anchored at {seq}, it ends at {max(ends, default=0)}"
+        elif ends[seq] != digest:
+            yield f"{stream} is another history at {seq} than the one that was anchored"
+
+
+def audit(evidence: Evidence) -> Iterator[str]:
+    """The product's own audit says what is damaged, and nothing else."""
+    yield from evidence.facts.audits
+
+
+def blob(evidence: Evidence) -> Iterator[str]:
+    """A blob that an event names was durable before the event, and is there whole in the end."""
+    for stream, events in evidence.events.items():
+        for event in events:
+            for value in event.data.values():
+                if not isinstance(value, dict) or "blob" not in value:
+                    continue
+                name = cast("dict[str, Any]", value)["blob"]["sha256"]
+                there = evidence.facts.blob_at.get(name)
+                if there is None or there > event.durable_at:
+                    yield f"{stream} {event.seq} names {name[:16]} at {event.durable_at:.6f}, it was there at {there}"
+                if hashlib.sha256(evidence.facts.blobs.get(name, b"")).hexdigest() != name:
+                    yield f"{stream} {event.seq} names {name[:16]}, which is not whole"
 
 
 def acknowledged(evidence: Evidence) -> Iterator[str]:
@@ -75,7 +110,9 @@ def outcome(evidence: Evidence) -> Iterator[str]:
 
 
 def index(evidence: Evidence) -> Iterator[str]:
-    """In the end the index says of every run what its stream says."""
+    """The index knows every run, and says of it in the end what its stream says."""
+    for run in evidence.runs.keys() - evidence.facts.entries.keys():
+        yield f"{run} is not in the index"
     if not evidence.facts.finished:
         return
     for run, events in evidence.runs.items():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gateway import overload
 from benchmarks.gateway.__main__ import Gateway, cost, freeze, kill, measure
 
 
@@ -28,7 +29,7 @@ def test_what_is_not_installed_is_left_out(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["haproxy"])
+@pytest.mark.parametrize("name", ["outlast", "haproxy"])
 def test_a_killed_and_a_frozen_endpoint_are_measured(name: str, tmp_path: Path) -> None:
     if name == "haproxy" and not (shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")):
         pytest.skip("haproxy is not installed")
@@ -42,3 +43,16 @@ def test_a_killed_and_a_frozen_endpoint_are_measured(name: str, tmp_path: Path) 
     assert gateway.kill_requests
     assert gateway.freeze_goodput
     assert gateway.return_s is not None, gateway.remark
+
+
+@pytest.mark.slow
+async def test_overload_and_the_loss_of_every_endpoint_are_measured(tmp_path: Path) -> None:
+    found = await overload.measure(3.0, tmp_path)
+    assert found["refused"]
+    assert found["refused_without_retry_after"] == 0
+    assert found["unanswered"] == 0
+    down = found["all_down"]
+    assert isinstance(down, dict)
+    assert down["asked_while_down"]
+    assert down["unanswered"] == 0
+    assert down["gateway_restarted"] is False

@@ -69,6 +69,58 @@ async def test_up_serves_says_where_and_leaves_nothing_behind(short_dir: Path, u
     assert holder(short_dir / ".outlast") is None
 
 
+SLOW = """
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import outlast
+
+HERE = Path(__file__).parent
+
+
+@asynccontextmanager
+async def dependencies():
+    with (HERE / "begun").open("a") as begun:
+        begun.write("worker\\n")
+    while not (HERE / "gate").exists():
+        await asyncio.sleep(0.01)
+    yield None
+
+
+app = outlast.App("slow", lifespan=dependencies)
+
+
+@app.agent
+async def echo(run, text: str) -> str:
+    return text
+"""
+
+
+@pytest.mark.crash
+async def test_no_worker_counts_as_ready_before_its_dependencies_are_open_the_spare_neither(
+    short_dir: Path, until: Until
+) -> None:
+    (short_dir / "app.py").write_text(SLOW)
+    (short_dir / "outlast.yaml").write_text("outlast: 1\nworkers: {min: 1}\nserver: {listen: '127.0.0.1:0'}\n")
+    events: list[news.CellEvent] = []
+    cell = Cell(short_dir, load(short_dir), listener=events.append)
+    task = asyncio.create_task(cell.run())
+
+    def ready(kind: str) -> int:
+        return sum(isinstance(event, news.ChildReady) and event.kind == kind for event in events)
+
+    try:
+        await until(lambda: (short_dir / "begun").exists() and ready("server"), 60, "a worker opens what it needs")
+        assert ready("worker") == 0
+        (short_dir / "gate").touch()
+        await until(lambda: ready("worker") == 2, 60, "the worker and its spare serve")
+        assert (short_dir / "begun").read_text().count("worker") == 2
+    finally:
+        cell.stop()
+        await asyncio.wait([task], timeout=30)
+
+
 @pytest.mark.crash
 @pytest.mark.parametrize(
     ("app", "says"),

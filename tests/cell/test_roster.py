@@ -79,23 +79,31 @@ def opened(bounds: Bounds | None = None, *, server: bool = False, workers: int =
     shop = Shop(bounds, server=server, workers=workers)
     shop.do(shop.roster.tick(0.0))
     shop.ready("writer1")
-    for child in shop.of("worker") + shop.of("server"):
-        shop.ready(child)
+    while starting := [view.id for view in shop.roster.view() if view.state == "starting"]:
+        for child in starting:
+            shop.ready(child)
     return shop
 
 
-def test_the_writer_comes_first_then_the_server_and_one_worker_more_than_asked_for() -> None:
+def test_the_writer_comes_first_then_server_and_workers_and_the_spare_when_one_of_them_serves() -> None:
     shop = Shop(server=True)
     shop.do(shop.roster.tick(0.0))
     assert shop.of("writer") == ["writer1"]
     assert len(shop.alive) == 1
     shop.ready("writer1")
-    assert len(shop.of("worker")) == 3
+    first, second = shop.of("worker")
     assert len(shop.of("server")) == 1
     assert not shop.roster.ready()
-    for child in shop.of("worker") + shop.of("server"):
-        shop.ready(child)
+    shop.ready(shop.of("server")[0])
+    assert len(shop.of("worker")) == 2
+    shop.ready(second)
+    assert len(shop.of("worker")) == 3
     assert shop.roster.ready()
+    shop.ready(first)
+    shop.die(first)
+    shop.die(second)
+    shop.pass_time(0.2)
+    assert len(shop.of("worker")) == 3, "a spare that was started once is always there"
 
 
 def test_pools_that_the_app_names_get_workers_too() -> None:
@@ -106,6 +114,9 @@ def test_pools_that_the_app_names_get_workers_too() -> None:
     shop.do(shop.roster.tick(0.0))
     shop.ready("writer1")
     shop.ready(shop.of("worker")[0], "default", "gpu")
+    for child in shop.of("worker"):
+        if shop.alive[child].pool == "gpu":
+            shop.ready(child)
     assert sorted(start.pool for start in shop.alive.values()) == ["", *["default"] * 3, *["gpu"] * 3]
 
 

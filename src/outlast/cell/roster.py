@@ -276,11 +276,16 @@ class Roster:
         return member is not None and member.state == "up"
 
     def _fill(self, now: float) -> None:
-        """Slots for what should run: pools are added when an app names more of them."""
+        """Slots for what should run: pools are added when an app names more of them.
+
+        A pool's spares begin when one of its workers serves: until then nobody could do their work sooner than those
+        do, and loading an app's models in one process more makes all of them later.
+        """
         if self._with_server and "server" not in self._slots:
             self._slots["server"] = _Slot("server", "server", "", now)
+        serving = {slot.pool for slot in self._slots.values() if slot.kind == "worker" and self._serves(slot)}
         for pool, size in self._pools.items():
-            for number in range(size.workers + self._bounds.spares):
+            for number in range(size.workers + (self._bounds.spares if pool in serving else 0)):
                 key = f"worker {pool} {number}"
                 if key not in self._slots:
                     self._slots[key] = _Slot(key, "worker", pool, now)

@@ -35,7 +35,7 @@ def test_a_silent_attempt_is_hedged_and_the_loser_stopped() -> None:
                 assert served.hedged
                 assert served.attempts == 2
                 assert send.stopped == ["a"]
-                assert took < 1.5
+                assert took < 2.5
             assert idle(one)
 
     in_virtual_time(main)
@@ -44,7 +44,7 @@ def test_a_silent_attempt_is_hedged_and_the_loser_stopped() -> None:
 def test_who_is_hedged_and_answers_after_all_wins_and_the_hedge_is_stopped() -> None:
     async def main() -> None:
         one = pool("a", "b")
-        send = Endpoints(a=answers(1.5), b=answers(1.5))
+        send = Endpoints(a=answers(2.5), b=answers(2.5))
         served = await one.call(send, Ask(30.0))
         assert len(send.asked) == 2
         assert not served.hedged
@@ -70,7 +70,7 @@ def test_when_the_first_fails_while_its_hedge_runs_the_hedge_is_the_call() -> No
     async def main() -> None:
         for slow, quick in (("a", "b"), ("b", "a")):
             one = pool("a", "b")
-            send = Endpoints(**{slow: fails(after_s=1.2), quick: answers(1.0)})
+            send = Endpoints(**{slow: fails(after_s=2.2), quick: answers(1.0)})
             served = await one.call(send, Ask(30.0))
             assert served.endpoint == quick
             await asyncio.sleep(0.01)
@@ -254,7 +254,7 @@ def test_when_all_are_down_every_call_ends_and_the_attempts_are_bounded() -> Non
                 await one.call(send, Ask(2.0))
         budget = one.traffic.budget
         assert len(send.asked) <= 50 + budget.extra + one.traffic.moved
-        assert budget.extra <= 0.1 * 50 + 10 + asyncio.get_running_loop().time() + 1
+        assert budget.extra <= 20 + 0.2 * 50  # all within one window
         send.does = {"a": answers(), "b": answers()}
         assert (await one.call(send, Ask(2.0))).value
 

@@ -286,13 +286,13 @@ class Call(Generic[T]):
         """It has waited for long: perhaps its member is dead, perhaps another answers sooner."""
         traffic = self._traffic
         attempt.late = True
-        attempt.member.suspect = True
+        traffic.suspect(attempt.member)
         traffic.judge(now)
         if not attempt.stopped and self._side is None and traffic.abandoned(attempt, now):
             attempt.stop("moved")
         if attempt.stopped or self.hedged or not self._ask.hedge or self._tree.left <= traffic.kept_back:
             return
-        member = traffic.choose_beside(now, self._ask, self._tried)
+        member = traffic.choose_beside(now, attempt, self._ask, self._tried)
         if member is not None:
             self.hedged = True
             self._side = self._loop.create_task(self._beside(self._begin(member, hedge=True)))

@@ -11,7 +11,7 @@ from outlast.blueprint.secret import Secret
 from outlast.policy.balancer import BalancerPolicy, Load
 from outlast.policy.breaker import Breaker, BreakerPolicy
 from outlast.policy.concurrency import Concurrency, ConcurrencyPolicy
-from outlast.policy.health import Health, HealthPolicy
+from outlast.policy.health import Health, HealthPolicy, LayerPolicy
 from outlast.policy.outlier import Pace
 
 
@@ -47,7 +47,9 @@ class MemberPolicy(msgspec.Struct, frozen=True):
     breaker: BreakerPolicy = BreakerPolicy()
     balancer: BalancerPolicy = BalancerPolicy()
     concurrency: ConcurrencyPolicy = ConcurrencyPolicy()
-    health: HealthPolicy = HealthPolicy()
+    health: HealthPolicy = HealthPolicy(
+        connection=LayerPolicy(rise=1, fall=2, every_s=5.0), application=LayerPolicy(rise=2, fall=2, every_s=5.0)
+    )
 
 
 class Member:

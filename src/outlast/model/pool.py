@@ -17,6 +17,7 @@ from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnava
 from outlast.model.member import Member, Target
 from outlast.model.traffic import Traffic, TrafficPolicy
 from outlast.model.view import PoolView, pool_view
+from outlast.model.watch import Probe, Watch, WatchPolicy
 
 __all__ = ["Ask", "Pool", "PoolPolicy", "RetryTree", "Served"]
 
@@ -27,13 +28,14 @@ class PoolPolicy(msgspec.Struct, frozen=True):
     """All bounds of a pool."""
 
     traffic: TrafficPolicy = TrafficPolicy()
+    watch: WatchPolicy = WatchPolicy()
 
 
 class Pool:
     """The endpoints behind the model name `name`; `fallback` is asked when none of them can answer.
 
-    Raises ConfigurationError for a pool without endpoints, for one name given twice, and for a fallback that comes back
-    to this pool.
+    `probe` checks a member actively (see `model/watch.py`); without it only requests show how members are. Raises
+    ConfigurationError for a pool without endpoints and for one name given twice.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Pool:
         *,
         fallback: Pool | None = None,
         policy: PoolPolicy | None = None,
+        probe: Probe | None = None,
     ) -> None:
         policy = policy or PoolPolicy()
         if not targets:
@@ -60,6 +63,8 @@ class Pool:
         self.randomness = randomness
         self.traffic = Traffic(name, targets, policy.traffic, clock, randomness, fallback is not None)
         self.members: tuple[Member, ...] = self.traffic.router.members
+        self._unwatched = probe is not None
+        self._watch = Watch(self.traffic, probe, policy.watch) if probe is not None else None
 
     async def call(self, send: Callable[[Attempt], Awaitable[T]], ask: Ask) -> Served[T]:
         """Have `send` answered by one of the members, within ``ask.deadline_s`` seconds.
@@ -76,6 +81,8 @@ class Pool:
         before = tree.left
         if before <= 0:
             raise EndpointUnavailable(f"model {self.name!r} is not asked: the request has used up its attempts")
+        if self._unwatched:
+            self.start()
         try:
             member = None
             if traffic.admission.waiting == 0:
@@ -133,8 +140,17 @@ class Pool:
         fallback = self.fallback.name if self.fallback is not None else None
         return pool_view(self.traffic, self.clock.monotonic(), self.degraded, fallback)
 
+    def start(self) -> None:
+        """Begin to check the members, in the running loop; the first call does so otherwise."""
+        self._unwatched = False
+        if self._watch is not None:
+            self._watch.start()
+
     async def close(self) -> None:
-        """Refuse whoever waits in the queue. Requests under way go on in their callers' tasks."""
+        """Stop the checks and refuse whoever waits in the queue. Requests under way go on in their callers' tasks."""
+        self._unwatched = False
+        if self._watch is not None:
+            await self._watch.close()
         await self.traffic.close()
 
     async def _fall_back(

@@ -21,6 +21,8 @@ from outlast.model.ask import Ask
 from outlast.model.attempt import Attempt
 from outlast.model.member import Member, MemberPolicy, Target
 from outlast.policy.balancer import Balancer
+from outlast.policy.breaker import Breaker
+from outlast.policy.hedge import Hedge, HedgePolicy
 from outlast.policy.outlier import Outlier, OutlierPolicy
 
 Verdict = Literal["ok", "failed", "overloaded", "refused", "dropped", "lost"]
@@ -32,30 +34,29 @@ class RouterPolicy(msgspec.Struct, frozen=True):
     """The bounds. Times in seconds.
 
     A member rests for what it asks for, up to `rest_max_s`, and for `rest_s`, doubled each time, if it said
-    `refusals_max` times in a row that it is overloaded. Until something is known, a request is late `late_first_s`
-    after it was sent, and never before `late_min_s`.
+    `refusals_max` times in a row that it is overloaded.
     """
 
     member: MemberPolicy = MemberPolicy()
     outlier: OutlierPolicy = OutlierPolicy()
+    hedge: HedgePolicy = HedgePolicy()
     rest_s: float = 0.1
     rest_max_s: float = 30.0
     refusals_max: int = 3
-    late_first_s: float = 1.0
-    late_min_s: float = 0.05
 
 
 class Router:
     """The state of all members of one pool."""
 
-    __slots__ = ("_balancer", "_outlier", "_usual", "members", "policy")
+    __slots__ = ("_balancer", "_outlier", "hedge", "members", "policy")
 
     def __init__(self, targets: Sequence[Target], policy: RouterPolicy) -> None:
         self.policy = policy
         self._outlier = Outlier(policy.outlier)
         self.members = tuple(Member(target, self._outlier.join(target.name), policy.member) for target in targets)
         self._balancer = Balancer(policy.member.balancer)
-        self._usual: dict[bool, tuple[float, float]] = {}
+        self.hedge = (Hedge(policy.hedge), Hedge(policy.hedge))
+        """For whole answers, and for streams."""
 
     # Choosing
 
@@ -114,7 +115,7 @@ class Router:
         """It is sent, where a place was reserved."""
         member = attempt.member
         attempt.ticket = member.breaker.begin(now)
-        attempt.wake_at = now + self.late_after_s(attempt.stream)
+        attempt.wake_at = now + self.hedge[attempt.stream].delay_s(now)
         member.waiting.add(attempt)
         member.pace.began(attempt, now)
 
@@ -128,7 +129,7 @@ class Router:
         member.pace.token(attempt, now)
         member.load.observed(now, waited)
         member.concurrency.ok(now, waited, member.load.in_flight)
-        self._learn(attempt.stream, waited)
+        self.hedge[attempt.stream].observed(now, waited)
 
     def ended(
         self, attempt: Attempt, now: float, verdict: Verdict, chance: float, retry_after_s: float | None = None
@@ -138,31 +139,21 @@ class Router:
         self.release(member)
         member.waiting.discard(attempt)
         member.pace.ended(attempt)
+        if attempt.first_s is None and attempt.stopped:  # it would have taken longer than it did
+            self.hedge[attempt.stream].observed(now, now - attempt.began)
         if verdict == "ok":
             member.answered += 1
             member.refusals = 0
-            if ticket:
-                member.breaker.ok(now, ticket, False, chance)
-            else:  # asked although it was out, and it answered
+            if not ticket:  # asked although it was out, and it answered
                 self.well(member, now)
         elif verdict == "failed":
             member.failed += 1
-            if not attempt.stopped:
-                member.pace.alive(now)
-            if ticket:
-                member.breaker.failed(now, ticket, chance)
-        elif verdict == "lost":
-            if ticket:
-                member.breaker.ok(now, ticket, True, chance)
-        elif verdict == "dropped":
-            if ticket:
-                member.breaker.dropped(now, ticket)
-        else:
+        if verdict in _SAID and not attempt.stopped:
             member.pace.alive(now)
-            if ticket:
-                member.breaker.ok(now, ticket, False, chance)
-            if verdict == "overloaded":
-                self._overloaded(member, now, retry_after_s)
+        if ticket:
+            _tell(member.breaker, verdict, now, ticket, chance)
+        if verdict == "overloaded":
+            self._overloaded(member, now, retry_after_s)
 
     def well(self, member: Member, now: float) -> None:
         """There is proof that a member that was out answers again: it is let in, carefully."""
@@ -184,21 +175,6 @@ class Router:
                     silent.append(member)
         return silent
 
-    # What is usual
-
-    def late_after_s(self, stream: bool) -> float:
-        """How long such a request waits for its first content at most, as a rule."""
-        usual = self._usual.get(stream)
-        return self.policy.late_first_s if usual is None else max(self.policy.late_min_s, usual[0] + 4.0 * usual[1])
-
-    def _learn(self, stream: bool, waited: float) -> None:
-        usual = self._usual.get(stream)
-        if usual is None:
-            self._usual[stream] = (waited, waited / 2)
-        else:
-            mean, spread = usual
-            self._usual[stream] = (mean + (waited - mean) / 8, spread + (abs(waited - mean) - spread) / 4)
-
     def _overloaded(self, member: Member, now: float, retry_after_s: float | None) -> None:
         policy = self.policy
         member.concurrency.overloaded(now, member.load.in_flight + 1)
@@ -207,6 +183,18 @@ class Router:
         if member.refusals >= policy.refusals_max:
             rest_s = max(rest_s, policy.rest_s * 2.0 ** min(member.refusals - policy.refusals_max, 30))
         member.resting_until = max(member.resting_until, now + min(rest_s, policy.rest_max_s))
+
+
+_SAID = frozenset({"failed", "refused", "overloaded"})
+
+
+def _tell(breaker: Breaker, verdict: Verdict, now: float, ticket: int, chance: float) -> None:
+    if verdict == "failed":
+        breaker.failed(now, ticket, chance)
+    elif verdict == "dropped":
+        breaker.dropped(now, ticket)
+    else:
+        breaker.ok(now, ticket, verdict == "lost", chance)
 
 
 def _fullness(member: Member) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,16 +23,18 @@ class TrafficPolicy(msgspec.Struct, frozen=True):
     """The bounds. Times in seconds.
 
     A call leaves an ejected member up to `moves_max` times outside the retry budget: that one does no work for it any
-    more. When all members have been asked in vain, they are asked again after up to `pause_s`, doubled each time up to
-    `pause_max_s`. A call that waits is looked at every `look_again_s`; a stream that is silent for `stall_s` has ended.
-    Where a fallback stands behind the pool, an attempt is given up for it after `abandon_s`, and `abandon_factor` times
-    what is usual, without a sign of life; at the latest when half of its time is over.
+    more. Hedges leave `hedge_reserve` of the budget for retries. When all members have been asked in vain, they are
+    asked again after up to `pause_s`, doubled each time up to `pause_max_s`. A call that waits is looked at every
+    `look_again_s`, the queue every `queue_look_s`; a stream that is silent for `stall_s` has ended. Where a fallback
+    stands behind the pool, an attempt is given up for it after `abandon_s`, and `abandon_factor` times what is usual,
+    without a sign of life; at the latest when half of its time is over.
     """
 
     router: RouterPolicy = RouterPolicy()
     budget: RetryBudgetPolicy = RetryBudgetPolicy()
     admission: AdmissionPolicy = AdmissionPolicy()
     moves_max: int = 2
+    hedge_reserve: float = 5.0
     pause_s: float = 0.1
     pause_max_s: float = 2.0
     look_again_s: float = 0.05
@@ -67,7 +69,8 @@ class Traffic:
         """A cheap generator of its own: a call needs several numbers."""
         self.moved = 0
         """Requests that left an ejected member before they had anything."""
-        self.hedged = 0
+        self.suspicious: Callable[[], object] = _nothing
+        """Called when a member is suspected: whoever checks members does so at once."""
         self._queue: dict[Ticket, asyncio.Future[Member]] = {}
         self._queue_timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -102,14 +105,14 @@ class Traffic:
             self.router.reserve(member)
         return member
 
-    def choose_beside(self, now: float, ask: Ask, tried: Sequence[Member]) -> Member | None:
-        """A member for an attempt beside one that waits, if there is one that is well and the budget allows it."""
-        if self.admission.waiting:
-            return None
+    def choose_beside(self, now: float, attempt: Attempt, ask: Ask, tried: Sequence[Member]) -> Member | None:
+        """A member for an attempt beside one that waits, if one is well, and the policy and the budget allow it."""
         member = self.router.pick(now, ask, tried, self.chance(), self.chance())
-        if member is None or not self.budget.withdraw(now):
+        if member is None:
             return None
-        self.hedged += 1
+        overloaded = self.admission.waiting > 0 or self.budget.left(now) < self.policy.hedge_reserve
+        if not self.router.hedge[attempt.stream].may(now, now - attempt.began, 0, overloaded, self.budget):
+            return None
         self.router.reserve(member)
         return member
 
@@ -128,6 +131,8 @@ class Traffic:
         member.output_tokens += attempt.output_tokens
         if verdict == "ok":
             self.admission.served(now - attempt.began)
+        elif member.breaker.state == "open":
+            self.suspect(member)
         self.judge(now)
         if self.admission.waiting:
             self._admit()
@@ -141,7 +146,7 @@ class Traffic:
         """Whether an attempt shall be given up for the fallback: nothing has come from its member since it began."""
         policy = self.policy
         waited_s = now - attempt.began
-        patience_s = max(policy.abandon_s, policy.abandon_factor * self.router.late_after_s(attempt.stream))
+        patience_s = max(policy.abandon_s, policy.abandon_factor * self.router.hedge[attempt.stream].delay_s(now))
         return (
             self.has_fallback
             and attempt.member.pace.life < attempt.began
@@ -153,6 +158,17 @@ class Traffic:
         for waiting in list(member.waiting):
             if isinstance(waiting, Attempt):
                 waiting.call.moved(waiting)
+
+    def suspect(self, member: Member) -> None:
+        """Something is wrong with a member, perhaps."""
+        if not member.suspect:
+            member.suspect = True
+            self.suspicious()
+
+    def recovered(self) -> None:
+        """A member is back: whoever waits in the queue may go there."""
+        if self.admission.waiting:
+            self._admit()
 
     def blame(self, suspects: Sequence[Attempt], now: float) -> None:
         """Another member answered what these refused for reasons of their own."""
@@ -257,6 +273,10 @@ class Traffic:
             wait_s = min(member.resting_until for member in resting) - now
             return self._overloaded(wait_s, f"{', '.join(member.name for member in resting)} asked to be left alone")
         return EndpointUnavailable(f"no endpoint of model {self.name!r} is in rotation")
+
+
+def _nothing() -> None:
+    """Nobody checks."""
 
 
 _ANY = Ask(0.0)

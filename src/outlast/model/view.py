@@ -82,7 +82,7 @@ def pool_view(traffic: Traffic, now: float, degraded: int, fallback: str | None)
         queued=traffic.admission.waiting,
         requests=first,
         extra=extra,
-        hedged=traffic.hedged,
+        hedged=sum(hedge.hedged for hedge in traffic.router.hedge),
         moved=traffic.moved,
         amplification=(first + extra + traffic.moved) / first if first else 1.0,
         degraded=degraded,

@@ -152,8 +152,11 @@ def at(when_s: float, action: Callable[[], None]) -> threading.Timer:
     return timer
 
 
-def kill(name: str, gateway: Gateway, directory: Path) -> None:
-    """One of two endpoints is killed for four seconds under load: errors, and how soon it serves again."""
+def kill(name: str, gateway: Gateway, directory: Path, scale: float = 1.0) -> None:
+    """One of two endpoints is killed for four seconds under load: errors, and how soon it serves again.
+
+    `scale` shortens every time.
+    """
     with trial(name, directory, DELAY_MS) as made:
         times: dict[str, float] = {}
 
@@ -165,8 +168,8 @@ def kill(name: str, gateway: Gateway, directory: Path) -> None:
             times["revived"] = made.revive(1)
 
         begun = time.time()
-        load = made.load(14.0)
-        timers = [at(2.0, strike), at(6.0, revive)]
+        load = made.load(14.0 * scale)
+        timers = [at(2.0 * scale, strike), at(6.0 * scale, revive)]
         result = load.result()
         for timer in timers:
             timer.join()
@@ -179,11 +182,14 @@ def kill(name: str, gateway: Gateway, directory: Path) -> None:
         ]
         gateway.return_s = max(0.0, min(after) - times["revived"]) if after else None
         if not after:
-            gateway.remark += f"the endpoint that came back served nothing for {begun + 14 - times['revived']:.0f} s; "
+            gateway.remark += f"the endpoint that came back served nothing for {begun + 14 * scale - times['revived']:.0f} s; "
 
 
-def freeze(name: str, gateway: Gateway, directory: Path) -> None:
-    """One of two endpoints is stopped (SIGSTOP) under load: good answers in the eight seconds after that."""
+def freeze(name: str, gateway: Gateway, directory: Path, scale: float = 1.0) -> None:
+    """One of two endpoints is stopped (SIGSTOP) under load: good answers in the eight seconds after that.
+
+    `scale` shortens every time.
+    """
     with trial(name, directory, DELAY_MS) as made:
         times: dict[str, float] = {}
 
@@ -191,12 +197,12 @@ def freeze(name: str, gateway: Gateway, directory: Path) -> None:
             times["frozen"] = time.time()
             made.endpoints[1].signal(signal.SIGSTOP)
 
-        load = made.load(10.5)
-        timer = at(2.0, strike)
+        load = made.load(10.5 * scale)
+        timer = at(2.0 * scale, strike)
         result = load.result()
         timer.join()
         frozen = times["frozen"]
-        window = [by for ended, by in zip(result.ended, result.by, strict=True) if frozen <= ended < frozen + 8]
+        window = [by for ended, by in zip(result.ended, result.by, strict=True) if frozen <= ended < frozen + 8 * scale]
         gateway.freeze_goodput = sum(1 for by in window if by)
         gateway.freeze_errors = sum(
             1 for ended, by in zip(result.ended, result.by, strict=True) if not by and ended >= frozen

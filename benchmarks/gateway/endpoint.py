@@ -39,9 +39,9 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self._free = count or 1 << 30
-        self._waiting: collections.deque[Callable[[], None]] = collections.deque()
+        self._waiting: collections.deque[Callable[[], object]] = collections.deque()
 
-    def take(self, begin: Callable[[], None]) -> None:
+    def take(self, begin: Callable[[], object]) -> None:
         """Call `begin` as soon as there is a slot for it."""
         if self._free > 0:
             self._free -= 1

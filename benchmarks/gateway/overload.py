@@ -141,7 +141,7 @@ def percentile(values: list[float], share: float) -> float:
     return found[min(len(found) - 1, int(len(found) * share))] if found else 0.0
 
 
-async def measure(seconds: float, directory: Path) -> dict[str, object]:
+async def measure(seconds: float, directory: Path, down_s: float = 5.0) -> dict[str, object]:
     ports = free_ports(2)
     (port,) = free_ports(1)
 
@@ -187,7 +187,7 @@ async def measure(seconds: float, directory: Path) -> dict[str, object]:
             "memory_before_mb": memory_before,
             "memory_peak_mb": memory_peak,
         }
-        result["all_down"] = await all_down(port, ports, endpoints, endpoint, gateway)
+        result["all_down"] = await all_down(port, ports, endpoints, endpoint, gateway, down_s)
         return result
     finally:
         gateway.end()
@@ -205,16 +205,16 @@ async def peak(process: Process) -> None:
 
 
 async def all_down(
-    port: int, ports: list[int], endpoints: list[Process], start: Callable[[int], Process], gateway: Process
+    port: int, ports: list[int], endpoints: list[Process], start: Callable[[int], Process], gateway: Process, down_s: float
 ) -> dict[str, object]:
-    """Both killed for five seconds at half their capacity: what is answered meanwhile, how soon all is well again."""
+    """Both killed for `down_s` seconds at half their capacity: what is answered meanwhile, how soon all is well again."""
     surge = Surge(port)
-    load = asyncio.create_task(surge.run(CAPACITY * 0.5, 16))
+    load = asyncio.create_task(surge.run(CAPACITY * 0.5, down_s + 11))
     await asyncio.sleep(2)
     for process in endpoints:
         process.end()
     down = time.monotonic() - surge.begun
-    await asyncio.sleep(5)
+    await asyncio.sleep(down_s)
     for index in range(2):
         endpoints[index] = start(index)
     for each in ports:

@@ -33,8 +33,6 @@ class Frames:
         frames: list[bytes] = []
         begin = 0
         for match in _END.finditer(text):
-            if match.end() == len(text) and text.endswith(b"\r\r"):
-                pass  # a line feed may still come: it then begins the next frame, where it is an empty line
             frames.append(text[begin : match.end()])
             begin = match.end()
         self.rest = text[begin:]

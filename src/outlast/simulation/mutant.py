@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from outlast.kernel.error import ConfigurationError
-from outlast.simulation.mutation import journal, run, step
+from outlast.simulation.mutation import damage, journal, run, step
 from outlast.simulation.mutation.patch import Mutant
 
-MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in (*journal.MUTANTS, *step.MUTANTS, *run.MUTANTS)}
+_ALL = (*journal.MUTANTS, *step.MUTANTS, *run.MUTANTS, *damage.MUTANTS)
+MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in _ALL}
 
 
 def find(name: str) -> Mutant:

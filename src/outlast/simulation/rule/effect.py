@@ -69,7 +69,8 @@ def intent(evidence: Evidence) -> Iterator[str]:
             durable = sum(event.durable_at <= start.at for event in intents[start.key])
             if durable < begun[start.key]:
                 yield f"{start.key} begins for the {begun[start.key]}. time, {durable} intents were durable"
-            far = any(event.data.get("name") == "once_far" for event in intents[start.key])  # its receiver refuses it then
+            # what is called then by an executor that nobody can reach is refused by its receiver
+            far = any(event.data.get("name") == "once_far" for event in intents[start.key])
             if ended_at is not None and start.at > ended_at and not far:
                 yield f"{start.key} begins at {start.at:.3f}, its run ended at {ended_at:.3f}"
 

@@ -286,6 +286,17 @@ async def test_an_effect_that_lands_within_the_settle_time_is_seen() -> None:
     assert len(desks.ledger) == 1
 
 
+@pytest.mark.parametrize("verify", [None, lambda desks, ctx, cents: Unknown("who knows")])
+async def test_a_person_is_asked_only_when_nothing_can_arrive_any_more(verify: Any) -> None:
+    desks = Desks(verify, settle=0.5)
+    async with desk(desks.app, workers=0) as d:
+        run = await held_after_a_crash(desks, d, "intent.after")
+        events = await d.control.events(run)
+        taken_over = [event.at for event in events if event.type == "run.claimed"][1]
+        (asked,) = [event.at for event in events if event.type == "run.held"]
+        assert asked >= taken_over + 0.49, "what the dead executor sent may have been on its way until then"
+
+
 async def test_attempts_are_bounded_across_errors_that_verify_clears() -> None:
     desks = Desks(honest)
 

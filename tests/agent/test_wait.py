@@ -10,6 +10,7 @@ import pytest
 from outlast.agent.app import App
 from outlast.agent.run import Run
 from outlast.agent.view import RunView
+from outlast.journal.stream import Append, Outcome, Unknown
 from outlast.kernel.error import Conflict, UsageError
 from tests.agent.desk import Desk, desk
 
@@ -512,6 +513,29 @@ async def test_cancelling_a_parent_cancels_its_children_also_when_it_is_parked(c
         view = await d.until(child)
         assert view.state == "cancelled"
         assert view.reason == f"its parent {run} was stopped"
+
+
+async def test_a_parent_that_cannot_tell_its_children_does_not_end_before_they_are_told() -> None:
+    app, children = family()
+    async with desk(app, append_patience_s=0.2) as d:
+        run = await d.start("parent", "wait")
+        child = await until_started(d, children, "wait")
+        await d.until(child, "parked")
+        refused: list[str] = []
+
+        async def away(append: Append) -> Outcome | None:
+            if not append.stream.startswith(f"inbox/{child}@"):
+                return None
+            refused.append(append.stream)
+            return Unknown("the store is away")
+
+        d.wires["worker-1"].fault = away
+        await d.control.cancel(run, "enough")
+        await d.wait_for(lambda: refused and run not in d.workers[0]._executions, "it is let go", 20)
+        assert "run.cancelled" not in await d.types(run)
+        await d.crash_and_replace()
+        assert (await d.until(child)).reason == f"its parent {run} was stopped"
+        assert (await d.until(run)).state == "cancelled"
 
 
 async def test_a_child_that_was_continued_as_new_is_followed_and_cancelled() -> None:

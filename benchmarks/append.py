@@ -23,6 +23,7 @@ import apsw
 import msgspec
 import uvloop
 
+from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.client import SqliteClient
 from outlast.adapters.sqlite.store import SqliteStore
@@ -106,7 +107,7 @@ async def through_writer(directory: Path) -> AsyncIterator[tuple[SqliteClient, i
     journal, socket = directory / "journal.sqlite", directory / "s"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", WRITER, journal, socket)
     try:
-        client = await SqliteClient.open(journal, socket)
+        client = await SqliteClient.open(journal, socket, clock=SystemClock())
         try:
             yield client, process.pid
         finally:

@@ -70,7 +70,7 @@ async def opened(directory: Path, mode: Mode, durability: Durability = "power") 
             code = "import sys; from benchmarks.runtime import write_journal; write_journal(*sys.argv[1:])"
             command = [sys.executable, "-c", code, str(directory), str(socket)]
             writer = subprocess.Popen(command)  # noqa: ASYNC220 (before anything is measured)
-            store = await SqliteClient.open(path, socket, wait_s=30)
+            store = await SqliteClient.open(path, socket, wait_s=30, clock=clock)
         else:
             store = SqliteStore.open(path, randomness, durability=durability)
         try:

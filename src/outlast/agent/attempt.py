@@ -1,4 +1,8 @@
-"""One attempt at a function: in its time, on the loop or in a thread, in a context of its own."""
+"""One attempt at a function: in its time, on the loop or in a thread.
+
+Calls of tools and steps inside the function are plain calls: it has no place in the run. What would end the worker
+(`sys.exit`), or look as if agent code had cancelled it, is an error of the function. `what` is named in errors.
+"""
 
 from __future__ import annotations
 
@@ -51,33 +55,6 @@ class Threads:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def attempt(
-    function: Callable[..., Any],
-    arguments: tuple[Any, ...],
-    keywords: dict[str, Any],
-    *,
-    is_async: bool,
-    timeout_s: float,
-    threads: Threads,
-    what: str,
-    left_running: Callable[[asyncio.Future[Any]], None] | None = None,
-) -> Any:
-    """What the function returns. Raises what it raises, StepTimeout after `timeout_s` seconds, and NotDone if no thread
-    was free for it in that time.
-
-    A thread cannot be stopped: one that is left behind by a time-out or a cancellation is told to `left_running`.
-    Calls of tools and steps inside the function are plain calls: it has no place in the run. What would end the worker
-    (`sys.exit`), or look as if agent code had cancelled it, is an error of the function.
-    """
-    token = current_frame.set(None)
-    try:
-        if is_async:
-            return await _on_loop(function, arguments, keywords, timeout_s, what)
-        return await _in_thread(function, arguments, keywords, timeout_s, threads, what, left_running)
-    finally:
-        current_frame.reset(token)
-
-
 class _TimeOut:
     """Cancels the task when the time is over: `asyncio.timeout`, less what an attempt does not need (hot path)."""
 
@@ -93,13 +70,15 @@ class _TimeOut:
         self._task.cancel()
 
 
-async def _on_loop(
-    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any], timeout_s: float, what: str
+async def on_loop(
+    function: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any], timeout_s: float, what: object
 ) -> Any:
+    """What an async function returns. Raises what it raises, and StepTimeout after `timeout_s` seconds."""
     task = asyncio.current_task()
     assert task is not None
     cancelled_before = task.cancelling()
     limit = _TimeOut(task, timeout_s)
+    token = current_frame.set(None)
     try:
         return await function(*arguments, **keywords)
     except SystemExit as error:
@@ -111,21 +90,27 @@ async def _on_loop(
             raise
         raise RuntimeError(f"{what} was cancelled from inside") from None
     finally:
+        current_frame.reset(token)
         limit.handle.cancel()
         if limit.expired:
             task.uncancel()
 
 
-async def _in_thread(
+async def in_thread(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
     timeout_s: float,
+    what: object,
     threads: Threads,
-    what: str,
-    left_running: Callable[[asyncio.Future[Any]], None] | None,
+    left_running: Callable[[asyncio.Future[Any]], None] | None = None,
 ) -> Any:
+    """What a synchronous function returns. Raises as `on_loop`, and NotDone if no thread was free for it in that time.
+
+    A thread cannot be stopped: one that is left behind by a time-out or a cancellation is told to `left_running`.
+    """
     context = contextvars.copy_context()
+    context.run(current_frame.set, None)
     thread = threads.submit(functools.partial(_plainly, context, function, arguments, keywords, what))
     future = asyncio.wrap_future(thread)
     never_began = False
@@ -149,7 +134,7 @@ def _plainly(
     function: Callable[..., Any],
     arguments: tuple[Any, ...],
     keywords: dict[str, Any],
-    what: str,
+    what: object,
 ) -> Any:
     try:
         return context.run(function, *arguments, **keywords)

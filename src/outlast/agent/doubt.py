@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from outlast.agent import event as ev
-from outlast.agent.attempt import Threads, attempt
+from outlast.agent.attempt import Threads, in_thread, on_loop
 from outlast.agent.context import Context
 from outlast.agent.failure import bounded, record_failure
 from outlast.agent.platform import Platform
@@ -134,10 +134,11 @@ class Doubt:
         arguments = (context, *call.arguments) if step.verify_takes_context else call.arguments
         self._platform.points.reach("verify.before", step.name)
         assert step.verify is not None
-        verdict = await attempt(
-            step.verify, arguments, call.keywords, is_async=is_async(step.verify), timeout_s=timeout_s,
-            threads=self._threads, what=f"verify of {step.name} at {call.place}",
-        )  # fmt: skip
+        what = f"verify of {step.name} at {call.place}"
+        if is_async(step.verify):
+            verdict = await on_loop(step.verify, arguments, call.keywords, timeout_s, what)
+        else:
+            verdict = await in_thread(step.verify, arguments, call.keywords, timeout_s, what, self._threads)
         self._platform.points.reach("verify.after", step.name)
         return verdict
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, NoReturn, Protocol
 
 import msgspec
 
 from outlast.agent import event as ev
 from outlast.agent.arguments import digest
-from outlast.agent.attempt import Threads, attempt
+from outlast.agent.attempt import Threads, in_thread, on_loop
 from outlast.agent.context import Context
 from outlast.agent.doubt import CLEARED, Doubt
 from outlast.agent.failure import is_retryable, rebuild, record_failure
@@ -183,18 +183,27 @@ class Performer:
         if wait > 0:
             await self._platform.clock.sleep(wait)
 
-    async def _call(self, call: StepCall[Any], number: int) -> Any:
-        step = call.step
-        timeout_s, context = self.bounds(call, number)
-        left_running = None
-        if step.effect == "once":
-            left_running = functools.partial(self._threads.note, context.key)
-        arguments = (context, *call.arguments) if step.takes_context else call.arguments
-        return await attempt(
-            step.function, arguments, call.keywords, is_async=step.is_async, timeout_s=timeout_s,
-            threads=self._threads, what=f"step {step.name} at {call.place}",
-            left_running=left_running,
-        )  # fmt: skip
+    def _call(self, call: StepCall[Any], number: int) -> Coroutine[Any, Any, Any]:
+        step, arguments = call.step, call.arguments
+        if step.takes_context:
+            timeout_s, context = self.bounds(call, number)
+            arguments = (context, *arguments)
+        else:
+            timeout_s = self._timeout_s(step, self._platform.clock.now())
+        if step.is_async:
+            return on_loop(step.function, arguments, call.keywords, timeout_s, call)
+        left_running = functools.partial(self._threads.note, self._key(call)) if step.effect == "once" else None
+        return in_thread(step.function, arguments, call.keywords, timeout_s, call, self._threads, left_running)
+
+    def _key(self, call: StepCall[Any]) -> str:
+        return f"{self._recorder.run}:{call.place}"
+
+    def _timeout_s(self, step: Step, now: float) -> float:
+        timeout_s = step.timeout_s or self._platform.settings.step_timeout_s
+        created = self._history.created
+        if created is not None and created.deadline_at > 0:
+            return max(0.001, min(timeout_s, created.deadline_at - now))
+        return timeout_s
 
     def bounds(self, call: StepCall[Any], number: int, *, whole: bool = False) -> tuple[float, Context[Any]]:
         """How long an attempt may take, in seconds, and what its function is told.
@@ -202,12 +211,12 @@ class Performer:
         `whole`: also beyond the run's deadline.
         """
         now = self._platform.clock.now()
-        timeout_s = call.step.timeout_s or self._platform.settings.step_timeout_s
-        created = self._history.created
-        if created is not None and created.deadline_at > 0 and not whole:
-            timeout_s = max(0.001, min(timeout_s, created.deadline_at - now))
-        key = f"{self._recorder.run}:{call.place}"
-        return timeout_s, Context(self._deps, self._recorder.run, key, number, now + timeout_s, timeout_s)
+        if whole:
+            timeout_s = call.step.timeout_s or self._platform.settings.step_timeout_s
+        else:
+            timeout_s = self._timeout_s(call.step, now)
+        context = Context(self._deps, self._recorder.run, self._key(call), number, now + timeout_s, timeout_s)
+        return timeout_s, context
 
     # -- recording ---------------------------------------------------------------------------------------------------
 
@@ -341,7 +350,7 @@ class Performer:
     async def _act(self, call: StepCall[Any], number: int, counted: int, retry: Retry) -> Any:
         """One attempt, from its intent to its record: the result, CLEARED, or a Doubtful."""
         step, place, points = call.step, call.place, self._platform.points
-        key = f"{self._recorder.run}:{place}"
+        key = self._key(call)
         points.reach("intent.before", step.name)
         intended = ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s)
         intended_at = await self._recorder.record(intended)

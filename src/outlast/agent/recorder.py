@@ -114,7 +114,9 @@ class Recorder:
         if self._pending:
             events, self._pending = (*self._pending, *events), []
         try:
-            return await self.writer.append(*events, then=functools.partial(self._fold, events))
+            return await self.writer.append(
+                *events, then=functools.partial(self._fold, events), alone=self.busy <= 1
+            )
         except (Conflict, StoreError) as error:
             self.on_lost(error)
             return await never()

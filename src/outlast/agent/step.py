@@ -76,6 +76,9 @@ class StepCall(Generic[T]):
         self.waiting = False
         self._awaited = False
 
+    def __str__(self) -> str:
+        return f"step {self.step.name} at {self.place}"
+
     def __await__(self) -> Generator[Any, Any, T]:
         if self._awaited:
             raise RuntimeError(

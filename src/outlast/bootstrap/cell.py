@@ -150,7 +150,7 @@ class Cell:
     async def _connect(self) -> Journal:
         from outlast.adapters.sqlite.client import SqliteClient
 
-        return Journal(await SqliteClient.open(self._state.journal, self._state.socket))
+        return Journal(await SqliteClient.open(self._state.journal, self._state.socket, clock=self._clock))
 
     async def _bury_leftovers(self) -> None:
         """What an earlier supervisor left behind is dead before anything new starts."""

@@ -43,7 +43,7 @@ async def open_client_platform(
     clock, randomness = SystemClock(), OsRandomness()
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
-        store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s)
+        store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s, clock=clock)
         stack.callback(store.close)
         yield Platform(
             clock=clock,

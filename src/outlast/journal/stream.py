@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -135,6 +135,29 @@ class EventStore(Protocol):
     def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:
         """Call `listener` with hints of growth, until the returned function is called."""
         ...
+
+
+class Reply(Protocol):
+    """Who is told an outcome: an asyncio future, or what looks like one and acts within the same turn of the loop."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Any, /) -> None: ...
+
+    def set_exception(self, exception: Exception, /) -> None: ...
+
+
+class QuickStore(EventStore, Protocol):
+    """A store that also takes an append without a coroutine: a turn of the loop is a tenth of a commit."""
+
+    def submit(self, append: Append, reply: Reply) -> None:
+        """As `append`; `reply` is told once, never before this returns. Raises UsageError, StoreCorrupt."""
+        ...
+
+
+def quick(store: EventStore) -> QuickStore | None:
+    """`store` if it is a QuickStore itself: one that only wraps another must not be bypassed."""
+    return cast("QuickStore", store) if hasattr(type(store), "submit") else None
 
 
 def check_append(append: Append) -> None:

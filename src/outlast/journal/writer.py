@@ -8,7 +8,7 @@ from typing import Any
 
 from outlast.journal.index import HintPatch
 from outlast.journal.record import append_id_of, encode_event, make_append
-from outlast.journal.stream import Append, Applied, Conflicted, EventStore, Head, append_bytes_max
+from outlast.journal.stream import Append, Applied, Conflicted, EventStore, Head, Outcome, append_bytes_max, quick
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import Conflict, StoreError, StoreUnavailable, UsageError
 from outlast.kernel.point import Points
@@ -68,6 +68,27 @@ class _Waiting:
         self.future = future
 
 
+class _UnderWay:
+    """A record that a QuickStore has: told its outcome, it goes on within the same turn of the loop."""
+
+    __slots__ = ("append", "at", "batch", "writer")
+
+    def __init__(self, writer: StreamWriter, batch: list[_Waiting], append: Append, at: float) -> None:
+        self.writer = writer
+        self.batch = batch
+        self.append = append
+        self.at = at
+
+    def done(self) -> bool:
+        return False
+
+    def set_result(self, result: Outcome) -> None:
+        self.writer.landed(self, result)
+
+    def set_exception(self, exception: Exception) -> None:
+        self.writer.refused(self.batch, exception)
+
+
 class StreamWriter:
     """Appends events of one stream in the order asked, several in one record when they gather.
 
@@ -88,6 +109,7 @@ class StreamWriter:
     ) -> None:
         self.head = head
         self._store = store
+        self._quick = quick(store)
         self._stream = stream
         self._writer = writer
         self._clock = clock
@@ -96,17 +118,23 @@ class StreamWriter:
         self._hint = hint
         self._count = 0
         self._queue: list[_Waiting] = []
+        self._busy = False
         self._pump: asyncio.Task[None] | None = None
+        self._at_rest: list[asyncio.Future[None]] = []
         self.ended: BaseException | None = None
 
-    def append(self, *events: Any, then: Callable[[float], None] | None = None) -> asyncio.Future[float]:
+    def append(
+        self, *events: Any, then: Callable[[float], None] | None = None, alone: bool = False
+    ) -> asyncio.Future[float]:
         """A future that holds, once these events are durable, the time that stands in their record.
 
         They are adjacent in the stream. `then` is called with that time as soon as they are durable, in the order of
-        the stream, even if the future has been cancelled: that does not undo the append. Raises UsageError at once for
-        events that no record can hold; the stream goes on without them.
+        the stream, even if the future has been cancelled: that does not undo the append. `alone`: nothing else will
+        be appended in this turn of the loop, so there is nothing to wait for. Raises UsageError at once for events that
+        no record can hold; the stream goes on without them.
         """
-        future: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[float] = loop.create_future()
         if self.ended is not None:
             future.set_exception(self.ended)
             return future
@@ -117,8 +145,14 @@ class StreamWriter:
                 f"{append_bytes_max}: put large payloads into the blob store"
             )
         self._queue.append(waiting)
-        if self._pump is None:
-            self._pump = asyncio.get_running_loop().create_task(self._run())
+        if not self._busy:
+            self._busy = True
+            if self._quick is None:
+                self._pump = loop.create_task(self._run())
+            elif alone:
+                self._send()
+            else:
+                loop.call_soon(self._send)
         return future
 
     def close(self, reason: BaseException) -> None:
@@ -128,34 +162,95 @@ class StreamWriter:
 
     async def idle(self) -> None:
         """Wait until nothing is under way."""
-        if self._pump is not None:
-            await asyncio.wait([self._pump])
+        while self._busy:
+            rest: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._at_rest.append(rest)
+            await rest
+
+    # -- a record, in a task ------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        try:
-            while self._queue:
-                batch = self._take()
-                if self.ended is not None:
-                    _refuse(batch, self.ended)
-                    continue
-                try:
-                    at = await self._write([event for waiting in batch for event in waiting.events])
-                    for waiting in batch:
-                        if waiting.then is not None:
-                            waiting.then(at)
-                        if not waiting.future.done():
-                            waiting.future.set_result(at)
-                except (Conflict, StoreError) as error:
-                    self.ended = error
-                    _refuse(batch, error)
-                    continue
-                except BaseException as error:
-                    self.ended = error
-                    _refuse(batch + self._queue, error)
-                    self._queue = []
+        while self._queue:
+            batch = self._take()
+            if self.ended is not None:
+                _refuse(batch, self.ended)
+                continue
+            try:
+                self._give(batch, await self._write([event for waiting in batch for event in waiting.events]))
+            except BaseException as error:
+                self._end(batch, error)
+                if not isinstance(error, Conflict | StoreError):
                     raise
-        finally:
-            self._pump = None
+        self._rest()
+
+    async def _write(self, events: list[Any]) -> float:
+        append, at = self._make(events)
+        outcome = await self._store.append(append)
+        self.head = outcome.head if isinstance(outcome, Applied) else await self._settle(append)
+        self._points.reach("append.after", self._stream)
+        return at
+
+    async def _settle(self, append: Append) -> Head:
+        return await settle_append(self._store, append, self._clock, self._patience_s)
+
+    # -- a record, from turn to turn (hot path) -----------------------------------------------------------------------
+
+    def _send(self) -> None:
+        batch = self._take()
+        try:
+            if self.ended is not None:
+                raise self.ended
+            append, at = self._make([event for waiting in batch for event in waiting.events])
+            assert self._quick is not None
+            self._quick.submit(append, _UnderWay(self, batch, append, at))
+        except BaseException as error:  # whoever waits is told first, whatever it was
+            self.refused(batch, error)
+            if not isinstance(error, Exception):
+                raise
+
+    def landed(self, under_way: _UnderWay, outcome: Outcome) -> None:
+        """What became of a record that the store was given."""
+        if not isinstance(outcome, Applied):
+            self._pump = asyncio.get_running_loop().create_task(self._go_on(under_way))
+            return
+        self.head = outcome.head
+        self._finish(under_way)
+
+    async def _go_on(self, under_way: _UnderWay) -> None:
+        try:
+            self.head = await self._settle(under_way.append)
+        except BaseException as error:
+            self.refused(under_way.batch, error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            self._finish(under_way)
+
+    def _finish(self, under_way: _UnderWay) -> None:
+        try:
+            self._points.reach("append.after", self._stream)
+            self._give(under_way.batch, under_way.at)
+        except BaseException as error:  # whoever waits is told first, whatever it was
+            self.refused(under_way.batch, error)
+            if not isinstance(error, Exception):
+                raise
+            return
+        if self._queue:
+            self._send()
+        else:
+            self._rest()
+
+    def refused(self, batch: Sequence[_Waiting], error: BaseException) -> None:
+        """A record, and all behind it, came to nothing. A fault of the code itself is also told to the loop."""
+        expected = self.ended is error or isinstance(error, Conflict | StoreError)
+        self._end(batch, error)
+        self._rest()
+        if not expected:
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": f"the writer of stream {self._stream} has ended", "exception": error}
+            )
+
+    # -- both ---------------------------------------------------------------------------------------------------------
 
     def _take(self) -> list[_Waiting]:
         total = taken = 0
@@ -169,18 +264,32 @@ class StreamWriter:
         batch, self._queue = self._queue[:taken], self._queue[taken:]
         return batch
 
-    async def _write(self, events: list[Any]) -> float:
+    def _make(self, events: list[Any]) -> tuple[Append, float]:
         at = round(self._clock.now(), 6)
         self._count += 1
         append = make_append(self._stream, self.head, f"{self._writer}.{self._count}", at, events, self._hint())
         self._points.reach("append.before", self._stream)
-        outcome = await self._store.append(append)
-        if isinstance(outcome, Applied):
-            self.head = outcome.head
-        else:
-            self.head = await settle_append(self._store, append, self._clock, self._patience_s)
-        self._points.reach("append.after", self._stream)
-        return at
+        return append, at
+
+    def _give(self, batch: Sequence[_Waiting], at: float) -> None:
+        for waiting in batch:
+            if waiting.then is not None:
+                waiting.then(at)
+            if not waiting.future.done():
+                waiting.future.set_result(at)
+
+    def _end(self, batch: Sequence[_Waiting], error: BaseException) -> None:
+        self.ended = error
+        queue, self._queue = self._queue, []
+        _refuse([*batch, *queue], error)
+
+    def _rest(self) -> None:
+        self._busy = False
+        self._pump = None
+        for rest in self._at_rest:
+            if not rest.done():
+                rest.set_result(None)
+        self._at_rest.clear()
 
 
 def _refuse(batch: Sequence[_Waiting], error: BaseException) -> None:

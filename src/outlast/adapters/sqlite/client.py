@@ -14,6 +14,7 @@ from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener, Listeners
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Outcome, Unknown, check_append
+from outlast.kernel.clock import Clock
 from outlast.kernel.error import StoreCorrupt, StoreUnavailable
 
 
@@ -31,7 +32,13 @@ class SqliteClient(SqliteReader):
 
     @classmethod
     async def open(  # type: ignore[override] # a reader needs no loop
-        cls, path: Path, socket_path: Path, *, wait_s: float = 10.0, answer_s: float = answer_s_max
+        cls,
+        path: Path,
+        socket_path: Path,
+        *,
+        wait_s: float = 10.0,
+        answer_s: float = answer_s_max,
+        clock: Clock | None = None,
     ) -> SqliteClient:
         """Reach the writing process of the journal `path` at `socket_path`, within `wait_s` seconds.
 
@@ -39,7 +46,7 @@ class SqliteClient(SqliteReader):
         StoreCorrupt.
         """
         listeners = Listeners()
-        link = Link(socket_path, listeners.tell, answer_s=answer_s)
+        link = Link(socket_path, listeners.tell, answer_s=answer_s, clock=clock)
         try:
             async with asyncio.timeout(wait_s):
                 welcome = await asyncio.shield(link.welcome)

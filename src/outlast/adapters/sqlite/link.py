@@ -31,6 +31,7 @@ from outlast.adapters.sqlite.wire import (
 )
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Notice, Outcome, Unknown
+from outlast.kernel.clock import Clock
 from outlast.kernel.error import OutlastError, PayloadTooLarge, StoreUnavailable, UsageError
 
 reconnect_first_s = 0.005
@@ -50,7 +51,8 @@ class Link:
     """Belongs to one event loop. Connects when it is made, and again whenever the connection is lost.
 
     What was sent on a lost connection is Unknown at once; what was not sent yet waits for the next, within
-    `answer_s_max`.
+    `answer_s_max`. With a `clock` it stays awake for an answer while that pays (`spin.py`); a loop's own time is too
+    coarse for that.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Link:
         hear: Callable[[Sequence[Notice]], None],
         *,
         answer_s: float = answer_s_max,
+        clock: Clock | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._path = socket_path
@@ -78,7 +81,7 @@ class Link:
         self._watch: asyncio.TimerHandle | None = None
         self._marks: deque[tuple[float, int]] = deque()
         self._burst = 0
-        self._spin = Spin()
+        self._spin = None if clock is None else Spin(clock.monotonic)
         self._closed = False
         self.welcome: asyncio.Future[Welcome] = self._loop.create_future()
         """What the writing process said of itself when it was first reached."""
@@ -101,8 +104,8 @@ class Link:
             if self._burst <= 1 and len(self._futures) == 1:
                 # alone so far: sent at once, because a turn of the loop is a tenth of a commit
                 self._flush()
-                if self._spin.begin(self._loop.time()):
-                    self._loop.call_soon(self._stay_awake, number)
+                if self._spin is not None and self._spin.begin():
+                    self._loop.call_soon(self._stay_awake, number, self._spin)
             else:
                 self._flushing = True
                 self._loop.call_soon(self._flush)
@@ -173,12 +176,12 @@ class Link:
         if start < len(queue):
             self._write_appends(queue[start:])
 
-    def _stay_awake(self, number: int) -> None:
+    def _stay_awake(self, number: int, spin: Spin) -> None:
         """Keep the loop turning: it looks at its sockets, and runs what else is to run, but does not sleep."""
         if number not in self._futures:
-            self._spin.won()
-        elif self._spin.again(self._loop.time()):
-            self._loop.call_soon(self._stay_awake, number)
+            spin.won()
+        elif spin.again():
+            self._loop.call_soon(self._stay_awake, number, spin)
 
     def _write_appends(self, items: list[tuple[int, Append]]) -> None:
         try:

@@ -16,7 +16,7 @@ from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener, Listeners
 from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Append, Notice, Outcome, Unknown
+from outlast.journal.stream import Append, Notice, Outcome, Reply, Unknown
 from outlast.kernel.error import StoreCorrupt, StoreError, StoreUnavailable
 from outlast.kernel.point import NoPoints, Points
 from outlast.kernel.randomness import Randomness
@@ -61,7 +61,7 @@ class SqliteStore(SqliteReader):
         anchors: SqliteAnchors,
     ) -> None:
         super().__init__(connection, path, lineage)
-        self._engine: Engine[asyncio.Future[Any]] = engine
+        self._engine: Engine[Reply] = engine
         self._lock = lock
         self._anchors = anchors
         self._listeners = Listeners()
@@ -95,16 +95,21 @@ class SqliteStore(SqliteReader):
         return cls(engine, lock, connection, lineage, path, anchors)
 
     async def append(self, append: Append) -> Outcome:
-        refusal = self._refusal()
-        if refusal is not None:
-            if isinstance(refusal, StoreCorrupt):
-                raise refusal
-            return Unknown(str(refusal))
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Outcome] = loop.create_future()
-        self._engine.offer(future, append)
-        self._schedule(loop)
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.submit(append, future)
         return await future
+
+    def submit(self, append: Append, reply: Reply) -> None:
+        """As in QuickStore."""
+        refusal = self._refusal()
+        loop = asyncio.get_running_loop()
+        if refusal is None:
+            self._engine.offer(reply, append)
+            self._schedule(loop)
+        elif isinstance(refusal, StoreCorrupt):
+            raise refusal
+        else:
+            loop.call_soon(_answer, reply, Unknown(str(refusal)))
 
     async def save(self, snapshot: Snapshot) -> None:
         refusal = self._refusal()
@@ -175,6 +180,6 @@ class SqliteStore(SqliteReader):
         self._lock.release()
 
 
-def _answer(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
-        future.set_result(result)
+def _answer(reply: Reply, result: Any) -> None:
+    if not reply.done():
+        reply.set_result(result)

@@ -144,7 +144,7 @@ class _Turn:
         self._answered: dict[Peer, None] = {}
         self._subscribers = 0
         self._stopping = False
-        self._spin = Spin()
+        self._spin = Spin(clock.monotonic)
         self._alone = False
         self._beats = 0
         self._next_beat = 0.0
@@ -192,9 +192,9 @@ class _Turn:
     def _events(self, timeout_s: float) -> Sequence[tuple[selectors.SelectorKey, int]]:
         """What is to be done. After an append that came alone, the next is awaited awake for a moment."""
         alone, self._alone = self._alone, False
-        if alone and timeout_s > 0 and self._spin.begin(self._clock.monotonic()):
+        if alone and timeout_s > 0 and self._spin.begin():
             while not (events := self._selector.select(0)):
-                if not self._spin.again(self._clock.monotonic()):
+                if not self._spin.again():
                     return self._selector.select(timeout_s)
             self._spin.won()
             return events

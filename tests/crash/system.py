@@ -54,12 +54,24 @@ class System:
         ledger.close()
         self._stack = AsyncExitStack()
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
         self.control: Control
         self.platform: Platform
 
     # Its life
 
     async def __aenter__(self) -> System:
+        self._watchdog = subprocess.Popen(
+            [sys.executable, str(Path(__file__).parent / "watchdog.py"), str(self.home)],
+            stdin=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        try:
+            return await self._open()
+        except BaseException:
+            self._end_watchdog()
+            raise
+
+    async def _open(self) -> System:
         self.spawn()
         await self.until(self.state.socket.exists, 30, "the writer serves")
         blueprint = load(self.home)
@@ -70,10 +82,18 @@ class System:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        await self._stack.aclose()
-        await self.stop()
-        left = [member for child in self.alive_files() for member in table.members(child.pid)]
-        assert not left, f"processes were left behind: {left}"
+        try:
+            await self._stack.aclose()
+            await self.stop()
+            left = [member for child in self.alive_files() for member in table.members(child.pid)]
+            assert not left, f"processes were left behind: {left}"
+        finally:
+            self._end_watchdog()
+
+    def _end_watchdog(self) -> None:
+        """It kills what is left, then ends itself."""
+        if self._watchdog is not None:
+            self._watchdog.communicate(timeout=60)
 
     def spawn(self) -> None:
         """Start the supervisor; `__aenter__` did it for the first one."""
@@ -87,6 +107,9 @@ class System:
             start_new_session=True,
         )
         log.close()
+        if self._watchdog is not None and self._watchdog.stdin is not None:
+            self._watchdog.stdin.write(b"%d\n" % self._supervisor.pid)
+            self._watchdog.stdin.flush()
 
     def _encoded(self) -> str:
         return msgspec.json.encode(self._options).decode()

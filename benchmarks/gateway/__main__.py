@@ -182,7 +182,8 @@ def kill(name: str, gateway: Gateway, directory: Path, scale: float = 1.0) -> No
         ]
         gateway.return_s = max(0.0, min(after) - times["revived"]) if after else None
         if not after:
-            gateway.remark += f"the endpoint that came back served nothing for {begun + 14 * scale - times['revived']:.0f} s; "
+            idle_s = begun + 14 * scale - times["revived"]
+            gateway.remark += f"the endpoint that came back served nothing for {idle_s:.0f} s; "
 
 
 def freeze(name: str, gateway: Gateway, directory: Path, scale: float = 1.0) -> None:

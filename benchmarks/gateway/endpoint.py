@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import collections
-import functools
 import json
 import sys
 from collections.abc import Callable
@@ -88,7 +87,7 @@ class Endpoint(asyncio.Protocol):
         if answer is None:
             self._transport.write(self._other)
         elif self._delay_s and self._url.endswith(b"completions"):
-            self._slots.take(functools.partial(self._loop.call_later, self._delay_s, self._write, answer))
+            self._slots.take(lambda: self._loop.call_later(self._delay_s, self._write, answer))
         else:
             self._transport.write(answer)
 

@@ -205,9 +205,14 @@ async def peak(process: Process) -> None:
 
 
 async def all_down(
-    port: int, ports: list[int], endpoints: list[Process], start: Callable[[int], Process], gateway: Process, down_s: float
+    port: int,
+    ports: list[int],
+    endpoints: list[Process],
+    start: Callable[[int], Process],
+    gateway: Process,
+    down_s: float,
 ) -> dict[str, object]:
-    """Both killed for `down_s` seconds at half their capacity: what is answered meanwhile, how soon all is well again."""
+    """Both killed for `down_s` seconds at half their capacity: what is answered, how soon all is well again."""
     surge = Surge(port)
     load = asyncio.create_task(surge.run(CAPACITY * 0.5, down_s + 11))
     await asyncio.sleep(2)

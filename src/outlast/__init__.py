@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         UsageError,
     )
     from outlast.model.answer import Answer
+    from outlast.model.cache import Cache
     from outlast.model.endpoint import EndpointError, Message, Usage
+    from outlast.model.guard import DependencyUnavailable, Guard, Guarded
     from outlast.model.output import OutputInvalid
     from outlast.policy.budget import Budget
     from outlast.policy.retry import Retry, retry
@@ -40,10 +42,14 @@ __all__ = [
     "App",
     "Budget",
     "BudgetExceeded",
+    "Cache",
     "ConfigurationError",
     "Context",
+    "DependencyUnavailable",
     "Done",
     "EndpointError",
+    "Guard",
+    "Guarded",
     "Message",
     "NotDone",
     "OutlastError",
@@ -70,10 +76,14 @@ _HOMES = {
     "App": "outlast.agent.app",
     "Budget": "outlast.policy.budget",
     "BudgetExceeded": "outlast.kernel.error",
+    "Cache": "outlast.model.cache",
     "ConfigurationError": "outlast.kernel.error",
     "Context": "outlast.agent.context",
+    "DependencyUnavailable": "outlast.model.guard",
     "Done": "outlast.agent.verdict",
     "EndpointError": "outlast.model.endpoint",
+    "Guard": "outlast.model.guard",
+    "Guarded": "outlast.model.guard",
     "Message": "outlast.model.endpoint",
     "NotDone": "outlast.kernel.error",
     "OutlastError": "outlast.kernel.error",

@@ -23,10 +23,13 @@ class Half:
 class Shop:
     """A roster and a host that does what it is told: starts are instant, the kills a test wants to see are kept."""
 
-    def __init__(self, bounds: Bounds | None = None, *, server: bool = False, workers: int = 2) -> None:
+    def __init__(
+        self, bounds: Bounds | None = None, *, server: bool = False, workers: int = 2, gateway: bool = False
+    ) -> None:
         self.now = 0.0
         self.bounds = bounds or Bounds()
-        self.roster = Roster(self.bounds, {"default": PoolSize(workers, 100)}, Half(), 0.0, server=server)
+        pools = {"default": PoolSize(workers, 100)}
+        self.roster = Roster(self.bounds, pools, Half(), 0.0, server=server, gateway=gateway)
         self.alive: dict[str, Start] = {}
         self.beats: dict[str, int] = {}
         self.frozen: set[str] = set()
@@ -104,6 +107,30 @@ def test_the_writer_comes_first_then_server_and_workers_and_the_spare_when_one_o
     shop.die(second)
     shop.pass_time(0.2)
     assert len(shop.of("worker")) == 3, "a spare that was started once is always there"
+
+
+def test_a_gateway_needs_no_journal_and_stays_when_the_users_code_is_started_anew() -> None:
+    shop = Shop(gateway=True, server=True)
+    shop.do(shop.roster.tick(0.0))
+    (gateway,) = shop.of("gateway")
+    shop.ready(gateway)
+    assert not shop.roster.ready()
+    shop.ready(*shop.of("writer"))
+    while starting := [view.id for view in shop.roster.view() if view.state == "starting"]:
+        for child in starting:
+            shop.ready(child)
+    assert shop.roster.ready()
+    shop.do(shop.roster.reload(shop.now))
+    shop.pass_time(0.2)
+    assert shop.of("gateway") == [gateway]
+    assert len(shop.of("server")) == 2  # the old one drains
+    shop.die(gateway)
+    assert not shop.roster.ready()
+    shop.pass_time(5.0)
+    (again,) = shop.of("gateway")
+    assert again != gateway
+    shop.do(shop.roster.drain(shop.now))
+    assert [said.child for said in shop.happened(Say) if isinstance(said, Say)].count(again) == 1
 
 
 def test_pools_that_the_app_names_get_workers_too() -> None:

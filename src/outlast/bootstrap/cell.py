@@ -20,7 +20,7 @@ from outlast.adapters.host.lock import DirectoryLock
 from outlast.adapters.host.process import HostChildren
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
-from outlast.bootstrap.home import StateDirectory, Up, write_whole
+from outlast.bootstrap.home import StateDirectory, Up, gateway_file, write_whole
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import ChildPlan
@@ -41,8 +41,8 @@ logs_every_s = 10.0
 class CellOptions(msgspec.Struct, frozen=True):
     """What a caller may choose beside the blueprint.
 
-    `server`: whether the HTTP API is served. `environment`: more variables for the children. `bounds`: other bounds
-    than the defaults; `takeover_after` of the blueprint goes before.
+    `server`: whether the HTTP API is served, and the gateway if the blueprint has one. `environment`: more variables
+    for the children. `bounds`: other bounds than the defaults; `takeover_after` of the blueprint goes before.
     """
 
     server: bool = True
@@ -51,7 +51,7 @@ class CellOptions(msgspec.Struct, frozen=True):
 
 
 class Cell:
-    """One cell: writer, server, workers, and the supervisor in this process. `listener` is told what happens."""
+    """One cell: writer, server, gateway, workers; the supervisor in this process. `listener` is told what happens."""
 
     def __init__(
         self,
@@ -87,6 +87,7 @@ class Cell:
             finally:
                 logs.cancel()
                 self._state.up.unlink(missing_ok=True)
+                gateway_file(self._state.home).unlink(missing_ok=True)
         failure = supervisor.failure
         if failure is not None:
             raise _KINDS.get(failure.code, StoreUnavailable)(failure.message)
@@ -121,7 +122,14 @@ class Cell:
         pools = {
             pool.name: PoolSize(pool.workers_min, pool.worker_memory_max) for pool in self._blueprint.pools().values()
         }
-        roster = Roster(bounds, pools, self._randomness, self._clock.monotonic(), server=self._options.server)
+        roster = Roster(
+            bounds,
+            pools,
+            self._randomness,
+            self._clock.monotonic(),
+            server=self._options.server,
+            gateway=self._options.server and self._blueprint.gateway is not None,
+        )
         executors = HostExecutors(self._state.alive("worker"), self._clock)
         return Supervisor(
             roster, HostChildren(), self._clock, self._plan, self._connect, executors, self._happened
@@ -130,6 +138,8 @@ class Cell:
     def _happened(self, event: news.CellEvent) -> None:
         if isinstance(event, news.ChildReady) and event.kind == "server":
             write_whole(self._state.up, Up(os.getpid(), event.address))
+        if isinstance(event, news.ChildReady) and event.kind == "gateway":
+            write_whole(gateway_file(self._state.home), Up(os.getpid(), event.address))
         self._listener(event)
 
     def _plan(self, start: Start) -> ChildPlan:
@@ -154,7 +164,7 @@ class Cell:
 
     async def _bury_leftovers(self) -> None:
         """What an earlier supervisor left behind is dead before anything new starts."""
-        for kind in ("writer", "server", "worker"):
+        for kind in ("writer", "server", "gateway", "worker"):
             executors = HostExecutors(self._state.alive(kind), self._clock)
             await asyncio.gather(*(executors.confirm_dead(child) for child in executors.known()))
             executors.prune()

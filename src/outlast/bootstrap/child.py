@@ -1,4 +1,4 @@
-"""What the processes of a cell do: the writer, the server, a worker. Started by the supervisor only."""
+"""What the processes of a cell do: the writer, the server, the gateway, a worker. Started by the supervisor only."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ def main(arguments: Sequence[str]) -> int:
             blueprint = state.read_cell()
             if kind == "writer":
                 _be_writer(state, blueprint, link)
+            elif kind == "gateway":
+                _run(_be_gateway(state, link))
             elif kind == "server":
                 _run(_be_server(state, blueprint, link))
             else:
@@ -140,6 +142,37 @@ async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlL
             ready=lambda address: link.say(Ready(address=address)),
             beat=beat,
         )
+
+
+async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:
+    """Reads outlast.yaml itself: it may be told to read it again."""
+    from outlast.blueprint.load import load
+    from outlast.bootstrap.gateway import Assembly, plan_of, run_gateway
+
+    beats = 0
+
+    def beat(requests: int) -> None:
+        nonlocal beats
+        beats += 1
+        link.say(Beat(beats, requests))
+
+    def assembled(assembly: Assembly) -> None:
+        def readable() -> None:
+            if any(isinstance(word, Drain) for word in link.read()):
+                assembly.stop.set()
+
+        loop = asyncio.get_running_loop()
+        loop.add_reader(link.fileno(), readable)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the supervisor
+
+    await run_gateway(
+        lambda: plan_of(load(state.home)),
+        state.home,
+        ready=lambda address: link.say(Ready(address=address)),
+        note=lambda line: link.say(Log("warning", line)),
+        beat=beat,
+        assembled=assembled,
+    )
 
 
 async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlLink, child: str) -> None:

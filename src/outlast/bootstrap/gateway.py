@@ -9,7 +9,7 @@ import re
 import signal
 import ssl
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,7 @@ class Assembly:
             known = self._models.get(name)
             pool = known[1] if known is not None and known[0] == model else self._pool(name, model)
             models[name] = (model, pool)
-            for member in pool.members:
+            for member in _members(pool):
                 lines[member] = self._lines.get(member) or self._line(member)
         for member, line in self._lines.items():
             if member not in lines:
@@ -142,6 +142,13 @@ class Assembly:
         return secret.resolve(self._environ, self._home)
 
 
+def _members(pool: Pool | None) -> Iterator[Member]:
+    """Those of a pool, and of what it falls back on."""
+    while pool is not None:
+        yield from pool.members
+        pool = pool.fallback
+
+
 async def run_gateway(
     read: Callable[[], Plan],
     home: Path,
@@ -156,7 +163,6 @@ async def run_gateway(
     Raises ConfigurationError if the configuration or the address cannot be used.
     """
     assembly = Assembly(read, home, os.environ)
-    assembled(assembly)
     section = assembly.plan.section
     listening = bind(section.listen, keys=bool(section.keys))
     context = _tls(section, home)
@@ -173,6 +179,7 @@ async def run_gateway(
     loop.add_signal_handler(signal.SIGHUP, reload)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, assembly.stop.set)
+    assembled(assembly)
     try:
         await serve(
             assembly.gateway,

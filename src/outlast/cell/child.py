@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-Kind = Literal["writer", "server", "worker"]
+Kind = Literal["writer", "server", "gateway", "worker"]
 
 beat_every_s = 0.1
 """How often a child says from its main loop that it goes round."""
@@ -21,7 +21,7 @@ line_bytes_max = 64 * 1024
 
 
 class Ready(msgspec.Struct, frozen=True, tag_field="t", tag="ready", omit_defaults=True):
-    """The child serves. `pools` are those its app's agents name (workers), `address` where it listens (server)."""
+    """The child serves. `pools` are those its app's agents name (workers), `address` where it listens (the others)."""
 
     pools: tuple[str, ...] = ()
     address: str = ""

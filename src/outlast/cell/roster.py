@@ -18,6 +18,8 @@ from outlast.kernel.randomness import Randomness
 from outlast.policy.heartbeat import Heartbeat, Pulse, beat, begin, look
 from outlast.policy.restart import Deaths, after_death
 
+_USERS_CODE = frozenset({"server", "worker"})
+
 
 class Start(msgspec.Struct, frozen=True):
     """Start a child for this slot and say so with `Roster.started` (or `Roster.refused`)."""
@@ -96,13 +98,22 @@ class Roster:
     """The state. `now` is monotonic; methods return what is to be done, in order."""
 
     def __init__(
-        self, bounds: Bounds, pools: Mapping[str, PoolSize], randomness: Randomness, now: float, *, server: bool
+        self,
+        bounds: Bounds,
+        pools: Mapping[str, PoolSize],
+        randomness: Randomness,
+        now: float,
+        *,
+        server: bool,
+        gateway: bool = False,
     ) -> None:
         self._bounds = bounds
         self._pools = dict(pools)
         self._randomness = randomness
         self._members: dict[str, _Member] = {}
         self._slots: dict[str, _Slot] = {"writer": _Slot("writer", "writer", "", now)}
+        if gateway:  # it needs no journal
+            self._slots["gateway"] = _Slot("gateway", "gateway", "", now)
         self._with_server = server
         self._served: set[Kind] = set()
         self._phase: Literal["running", "draining", "stopping", "stopped"] = "running"
@@ -210,13 +221,13 @@ class Roster:
         return self._leave(child, member, now) if member is not None else []
 
     def reload(self, now: float) -> list[Command]:
-        """Start all workers and the server anew, with today's code; the old ones drain."""
+        """Start all workers and the server anew, with today's code; the old ones drain. The gateway runs none of it."""
         commands: list[Command] = []
         for child, member in list(self._members.items()):
-            if member.slot.kind != "writer":
+            if member.slot.kind in _USERS_CODE:
                 commands += self._leave(child, member, now)
         for slot in self._slots.values():
-            if slot.kind != "writer" and not slot.solo_for:
+            if slot.kind in _USERS_CODE and not slot.solo_for:
                 slot.child, slot.start_at, slot.deaths = "", now, Deaths()
         return commands + self.tick(now)
 
@@ -254,7 +265,7 @@ class Roster:
 
     def ready(self) -> bool:
         """Whether every kind and pool serves."""
-        if self._phase != "running" or not self._slots.keys() > {"writer"}:
+        if self._phase != "running" or not any(slot.kind in _USERS_CODE for slot in self._slots.values()):
             return False
         serving = {(slot.kind, slot.pool) for slot in self._slots.values() if self._serves(slot)}
         return all((slot.kind, slot.pool) in serving for slot in self._slots.values() if not slot.solo_for)

@@ -1,4 +1,4 @@
-"""A process of a cell, started by the supervisor: ``python -m outlast.cli.child writer|server|worker HOME ID …``."""
+"""A process of a cell, started by the supervisor: ``python -m outlast.cli.child KIND HOME ID …``."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from outlast.agent.step import current_frame
+from outlast.kernel.deadline import deadline
 from outlast.kernel.error import NotDone, StepTimeout
 
 
@@ -79,6 +80,7 @@ async def on_loop(
     cancelled_before = task.cancelling()
     limit = _TimeOut(task, timeout_s)
     token = current_frame.set(None)
+    outer = deadline.set(limit.handle.when())
     try:
         return await function(*arguments, **keywords)
     except SystemExit as error:
@@ -91,6 +93,7 @@ async def on_loop(
         raise RuntimeError(f"{what} was cancelled from inside") from None
     finally:
         current_frame.reset(token)
+        deadline.reset(outer)
         limit.handle.cancel()
         if limit.expired:
             task.uncancel()
@@ -111,6 +114,7 @@ async def in_thread(
     """
     context = contextvars.copy_context()
     context.run(current_frame.set, None)
+    context.run(deadline.set, asyncio.get_running_loop().time() + timeout_s)
     thread = threads.submit(functools.partial(_plainly, context, function, arguments, keywords, what))
     future = asyncio.wrap_future(thread)
     never_began = False

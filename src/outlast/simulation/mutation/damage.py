@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from outlast.agent.attempt import attempt
+from outlast.agent.attempt import in_thread, on_loop
 from outlast.agent.doubt import Doubt
 from outlast.agent.platform import Platform
 from outlast.cell.sweep import Sweep
@@ -70,8 +70,12 @@ def _whatever_it_says(completion: Completion, kind: Any = str, *, degraded: bool
         return Answer(Said(completion.text), completion.usage, 0.00005, model=completion.model)
 
 
-async def _attempt_for_ever(*arguments: Any, timeout_s: float, **options: Any) -> Any:
-    return await attempt(*arguments, timeout_s=timeout_s * _patience, **options)
+async def _on_loop_for_ever(function: Any, arguments: Any, keywords: Any, timeout_s: float, what: object) -> Any:
+    return await on_loop(function, arguments, keywords, timeout_s * _patience, what)
+
+
+async def _in_thread_for_ever(function: Any, arguments: Any, keywords: Any, timeout_s: float, *others: Any) -> Any:
+    return await in_thread(function, arguments, keywords, timeout_s * _patience, *others)
 
 
 def _free_of_charge(answer: Any) -> tuple[int, float]:
@@ -118,7 +122,8 @@ MUTANTS = [
     Mutant("trust-the-model", "an answer that cannot be read is handed to agent code", "answers", "none",
            lambda: everywhere("to_answer", _whatever_it_says, "agent.asking")),
     Mutant("wait-for-ever", "attempts are not ended at their deadline", "answers", "none",
-           lambda: everywhere("attempt", _attempt_for_ever, "agent.perform")),
+           lambda: [*everywhere("on_loop", _on_loop_for_ever, "agent.perform"),
+                    *everywhere("in_thread", _in_thread_for_ever, "agent.perform")]),
     Mutant("free-of-charge", "what answers cost is not counted", "money", "none",
            lambda: everywhere("_charges", _free_of_charge, "agent.perform")),
     Mutant("rich", "three times the dollars of a budget may be spent", "money", "none",

@@ -3,7 +3,10 @@ from __future__ import annotations
 import asyncio
 import http.client
 import os
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
+from outlast.adapters.host.group import child_variable
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
 from outlast.bootstrap.cell import Cell, bound_logs
@@ -67,6 +71,37 @@ async def test_up_serves_says_where_and_leaves_nothing_behind(short_dir: Path, u
         assert not [event for event in events if isinstance(event, news.ChildKilled)]
     assert not (short_dir / ".outlast" / "up.json").exists()
     assert holder(short_dir / ".outlast") is None
+
+
+LEFT_BEHIND = """
+import os, signal, sys
+from pathlib import Path
+from outlast.adapters.host.alive import AliveFile
+from outlast.adapters.host.clock import SystemClock
+held = AliveFile(Path(sys.argv[1]), "worker_old", SystemClock())
+print("up", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.crash
+async def test_what_an_earlier_supervisor_left_behind_frozen_is_dead_before_anything_starts(
+    short_dir: Path, until: Until
+) -> None:
+    (short_dir / "app.py").write_text(APP)
+    workers = StateDirectory(short_dir).alive("worker")
+    command = [sys.executable, "-c", LEFT_BEHIND, str(workers)]
+    environment = {**os.environ, child_variable: "worker_old"}
+    left = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    assert left.stdout is not None
+    try:
+        assert left.stdout.readline() == "up\n"
+        async with running(short_dir, until) as (_, events):
+            assert left.poll() == -signal.SIGKILL
+            assert isinstance(events[0], news.ChildStarted)
+    finally:
+        left.kill()
+        left.communicate()
 
 
 SLOW = """

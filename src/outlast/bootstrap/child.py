@@ -16,7 +16,6 @@ from outlast.adapters.host.alive import AliveFile
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.control import ControlLink
 from outlast.adapters.host.crash import crash_points
-from outlast.adapters.host.environment import control_variable
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.home import StateDirectory
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     kind, home, child = arguments[:3]
     faulthandler.enable()
     link = ControlLink.from_environment(os.environ)
-    del os.environ[control_variable]  # not for what the user's tools start
+    link.forget(os.environ)
     link.watch()
     state = StateDirectory(Path(home))
     try:

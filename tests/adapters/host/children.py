@@ -45,6 +45,11 @@ HAS_CHILDREN = PRELUDE + (
     "sub = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
     "link.say(Log('info', str(sub.pid)))\nbeat_until(exit_on_drain)"
 )
+FREEZES = PRELUDE + "link.say(Ready()); os.kill(os.getpid(), signal.SIGSTOP)"
+HOLDS_THE_INTERPRETER = PRELUDE + (
+    "import ctypes\nsub = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "link.say(Ready())\nctypes.PyDLL(None).sleep(600)"
+)
 FREEZES_AT_START = PRELUDE + "os.kill(os.getpid(), signal.SIGSTOP)"
 NEVER_READY = PRELUDE + "time.sleep(600)"
 

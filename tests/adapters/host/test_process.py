@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from outlast.adapters.host import table
+from outlast.adapters.host.lifeline import is_supported
 from outlast.adapters.host.process import HostChild, HostChildren
 from outlast.cell.child import Beat, Drain, FromChild, Log, Ready, Ring
 from outlast.kernel.error import StoreUnavailable
@@ -125,8 +127,13 @@ async def test_a_program_that_does_not_exist_is_a_clear_error(nursery: Nursery, 
         nursery.host.start(broken, lambda *_: None, lambda *_: None)
 
 
-async def test_a_child_dies_at_once_when_its_supervisor_does_even_while_it_is_blocked(
-    tmp_path: Path, until: Until
+SELF_ENDING = ["STOPS_BEATING", "HAS_CHILDREN"]
+ENDED_BY_THE_KERNEL = ["FREEZES", "HOLDS_THE_INTERPRETER"] if is_supported() else []
+
+
+@pytest.mark.parametrize("program", SELF_ENDING + ENDED_BY_THE_KERNEL)
+async def test_a_child_and_its_group_die_at_once_when_its_supervisor_does_whatever_it_does_then(
+    program: str, tmp_path: Path, until: Until
 ) -> None:
     supervisor = f"""
 import asyncio, sys
@@ -136,23 +143,23 @@ from outlast.adapters.host.process import HostChildren
 from tests.adapters.host import children
 async def main():
     host = HostChildren()
-    for name, program in (("busy", children.STOPS_BEATING), ("family", children.HAS_CHILDREN)):
-        child = host.start(children.plan(Path({str(tmp_path)!r}), name, program), heard, lambda *_: None)
-        started[name] = child
+    child = host.start(children.plan(Path({str(tmp_path)!r}), "w", children.{program}), heard, lambda *_: None)
+    started.append(child)
     await asyncio.Event().wait()
-started, ready = dict(), set()
+started = []
 def heard(name, word):
     if type(word).__name__ == "Ready":
-        ready.add(name)
-        if len(ready) == 2:
-            print(*(child.pid for child in started.values()), flush=True)
+        print(started[0].pid, flush=True)
 asyncio.run(main())
 """
     command = [sys.executable, "-c", supervisor]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        groups = [int(word) for word in process.stdout.readline().split()]
-        assert len(groups) == 2
-        assert all(table.members(group) for group in groups)
+        group = int(process.stdout.readline())
+        assert table.members(group)
         process.kill()
-    await until(lambda: not any(table.members(group) for group in groups), 5, "nobody is left")
+    try:
+        await until(lambda: not table.members(group), 20, "nobody is left")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)

@@ -7,11 +7,12 @@ import select
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 
 import msgspec
 
 from outlast.adapters.host.environment import control_variable
+from outlast.adapters.host.lifeline import hang_on, lifeline_variable
 from outlast.cell.child import FromChild, Loading, Ready, ToChild, line_bytes_max, loading_every_s
 from outlast.kernel.error import ConfigurationError
 
@@ -43,12 +44,19 @@ class ControlLink:
     def from_environment(cls, environment: Mapping[str, str]) -> ControlLink:
         """The link that the supervisor handed down. Raises ConfigurationError for a process that has no supervisor."""
         text = environment.get(control_variable, "")
+        hang_on(environment)
         try:
             return cls(socket.socket(fileno=int(text)))
         except (ValueError, OSError):
             raise ConfigurationError(
                 f"{control_variable} is {text[:20]!r}, not an open socket: this program is started by `outlast up` only"
             ) from None
+
+    @staticmethod
+    def forget(environment: MutableMapping[str, str]) -> None:
+        """Take what `from_environment` read out of an environment: it is not for what the user's tools start."""
+        for name in (control_variable, lifeline_variable):
+            environment.pop(name, None)
 
     def fileno(self) -> int:
         """For a selector or an event loop: readable when `read` has something to say."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from outlast.adapters.host.crash import crash_variable, token_variable
 from outlast.adapters.host.group import child_variable
+from outlast.adapters.host.lifeline import lifeline_variable
 
 control_variable = "OUTLAST_CONTROL_FD"
 """The number of the file descriptor that is the child's end of its control channel."""
@@ -15,7 +16,7 @@ _PLAIN = frozenset({
     crash_variable, token_variable,
 })  # fmt: skip
 _PLAIN_PREFIXES = ("LC_", "PYTHON", "COV_", "COVERAGE_")
-_OURS = frozenset({child_variable, control_variable})
+_OURS = frozenset({child_variable, control_variable, lifeline_variable})
 
 
 def child_environment(base: Mapping[str, str], child: str, *, runs_user_code: bool) -> dict[str, str]:

@@ -15,6 +15,7 @@ import msgspec
 
 from outlast.adapters.host import memory
 from outlast.adapters.host.environment import control_variable
+from outlast.adapters.host.lifeline import lifeline_variable
 from outlast.cell.child import ChildPlan, FromChild, ToChild, line_bytes_max
 from outlast.kernel.error import StoreUnavailable
 
@@ -35,29 +36,36 @@ class HostChildren:
     ) -> HostChild:
         """Start the planned process. Raises StoreUnavailable if the host refuses."""
         ours, theirs = socket.socketpair()
+        their_line, our_line = os.pipe()
         try:
             Path(plan.log).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             log = os.open(plan.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 process = subprocess.Popen(
                     list(plan.arguments),
-                    env={**plan.environment, control_variable: str(theirs.fileno())},
+                    env={
+                        **plan.environment,
+                        control_variable: str(theirs.fileno()),
+                        lifeline_variable: str(their_line),
+                    },
                     cwd=plan.directory,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    pass_fds=(theirs.fileno(),),
+                    pass_fds=(theirs.fileno(), their_line),
                     start_new_session=True,
                 )
             finally:
                 os.close(log)
         except OSError as error:
             ours.close()
+            os.close(our_line)
             raise StoreUnavailable(f"{plan.kind} {plan.id} cannot be started: {error}") from None
         finally:
             theirs.close()
+            os.close(their_line)
         ours.setblocking(False)
-        return HostChild(plan.id, process, ours, heard, died, pidfd=self._pidfd)
+        return HostChild(plan.id, process, ours, our_line, heard, died, pidfd=self._pidfd)
 
 
 class HostChild:
@@ -68,6 +76,7 @@ class HostChild:
         id: str,
         process: subprocess.Popen[bytes],
         channel: socket.socket,
+        lifeline: int,
         heard: Callable[[str, FromChild], None],
         died: Callable[[str, int], None],
         *,
@@ -76,6 +85,7 @@ class HostChild:
         self._id = id
         self._process = process
         self._channel: socket.socket | None = channel
+        self._lifeline = lifeline
         self._heard = heard
         self._died = died
         self._received = b""
@@ -194,6 +204,7 @@ class HostChild:
         while last is not None and self._channel is last and self._more(last):  # its last words
             self._readable()
         self._close_channel()
+        os.close(self._lifeline)
         status = self._process.wait()
         self._died(self._id, status)
 

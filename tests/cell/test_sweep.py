@@ -170,6 +170,22 @@ async def test_a_run_that_moves_meanwhile_is_left_to_who_moves_it() -> None:
     assert (await place.store.head(inbox_key(place.platform, run))).seq == 0
 
 
+async def test_mail_that_comes_meanwhile_is_no_lost_mail() -> None:
+    place = Place()
+    run = await place.desk.start("go")
+    inbox = inbox_key(place.platform, run)
+
+    class Busy(Forgetful):
+        async def entry(self, run: str) -> RunEntry | None:
+            found = await self.behind.entry(run)
+            await post(place.desk.platform(place.desk.store), run, ev.MailWake("m1", "x"))
+            return found
+
+    platform = dataclasses.replace(place.desk.platform(place.desk.store), index=Busy(place.desk.store))
+    assert not await Sweep(platform, print).mend(run)
+    assert (await place.store.head(inbox)).seq == 1
+
+
 async def test_two_sweeps_at_once_tell_it_once() -> None:
     place = Place()
     run = await place.created()

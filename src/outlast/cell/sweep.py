@@ -94,7 +94,8 @@ class Sweep:
         if last is None:
             return None
         event, at = last
-        entry = await platform.index.entry(run)
+        letters = (await platform.store.head(inbox_key(platform, run))).seq
+        entry = await platform.index.entry(run)  # read last: what is written meanwhile makes it newer, not older
         patch: HintPatch | None = None
         if isinstance(event, ev.RunEnd):
             state, reason = state_of(event)
@@ -103,9 +104,9 @@ class Sweep:
         elif isinstance(event, ev.RunTrial):
             if entry is None or entry.state != "trial":
                 patch = HintPatch(run, state="trial", owner="", reason="to be tried alone", updated_at=at)
-        elif entry is None or _is_behind(entry, at):
+        elif entry is None or _is_behind(entry, at, platform.clock.now()):
             patch = HintPatch(run, state="ready", owner="", reason="", updated_at=platform.clock.now())
-        elif entry.mail < (await platform.store.head(inbox_key(platform, run))).seq:
+        elif entry.mail < letters:
             patch = HintPatch(run)
         if entry is None or not entry.agent:
             patch = await self._introduced(patch or HintPatch(run))
@@ -142,6 +143,8 @@ class Sweep:
         return True
 
 
-def _is_behind(entry: RunEntry, at: float) -> bool:
+def _is_behind(entry: RunEntry, at: float, now: float) -> bool:
     """Whether the entry of a run that goes on, and whose last record is of time `at`, keeps it from being found."""
-    return entry.state in ENDED or (entry.state in RESTING and entry.updated_at < at - _slack_s)
+    if entry.state in ENDED:
+        return True
+    return entry.state in RESTING and not entry.due(now) and entry.updated_at < at - _slack_s

@@ -12,6 +12,7 @@ from outlast.simulation.expected import completes, is_poisoned
 from outlast.simulation.mischief import skew_max_s
 
 _late_max_s = 30.0
+_trial_max_s = 60.0  # so long a trial waits whose worker died before it served (trial_start_s)
 _slack_s = 1e-5  # recorded times are rounded to microseconds
 
 
@@ -85,6 +86,7 @@ def timer(evidence: Evidence) -> Iterator[str]:
     tolerance = 2 * skew_max_s if evidence.facts.skewed else _slack_s
     for run, events in evidence.runs.items():
         fire_at: dict[str, float] = {}
+        late_max_s = _late_max_s + _trial_max_s * sum(event.type == "run.trial" for event in events)
         for event in events:
             if event.type == "timer.set":
                 if event.place in fire_at:
@@ -95,7 +97,7 @@ def timer(evidence: Evidence) -> Iterator[str]:
             if event.type == "timer.fired":
                 true_at = fire_at[event.place] - event.at + event.durable_at
                 due = max(true_at, evidence.facts.healed_at)
-                if event.durable_at > due + _late_max_s + (tolerance if evidence.facts.skewed else 0.0):
+                if event.durable_at > due + late_max_s + (tolerance if evidence.facts.skewed else 0.0):
                     yield f"{run} {event.place}: fired at {event.durable_at:.3f}, was due at {due:.3f}"
 
 

@@ -168,8 +168,9 @@ class App(Generic[D]):
         `effect` is never assumed: 'pure' (changes nothing), 'idempotent' (the receiver dedupes on ``ctx.key``) or
         'once' (must not be repeated: its intent is recorded first). `timeout` of one attempt, default 5 minutes.
         `retry`: attempts in all, default 3, or a Retry. `settle`: how long after its intent a `once` call may still
-        take effect, for when its executor cannot be seen to be dead. A first parameter named ``ctx``, or annotated
-        `Context`, receives the Context. Raises ConfigurationError.
+        take effect, for when its executor cannot be seen to be dead. A first parameter annotated `Context`
+        receives the Context, and one named ``ctx`` whose annotation does not say (none, ``Any``).
+        Raises ConfigurationError.
         """
 
         def register(function: Callable[..., Any]) -> Tool[Any, Any]:

@@ -6,7 +6,8 @@ import functools
 import inspect
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from types import UnionType
+from typing import Any, Generic, Literal, Protocol, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
@@ -99,15 +100,21 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def takes_context(function: Callable[..., Any]) -> bool:
-    """Whether the first parameter is annotated as Context or named ``ctx``."""
+    """Whether the first parameter is the Context: by its annotation; one that allows anything, or none, leaves it to
+    the name ``ctx``.
+    """
     parameters = list(inspect.signature(function).parameters.values())
     if not parameters:
         return False
     first = parameters[0]
     annotation = first.annotation
-    if isinstance(annotation, str):
-        return first.name == "ctx" or annotation.split("[")[0].rsplit(".", 1)[-1] == "Context"
-    return first.name == "ctx" or annotation is Context or getattr(annotation, "__origin__", None) is Context
+    if isinstance(annotation, str):  # not resolved: what it names may not be there at runtime
+        name = annotation.split("[")[0].rsplit(".", 1)[-1].strip()
+        return name == "Context" or (first.name == "ctx" and name in ("Any", "object"))
+    if annotation is first.empty or annotation is Any or annotation is object:
+        return first.name == "ctx"
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return any(kind is Context or get_origin(kind) is Context for kind in kinds)
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -126,13 +126,26 @@ def make_tool(
     )
 
 
-class ToolDecorator(Protocol):
-    """What `App.tool(...)` returns: turns a function, sync or async, with or without context, into a Tool."""
+class Anything:
+    """For checkers only: a first parameter that accepts this accepts whatever there is (it is `Any`, `object`, or not
+    annotated), so that its type does not say whether it is the Context. Its name does, but no type can ask for that.
+    """
 
+
+class ToolDecorator(Protocol):
+    """What `App.tool(...)` returns: turns a function, sync or async, with or without context, into a Tool.
+
+    The arguments of a tool whose first parameter accepts anything are not checked.
+    """
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Anything, P], Awaitable[R]], /) -> Tool[..., R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Context[Any], P], Awaitable[R]], /) -> Tool[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> Tool[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Anything, P], R], /) -> Tool[..., R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[Context[Any], P], R], /) -> Tool[P, R]: ...
     @overload

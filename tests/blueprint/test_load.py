@@ -14,10 +14,13 @@ from outlast.blueprint.schema import (
     Agent,
     Blueprint,
     Budget,
+    Canary,
+    Fallback,
     Listen,
     Local,
     Model,
     ModelEndpoint,
+    ModelGuard,
     RunOn,
     Server,
     Workers,
@@ -129,7 +132,7 @@ def test_what_was_read_cannot_be_changed() -> None:
         ("agents: {a: {budget: {cost: 3EUR}}}", "1:29", "amount '3EUR' is not understood"),
         ("agents: {a: {budget: {steps: many}}}", "1:30", "expected a whole number"),
         ("models: {w: {endpoints: {}}}", "1:25", "models.w.endpoints is a mapping, expected a list"),
-        ("models: {w: {endpoints: []}}", "1:13", "models.w has 0 endpoints, expected exactly one"),
+        ("models: {w: {endpoints: []}}", "1:13", "models.w has 0 endpoints, expected at least one"),
         ("models: {w: {}}", "1:13", "models.w lacks endpoints"),
         ("models: {w: {endpoints: [{name: a}]}}", "1:26", "models.w.endpoints[0] lacks url, model"),
         ("server: {listen: '7788'}", "1:18", "expected HOST:PORT"),
@@ -146,10 +149,56 @@ def test_what_cannot_be_accepted_is_refused_where_it_stands(text: str, where: st
     assert message in found
 
 
-def test_two_endpoints_of_one_model_are_a_clear_error_for_now() -> None:
-    endpoint = "{name: a, url: 'http://h/v1', model: m}"
-    found = refused(f"models: {{w: {{endpoints: [{endpoint}, {endpoint}]}}}}")
-    assert "models.w has 2 endpoints, expected exactly one: pools of endpoints are not there yet" in found
+POOL = b"""
+models:
+  writer:
+    endpoints:
+      - {name: a, url: "http://h/v1", model: m, weight: 2.5, quota: 1500/m, limit: 8, warm_up: 90s, lacks: [tools]}
+      - {name: b, url: "http://i/v1", model: m, context: 8192}
+    fallback: {name: c, url: "http://j/v1", model: n, mark: degraded}
+    guard: {error_rate: 10%, slower_than_peers: 4x, window: 20s, open_for: 5s, retry_budget: 5%, hedge_after: never}
+    canary: {prompts: golden/writer.jsonl, every: 30s, min_score: 0.85, keep_versions: 3}
+"""
+
+
+def test_a_pool_is_read_with_its_policies() -> None:
+    model = parse(POOL).models["writer"]
+    assert model == Model(
+        (
+            ModelEndpoint("a", "http://h/v1", "m", None, 2.5, 25.0, 8, 90.0, None, ("tools",)),
+            ModelEndpoint("b", "http://i/v1", "m", context=8192),
+        ),
+        Fallback("c", "http://j/v1", "n"),
+        ModelGuard(0.1, 4.0, 20.0, 5.0, 0.05, "never"),
+        Canary("golden/writer.jsonl", 30.0, 0.85, 3),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("endpoints: [{E}, {E}]", "models.w has two endpoints named 'a': rename one"),
+        ("endpoints: [{E}], fallback: {E}", "models.w has two endpoints named 'a': rename one"),
+        ("endpoints: [{E, weight: 0}]", "models.w has only endpoints of weight 0"),
+        ("endpoints: [{E, weight: much}]", "models.w.endpoints[0].weight: 'much' is not understood: expected a number"),
+        ("endpoints: [{E, quota: 1500}]", "1500 has no unit: write for example 1500/m"),
+        ("endpoints: [{E, quota: 5/y}]", "rate '5/y' is not understood"),
+        ("endpoints: [{E, lacks: [feet]}]", "'feet' found, expected tools or schema or vision"),
+        ("endpoints: [{name: s, bedrock: eu.x}]", "models.w.endpoints[0] has 'bedrock': endpoints at a cloud's own"),
+        ("endpoints: [{name: s, sagemaker: x}]", "models.w.endpoints[0] has 'sagemaker': endpoints at a cloud's own"),
+        ("endpoints: [{E}], guard: {error_rate: 200%}", "models.w.guard.error_rate: share '200%' is not understood"),
+        ("endpoints: [{E}], guard: {error_rate: 20}", "20 has no unit: write for example 20%"),
+        ("endpoints: [{E}], guard: {slower_than_peers: 1x}", "has slower_than_peers 1x or less: expected more"),
+        ("endpoints: [{E}], guard: {slower_than_peers: fast}", "factor 'fast' is not understood"),
+        ("endpoints: [{E}], guard: {hedge_after: p42}", "'p42' found, expected p50 or p90"),
+        ("endpoints: [{E}], canary: {prompts: p, min_score: 1}", "1 found, expected more than 0 and less than 1"),
+        ("endpoints: [{E}], fallback: {F, mark: fine}", "models.w.fallback.mark: 'fine' found, expected degraded"),
+    ],
+)
+def test_what_no_pool_can_have_is_refused(text: str, problem: str) -> None:
+    text = text.replace("{E", "{name: a, url: 'http://h/v1', model: m")
+    text = text.replace("{F", "{name: f, url: 'http://h', model: m")
+    assert problem in refused(f"models: {{w: {{{text}}}}}")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,6 @@ async def test_configured_models_are_the_only_ones(short_dir: Path) -> None:
     text = b"outlast: 1\nmodels: {writer: {endpoints: [{name: own, url: 'http://127.0.0.1:1/v1', model: m}]}}\n"
     endpoints = build_endpoints(parse(text), short_dir)
     assert list(endpoints) == ["writer"]
-    assert endpoints["writer"].name == "own"
+    assert endpoints["writer"].name == "writer"
     assert endpoints.get("reader") is None
     await endpoints["writer"].close()

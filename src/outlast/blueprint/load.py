@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from outlast.blueprint.document import Document, nearest, yaml_bytes_max
-from outlast.blueprint.schema import Blueprint, Gateway, Listen, Model, Quantity, Server, Text
+from outlast.blueprint.schema import Blueprint, Gateway, Listen, Model, ModelGuard, Quantity, Server, Text
 from outlast.blueprint.secret import Secret
 from outlast.kernel import unit
 from outlast.kernel.error import ConfigurationError, UsageError
@@ -24,6 +24,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 blueprint_file = "outlast.yaml"
 """Its name in the project directory."""
+
+endpoints_max = 64
+"""Bound of the endpoints of one model."""
 
 _MODULE_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
@@ -130,7 +133,9 @@ class _Reader:
                 self._refuse(key, f"a key in {where} is {_found(key)}, expected a word")
             word = str(key.value)
             if known is not None and word not in known:
-                self._refuse(key, f"unknown key {word[:64]!r} in {where}: {_did_you_mean(word, known)}")
+                later = _LATER.get(word) if "model" in known else None
+                problem = f"{where} has {word!r}: {later}" if later else f"unknown key {word[:64]!r} in {where}"
+                self._refuse(key, problem if later else f"{problem}: {_did_you_mean(word, known)}")
             if known is None:
                 self._check_name(key, path, word)
             if word in pairs:
@@ -190,15 +195,17 @@ def _read(text: str, kind: Any, node: yaml.ScalarNode) -> Any:
 
 
 def _quantity(text: str, kind: Quantity) -> float | int:
+    if kind in _PLAIN:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            raise ConfigurationError(f"{text[:64]!r} is not understood: expected a number")
+        value: float | int = float(text)
+        if kind is Quantity.SCORE and not 0 < value < 1:
+            raise ConfigurationError(f"{text[:64]} found, expected more than 0 and less than 1")
+        return value
+    reads, example = _QUANTITIES[kind]
     if re.fullmatch(r"[0-9.]+", text):
-        example = {Quantity.DURATION: "s", Quantity.SIZE: "MiB", Quantity.MONEY: "USD"}[kind]
         raise ConfigurationError(f"{text[:64]} has no unit: write for example {text[:64]}{example}")
-    if kind is Quantity.DURATION:
-        value: float | int = unit.seconds(text)
-    elif kind is Quantity.SIZE:
-        value = unit.size(text)
-    else:
-        value = unit.usd(text)
+    value = reads(text)
     if value <= 0:
         raise ConfigurationError(f"{text[:64]} found, expected more than nothing")
     return value
@@ -231,9 +238,22 @@ def _listen(text: str) -> Listen:
 
 
 def _check_model(model: Model) -> str | None:
-    if len(model.endpoints) == 1:
-        return None
-    return f"has {len(model.endpoints)} endpoints, expected exactly one: pools of endpoints are not there yet"
+    everybody = [*model.endpoints, *([model.fallback] if model.fallback else [])]
+    if not model.endpoints:
+        return "has 0 endpoints, expected at least one"
+    if len(everybody) > endpoints_max:
+        return f"has {len(everybody)} endpoints, the bound endpoints_max is {endpoints_max}"
+    names = [endpoint.name for endpoint in everybody]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        return f"has two endpoints named {twice[0]!r}: rename one"
+    if not any(endpoint.weight for endpoint in model.endpoints):
+        return "has only endpoints of weight 0: give at least one more"
+    return None
+
+
+def _check_guard(guard: ModelGuard) -> str | None:
+    return None if guard.slower_than_peers > 1 else "has slower_than_peers 1x or less: expected more, such as 3x"
 
 
 def _check_server(server: Server) -> str | None:
@@ -251,6 +271,19 @@ def _check_gateway(gateway: Gateway) -> str | None:
     )
 
 
+_QUANTITIES: dict[Quantity, tuple[Callable[[str], float | int], str]] = {
+    Quantity.DURATION: (unit.seconds, "s"),
+    Quantity.SIZE: (unit.size, "MiB"),
+    Quantity.MONEY: (unit.usd, "USD"),
+    Quantity.SHARE: (unit.share, "%"),
+    Quantity.TIMES: (unit.times, "x"),
+    Quantity.RATE: (unit.rate, "/m"),
+}
+_PLAIN = frozenset({Quantity.NUMBER, Quantity.SCORE})
+_LATER: dict[str, str] = dict.fromkeys(
+    ("bedrock", "sagemaker", "from", "type", "min", "max"),
+    "endpoints at a cloud's own protocol are not there yet: give url and model of an OpenAI-compatible server",
+)
 _SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, Listen: _listen}
 _TEXTS: dict[Text, Callable[[str], str]] = {
     Text.NAME: lambda text: check_name("the", text),
@@ -259,6 +292,7 @@ _TEXTS: dict[Text, Callable[[str], str]] = {
 }
 _CHECKS: dict[Any, Callable[[Any], str | None]] = {
     Model: _check_model,
+    ModelGuard: _check_guard,
     Server: _check_server,
     Gateway: _check_gateway,
 }

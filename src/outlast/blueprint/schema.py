@@ -21,6 +21,13 @@ class Quantity(enum.Enum):
     DURATION = "duration"
     SIZE = "size"
     MONEY = "money"
+    SHARE = "share"
+    TIMES = "times"
+    RATE = "rate"
+    NUMBER = "number"
+    """Has no unit."""
+    SCORE = "score"
+    """Has no unit, and is more than 0 and less than 1."""
 
 
 class Text(enum.Enum):
@@ -36,6 +43,9 @@ WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
 Seconds = Annotated[float, Quantity.DURATION]
 ByteCount = Annotated[int, Quantity.SIZE]
 Dollars = Annotated[float, Quantity.MONEY]
+Share = Annotated[float, Quantity.SHARE]
+Times = Annotated[float, Quantity.TIMES]
+Rate = Annotated[float, Quantity.RATE]
 Name = Annotated[str, Text.NAME]
 ModuleObject = Annotated[str, Text.MODULE_OBJECT]
 Url = Annotated[str, Text.URL]
@@ -81,12 +91,62 @@ class ModelEndpoint(msgspec.Struct, frozen=True):
     model: str
     """What the server calls the model."""
     key: Secret | None = None
+    weight: Annotated[float, Quantity.NUMBER] = 1.0
+    """Its share of the requests, relative to the weights of its peers; what it can carry."""
+    quota: Rate | None = None
+    """Requests it may be sent, such as ``1500/m``; None: it says itself when it has enough."""
+    limit: Count | None = None
+    """Requests it may hold at once, at most; None: found out."""
+    warm_up: Seconds | None = None
+    """How long its share rises after it came into rotation."""
+    context: Count | None = None
+    """Tokens of prompt and answer together, at most; None: not known."""
+    lacks: tuple[Literal["tools", "schema", "vision"], ...] = ()
+    """What it cannot do: requests that need it go elsewhere."""
+
+
+class Fallback(ModelEndpoint, frozen=True):
+    """Another model, asked when no endpoint of the model can answer."""
+
+    mark: Literal["degraded"] = "degraded"
+    """How its answers are marked."""
+
+
+class ModelGuard(msgspec.Struct, frozen=True):
+    """``{error_rate: 20%, slower_than_peers: 3x, window: 30s, open_for: 5s, retry_budget: 10%, hedge_after: p95}``."""
+
+    error_rate: Share = 0.2
+    """Failures, as a share of the requests of a window, that take an endpoint out."""
+    slower_than_peers: Times = 3.0
+    """How many times slower than its peers an endpoint may be."""
+    window: Seconds = 30.0
+    open_for: Seconds = 1.0
+    """How long an endpoint that failed is left alone at first; doubled each time."""
+    retry_budget: Share = 0.1
+    """Retries and hedges, as a share of the requests."""
+    hedge_after: Literal["p50", "p90", "p95", "p99", "never"] = "p95"
+    """When a request that waits is sent to a second endpoint: when so many others had their first token."""
+
+
+class Canary(msgspec.Struct, frozen=True):
+    """``{prompts: golden/writer.jsonl, every: 60s, min_score: 0.85}``: asks the model what its answers are known to."""
+
+    prompts: str
+    """A file with one JSON object a line: ``{"prompt": …, "expect": …}``."""
+    every: Seconds = 60.0
+    min_score: Annotated[float, Quantity.SCORE] | None = None
+    """None: learned in the first rounds."""
+    keep_versions: Count = 5
+    """Versions of the model whose scores are kept."""
 
 
 class Model(msgspec.Struct, frozen=True):
-    """What answers behind one model name: exactly one endpoint for now."""
+    """What answers behind one model name."""
 
     endpoints: tuple[ModelEndpoint, ...]
+    fallback: Fallback | None = None
+    guard: ModelGuard = ModelGuard()
+    canary: Canary | None = None
 
 
 class Listen(msgspec.Struct, frozen=True):

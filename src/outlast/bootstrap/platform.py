@@ -15,6 +15,7 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.agent.platform import Platform, Settings
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.pool import pooled_endpoint
 from outlast.kernel.point import NoPoints, Points
 from outlast.model.endpoint import Endpoint
 
@@ -132,15 +133,10 @@ def build_endpoints(blueprint: Blueprint, home: Path) -> Mapping[str, Endpoint]:
         from outlast.adapters.scripted.endpoint import Scripted
 
         return _Anything(Scripted())
-    from outlast.adapters.openai.endpoint import OpenAIEndpoint
-
-    endpoints: dict[str, Endpoint] = {}
-    for name, model in blueprint.models.items():
-        (one,) = model.endpoints
-        endpoints[name] = OpenAIEndpoint(
-            one.name, url=one.url, model=one.model, key=one.key, environ=os.environ, home=home
-        )
-    return endpoints
+    return {
+        name: pooled_endpoint(name, model, home, SystemClock(), OsRandomness())
+        for name, model in blueprint.models.items()
+    }
 
 
 class _Anything(dict[str, Endpoint]):

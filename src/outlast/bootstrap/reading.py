@@ -70,8 +70,9 @@ async def open_reading_platform(home: Path, blueprint: Blueprint, *, models: boo
 
 
 def _without_keys(blueprint: Blueprint) -> Blueprint:
-    models = {
-        name: Model(tuple(msgspec.structs.replace(endpoint, key=None) for endpoint in model.endpoints))
-        for name, model in blueprint.models.items()
-    }
+    models: dict[str, Model] = {}
+    for name, model in blueprint.models.items():
+        endpoints = tuple(msgspec.structs.replace(endpoint, key=None) for endpoint in model.endpoints)
+        fallback = msgspec.structs.replace(model.fallback, key=None) if model.fallback is not None else None
+        models[name] = msgspec.structs.replace(model, endpoints=endpoints, fallback=fallback)
     return msgspec.structs.replace(blueprint, models=models)

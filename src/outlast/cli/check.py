@@ -180,7 +180,8 @@ def _sync(directory: Path) -> Check:
 def _secrets(blueprint: Blueprint, directory: Path) -> Check:
     named = {"server.token": blueprint.server.token}
     for name, model in blueprint.models.items():
-        named |= {f"models.{name}.{endpoint.name}.key": endpoint.key for endpoint in model.endpoints}
+        everybody = (*model.endpoints, *([model.fallback] if model.fallback is not None else []))
+        named |= {f"models.{name}.{endpoint.name}.key": endpoint.key for endpoint in everybody}
     found = {path: secret for path, secret in named.items() if secret is not None}
     for path, secret in found.items():
         try:

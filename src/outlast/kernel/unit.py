@@ -1,4 +1,4 @@
-"""Quantities with their units, as users write them: ``500ms 5s 10m 7d``, ``64KiB``, ``0.25USD``."""
+"""Quantities with their units, as users write them: ``500ms 5s 10m``, ``64KiB``, ``0.25USD``, ``20%``, ``1500/m``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from outlast.kernel.error import ConfigurationError
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*\Z")
+_SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*\Z")
+_TIMES = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*\Z")
+_RATE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([smhd])\s*\Z")
 
 Duration = str | float | int | timedelta
 """Seconds as a number, a `timedelta`, or text with a unit such as ``"30s"``."""
@@ -46,6 +49,30 @@ def size(value: str | int) -> int:
 def usd(value: str | float | int) -> float:
     """An amount of money in US dollars."""
     return _parse(value, {"USD": 1.0}, "amount") if isinstance(value, str) else float(value)
+
+
+def share(text: str) -> float:
+    """A share of one, written in per cent: ``20%`` is 0.2."""
+    match = _SHARE.match(text)
+    if match is None or float(match[1]) > 100:
+        raise ConfigurationError(f"share {text!r} is not understood: write 0% to 100%")
+    return float(match[1]) / 100
+
+
+def times(text: str) -> float:
+    """How many times as much: ``3x`` is 3."""
+    match = _TIMES.match(text)
+    if match is None:
+        raise ConfigurationError(f"factor {text!r} is not understood: write for example 3x")
+    return float(match[1])
+
+
+def rate(text: str) -> float:
+    """How often in a second: ``1500/m`` is 25."""
+    match = _RATE.match(text)
+    if match is None:
+        raise ConfigurationError(f"rate {text!r} is not understood: write a number and one of /s, /m, /h, /d")
+    return float(match[1]) / _SECONDS[match[2]]
 
 
 def duration_text(value: float) -> str:

@@ -43,6 +43,8 @@ class Completion(msgspec.Struct, frozen=True):
     model: str
     usage: Usage = Usage()
     finish: str = "stop"
+    degraded: bool = False
+    """Whether another model than the one asked for answered."""
 
 
 class Endpoint(Protocol):

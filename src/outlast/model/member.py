@@ -14,6 +14,9 @@ from outlast.policy.concurrency import Concurrency, ConcurrencyPolicy
 from outlast.policy.health import Health, HealthPolicy, LayerPolicy
 from outlast.policy.outlier import Pace
 
+quota_burst_s = 5.0
+"""What a quota allows for so many seconds may be sent at once."""
+
 
 class Waiting(Protocol):
     """An attempt that has got nothing yet, as far as its member is concerned."""
@@ -35,6 +38,8 @@ class Target(msgspec.Struct, frozen=True):
     """Its share of the requests, relative to the weights of its peers."""
     limit: int | None = None
     """Requests it may hold at once, at most; None: found out."""
+    quota_per_s: float | None = None
+    """Requests a second that it may be sent; None: it says itself when it has enough."""
     lacks: frozenset[str] = frozenset()
     """Features that it does not have: ``tools``, ``schema``, ``vision``."""
     context: int | None = None
@@ -56,9 +61,9 @@ class Member:
     """An endpoint in a pool. Only the pool changes it; senders read `name`, `url`, `model` and `secret`."""
 
     __slots__ = (
-        "answered", "breaker", "concurrency", "drained", "ejected_until", "failed", "health", "input_tokens",
-        "limit_max", "load", "model", "name", "output_tokens", "pace", "refusals", "resting_until", "secret", "sick",
-        "suspect", "target", "url", "waiting", "warm_up_s",
+        "_quota_ahead_s", "_quota_at", "_quota_gap_s", "answered", "breaker", "concurrency", "drained", "ejected_until",
+        "failed", "health", "input_tokens", "limit_max", "load", "model", "name", "output_tokens", "pace", "refusals",
+        "resting_until", "secret", "sick", "suspect", "target", "url", "waiting", "warm_up_s",
     )  # fmt: skip
 
     def __init__(self, target: Target, pace: Pace, policy: MemberPolicy) -> None:
@@ -86,6 +91,9 @@ class Member:
         self.drained = False
         self.ejected_until = -math.inf
         """Until when it is out by command, in monotonic seconds."""
+        self._quota_gap_s = 1.0 / target.quota_per_s if target.quota_per_s else 0.0
+        self._quota_ahead_s = max(quota_burst_s, self._quota_gap_s)
+        self._quota_at = -math.inf
         self.resting_until = -math.inf
         """It asked not to be asked until then (Retry-After)."""
         self.refusals = 0
@@ -117,6 +125,17 @@ class Member:
             or now < self.ejected_until
             or (self.breaker.state != "closed" and not self.breaker.may(now))
         )
+
+    def spent(self, now: float) -> None:
+        """A request was sent to it. When its quota is used up, it rests until there is some again.
+
+        Source: the generic cell rate algorithm (ITU-T I.371), with `quota_burst_s` of quota as its tolerance.
+        """
+        if self._quota_gap_s:
+            self._quota_at = max(self._quota_at, now) + self._quota_gap_s
+            free_at = self._quota_at - self._quota_ahead_s + self._quota_gap_s
+            if free_at > now:
+                self.resting_until = max(self.resting_until, free_at)
 
     def misfit(self, needs: frozenset[str], tokens: int) -> str:
         """Why it cannot serve a request with these needs; empty: it can."""

@@ -103,12 +103,17 @@ class Pool:
         answered = winner.member
         return Served(value, answered.name, answered.model, False, before - tree.left, winner.hedge)
 
+    @property
+    def everybody(self) -> tuple[Member, ...]:
+        """The members, and those of the fallback."""
+        return self.members if self.fallback is None else self.members + self.fallback.everybody
+
     def member(self, name: str) -> Member:
-        """A member by its name. Raises UsageError if there is none."""
-        for member in self.members:
+        """A member by its name, of this pool or of its fallback. Raises UsageError if there is none."""
+        for member in self.everybody:
             if member.name == name:
                 return member
-        known = ", ".join(member.name for member in self.members)
+        known = ", ".join(member.name for member in self.everybody)
         raise UsageError(f"model {self.name!r} has no endpoint {name!r}: it has {known}")
 
     def drain(self, name: str) -> None:
@@ -152,6 +157,8 @@ class Pool:
         if self._watch is not None:
             await self._watch.close()
         await self.traffic.close()
+        if self.fallback is not None:
+            await self.fallback.close()
 
     async def _fall_back(
         self,

@@ -115,6 +115,7 @@ class Router:
         """It is sent, where a place was reserved."""
         member = attempt.member
         attempt.ticket = member.breaker.begin(now)
+        member.spent(now)
         attempt.wake_at = now + self.hedge[attempt.stream].delay_s(now)
         member.waiting.add(attempt)
         member.pace.began(attempt, now)

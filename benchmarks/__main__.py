@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import concurrent, recovery, resume, start, step, storage
+from benchmarks import concurrent, crowd, recovery, resume, start, step, storage
 from benchmarks.bench import ROOT, Bench
 from benchmarks.figure import Section
 from benchmarks.machine import describe
@@ -18,6 +18,7 @@ from benchmarks.report import json_object, table
 
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
     "step": step.measure,
+    "crowd": crowd.measure,
     "concurrent": concurrent.measure,
     "recovery": recovery.measure,
     "resume": resume.measure,

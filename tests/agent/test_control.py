@@ -3,11 +3,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
+from outlast.agent import event as ev
 from outlast.agent.app import App
-from outlast.agent.control import Control
+from outlast.agent.control import Control, turn_bytes
+from outlast.agent.create import run_key
 from outlast.agent.run import Run
+from outlast.journal.blob import Payload
+from outlast.journal.record import make_append
 from outlast.kernel.error import Conflict, NotFound, TypeMismatch, UsageError
 from tests.agent.desk import desk
 
@@ -170,3 +175,28 @@ async def test_a_name_that_is_no_run_is_refused() -> None:
         for name in ("", "../x", "a/b", "x" * 200):
             with pytest.raises(UsageError):
                 await d.control.view(name)
+
+
+async def test_others_on_the_loop_get_their_turns_while_a_very_long_run_is_looked_at() -> None:
+    async with desk(app, workers=0) as d:
+        run = await d.start("wait")
+        platform = d.platform(d.store)
+        head, steps = await d.store.head(run_key(platform, run)), 20_000
+        for first in range(1, steps, 100):
+            value = Payload(msgspec.Raw(b'"' + b"x" * 100 + b'"'))
+            done = [ev.StepDone(str(place), "look", "pure", 1.0, value) for place in range(first, first + 100)]
+            await d.store.append(make_append(run_key(platform, run), head, f"a{first}", 1.0, done))
+            head = await d.store.head(run_key(platform, run))
+        turns = 0
+
+        async def another() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        beside = asyncio.ensure_future(another())
+        view = await d.control.view(run)
+        beside.cancel()
+        assert len(view.steps) == steps
+        assert turns > steps * 100 / turn_bytes, "the loop stood still while it was decoded"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
+
 import msgspec
 
 from outlast.adapters.memory.blob import MemoryBlobs
@@ -12,7 +14,10 @@ CREATED = ev.RunCreated("a", Payload(msgspec.Raw(b"{}")), "digest", "default", 1
 
 
 async def seen(*events: ev.RunEvent) -> RunView:
-    return await view_of("run_1", [Envelope("run/run_1@0.a.b", 1, "x", 1.0, [CREATED, *events])], MemoryBlobs())
+    async def history() -> AsyncGenerator[Envelope[ev.RunEvent]]:
+        yield Envelope("run/run_1@0.a.b", 1, "x", 1.0, [CREATED, *events])
+
+    return await view_of("run_1", history(), MemoryBlobs())
 
 
 async def test_a_held_run_keeps_its_reason_when_somebody_only_looked_at_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncGenerator
 from typing import Any, Literal
 
 import msgspec
@@ -25,6 +26,8 @@ from outlast.kernel.identity import check_name, new_id
 
 events_bytes_max = 8 * 1024 * 1024
 """Bound of the payloads in one page of events, its last event excepted: 8 MiB."""
+turn_bytes = 128 * 1024
+"""How much of a run's history is decoded, 128 KiB, before others on the same event loop get their turn."""
 _page = 1_000
 _text_chars_max = 1_000
 
@@ -238,7 +241,7 @@ class Control:
 
     async def view(self, run: str) -> RunView:
         """The run as its events tell it; raises NotFound."""
-        return await view_of(run, await self._envelopes(run, 0, None), self._platform.blobs)
+        return await view_of(run, self._envelopes(run, 0, None), self._platform.blobs)
 
     async def events(
         self, run: str, after: int = 0, limit: int = 1_000, *, bytes_max: int = events_bytes_max
@@ -254,7 +257,7 @@ class Control:
         start = after
         if not await self._is_boundary(run, after):  # a record begins before `after` and ends behind it
             start = max(0, after - 2 * record_events_max)
-        for envelope in await self._envelopes(run, start, after + limit):
+        async for envelope in self._envelopes(run, start, after + limit):
             for index, event in enumerate(envelope.events):
                 seq = envelope.seq + index
                 if after < seq and len(views) < limit and size <= bytes_max:
@@ -268,19 +271,28 @@ class Control:
         records = await store.read(key, after, 1)
         return records[0].seq == after + 1 if records else (await store.head(key)).seq <= after
 
-    async def _envelopes(self, run: str, after: int, upto: int | None) -> list[Envelope[ev.RunEvent]]:
+    async def _envelopes(self, run: str, after: int, upto: int | None) -> AsyncGenerator[Envelope[ev.RunEvent]]:
+        """A run's records, decoded. However many there are, others get their turn after each `turn_bytes` of them.
+
+        Raises NotFound for an unknown run if all are asked for.
+        """
         key = run_key(self._platform, run)
-        envelopes: list[Envelope[ev.RunEvent]] = []
+        found, decoded = False, 0
         while upto is None or after < upto:
             size = _page if upto is None else min(_page, upto - after)
             records = await self._platform.store.read(key, after, size)
-            envelopes.extend(ev.RUN.read(key, record) for record in records)
+            for record in records:
+                decoded += len(record.body)
+                if decoded > turn_bytes:
+                    decoded = 0
+                    await self._platform.clock.sleep(0)
+                yield ev.RUN.read(key, record)
+            found = found or bool(records)
             if len(records) < size:
                 break
             after = records[-1].seq + records[-1].count - 1
-        if not envelopes and upto is None:
+        if not found and upto is None:
             raise NotFound(f"run {run} does not exist")
-        return envelopes
 
     async def session(self, session: str) -> SessionView:
         """A session after the turns that have ended; raises NotFound for an unknown or expired one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterable
 from typing import Any
 
 import msgspec
@@ -207,8 +207,9 @@ class _Viewer:
 
     def _unhold(self) -> None:
         """A held run is one that still has a held step; what holds the whole run ends with `run.redriven`."""
-        held = self._is_whole or any(step.state == "held" for step in self.view.steps)
-        if self.view.state == "held" and not held:
+        if self.view.state != "held" or self._is_whole:  # asked first: there may be very many steps
+            return
+        if not any(step.state == "held" for step in self.view.steps):
             self.view.state, self.view.reason = "running", ""
 
     def _ended(self, place: str, at: float, value: Any) -> None:
@@ -216,10 +217,10 @@ class _Viewer:
         step.state, step.ended_at, step.value = "done", at, value
 
 
-async def view_of(run: str, envelopes: Sequence[Envelope[ev.RunEvent]], blobs: BlobStore) -> RunView:
+async def view_of(run: str, envelopes: AsyncIterable[Envelope[ev.RunEvent]], blobs: BlobStore) -> RunView:
     """The run that these events tell of."""
     viewer = _Viewer(run, blobs)
-    for envelope in envelopes:
+    async for envelope in envelopes:
         for event in envelope.events:
             await viewer.take(event, envelope.at)
         viewer.view.seq = envelope.seq + len(envelope.events) - 1

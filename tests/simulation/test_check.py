@@ -331,6 +331,20 @@ def test_what_the_sweep_finds_where_hints_were_dropped_is_as_it_should_be() -> N
     assert "swept" not in case.check()
 
 
+def timer_never(case: Case) -> None:
+    case.history[4:] = [event("timer.set", place="2", fire_at=6.0)]
+    case.facts.over_at = 900.0
+
+
+def claimed(case: Case) -> None:
+    case.history[1:] = []
+    case.facts.over_at = 900.0
+
+
+def claimed_to_no_end(case: Case) -> None:
+    case.history[1:1] = [CLAIMED] * 12
+
+
 def replay(case: Case) -> None:
     case.history.insert(4, event("step.drifted", place="1", name="once"))
 
@@ -369,12 +383,12 @@ def escape(case: Case) -> None:
 
 PLANTED = [
     record, anchors, anchors_of_another_history, audit, blob, blob_after_the_event_that_names_it, given, patience,
-    budget_of_dollars, budget_of_answers_that_cost_nothing, switch_by_the_bytes_of_its_stream, swept,
-    acknowledged, visible, owner, outcome, outcome_of_intents, index, index_without_a_run, snapshot, doubled, missing,
+    budget_of_dollars, budget_of_answers_that_cost_nothing, switch_by_the_bytes_of_its_stream, swept, acknowledged,
+    visible, owner, outcome, outcome_of_intents, index, index_without_a_run, snapshot, doubled, missing,
     missing_before_its_record, stray, intent, intent_after_the_end, result, budget, switch, cancel,
     cancel_before_it_is_settled, turns, turns_counted, signals, signals_consumed_twice, signals_posted_twice,
-    signals_not_handed_on, timer, timer_late, timer_twice, replay, ends, ends_twice, ends_never, neighbour, continued,
-    family, escape,
+    signals_not_handed_on, timer, timer_late, timer_twice, timer_never, claimed, claimed_to_no_end, replay, ends,
+    ends_twice, ends_never, neighbour, continued, family, escape,
 ]  # fmt: skip
 
 

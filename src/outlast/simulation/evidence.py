@@ -45,6 +45,8 @@ class Facts(msgspec.Struct):
     stops: list[tuple[str, float, float]] = []
     """(agent, from, to) while the kill switch was acknowledged to be thrown."""
     healed_at: float = 0.0
+    over_at: float = 0.0
+    """When the simulation ended."""
     skewed: bool = False
     """Whether wall clocks were wrong."""
     calm: bool = False

@@ -69,8 +69,8 @@ async def _catch(mutant: Mutant, lane: Lane, start: int, limit: int, anywhere: b
 
 
 def _telling(violations: list[str]) -> str:
-    """The one that says most: that something did not end is often only what follows."""
-    return next((text for text in violations if not text.startswith("ends:")), violations[0])
+    """The one that says most: that something did not end, or that clients gave up, is often only what follows."""
+    return next((text for text in violations if not text.startswith(("ends:", "escape:"))), violations[0])
 
 
 def figures(found: list[Caught]) -> dict[str, object]:

@@ -173,10 +173,7 @@ class SimLoop(asyncio.BaseEventLoop):
         return self._world if node is None else node.queue
 
     def _run_once(self) -> None:
-        handle = self._next()
-        if handle is None:
-            self._advance()
-            return
+        handle = self._next() or self._advance()
         self.callbacks += 1
         if self.callbacks > callbacks_max:
             raise Stuck(f"{callbacks_max} callbacks, at {self._virtual:.3f} s: something spins")
@@ -196,14 +193,18 @@ class SimLoop(asyncio.BaseEventLoop):
             ready.remove(queue)
         return None
 
-    def _advance(self) -> None:
+    def _advance(self) -> asyncio.Handle:
+        """Time goes on to the next timer of a node that can run: nothing else is ready, so chance has no say."""
         while self._timers:
             when, _, handle = heapq.heappop(self._timers)
             if handle.cancelled():
                 continue
             self._virtual = max(self._virtual, when)
-            self._queue_of(handle).append(handle)
-            return
+            context: Context = handle._context  # noqa: SLF001 # asyncio keeps it there
+            node = cast("Node | None", context.get(current_node))
+            if node is None or (node.alive and not node.frozen):
+                return handle
+            node.queue.append(handle)
         raise Stuck(f"at {self._virtual:.3f} s nothing is left that could happen")
 
     def bury(self) -> None:

@@ -132,6 +132,7 @@ class _Simulation:
                 self._world.bit["hint dropped"] + self._world.bit["index lag"] > 0,
                 self._clients.stops,
                 self._healed_at,
+                self._loop.time(),
                 skewed=any(act.kind == "skew" for act in self._acts),
                 calm=not self._acts and self._faults.network == NetworkFaults() and self._faults.disk == DiskFaults(),
                 finished=finished,

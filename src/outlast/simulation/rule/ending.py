@@ -7,12 +7,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 from outlast.simulation.client import Asked
-from outlast.simulation.evidence import ENDS, Evidence
+from outlast.simulation.evidence import ENDS, Event, Evidence
 from outlast.simulation.expected import completes, is_poisoned
 from outlast.simulation.mischief import skew_max_s
 
 _late_max_s = 30.0
 _trial_max_s = 60.0  # so long a trial waits whose worker died before it served (trial_start_s)
+_sweep_max_s = 120.0  # so long a run waits at most whose hint was lost for good
+_claims_max = 12  # more than quarantine allows, with its trials
+_STANDSTILL = ("run.held", "run.quarantined", "run.cancelling")
 _slack_s = 1e-5  # recorded times are rounded to microseconds
 
 
@@ -82,23 +85,48 @@ def signals(evidence: Evidence) -> Iterator[str]:
 
 
 def timer(evidence: Evidence) -> Iterator[str]:
-    """No timer is set twice, fires before its time, nor long after it once faults are over."""
+    """No timer is set twice, fires before its time, nor long after it once faults are over, nor never."""
     tolerance = 2 * skew_max_s if evidence.facts.skewed else _slack_s
+    slack = tolerance if evidence.facts.skewed else 0.0
     for run, events in evidence.runs.items():
         fire_at: dict[str, float] = {}
+        set_at: dict[str, Event] = {}
         late_max_s = _late_max_s + _trial_max_s * sum(event.type == "run.trial" for event in events)
         for event in events:
             if event.type == "timer.set":
                 if event.place in fire_at:
                     yield f"{run} {event.place}: it was set twice"
                 fire_at[event.place] = event.data["fire_at"]
+                set_at[event.place] = event
             if event.type == "timer.fired" and event.at < fire_at[event.place] - tolerance:
                 yield f"{run} {event.place}: {event.at} is before {fire_at[event.place]}"
             if event.type == "timer.fired":
                 true_at = fire_at[event.place] - event.at + event.durable_at
                 due = max(true_at, evidence.facts.healed_at)
-                if event.durable_at > due + late_max_s + (tolerance if evidence.facts.skewed else 0.0):
+                if event.durable_at > due + late_max_s + slack:
                     yield f"{run} {event.place}: fired at {event.durable_at:.3f}, was due at {due:.3f}"
+            if event.type in ("timer.fired", "step.abandoned"):
+                set_at.pop(event.place, None)
+        if events[-1].type in ENDS or any(event.type in _STANDSTILL for event in events):
+            continue
+        for place, event in set_at.items():
+            due = max(fire_at[place] - event.at + event.durable_at, evidence.facts.healed_at)
+            if evidence.facts.over_at > due + late_max_s + slack:
+                yield f"{run} {place}: it has not fired at {evidence.facts.over_at:.3f}, was due at {due:.3f}"
+
+
+def claimed(evidence: Evidence) -> Iterator[str]:
+    """A run is claimed soon once faults are over, and not again and again to no end."""
+    for run, events in evidence.runs.items():
+        due = max(events[0].durable_at, evidence.facts.healed_at) + _late_max_s + _sweep_max_s * evidence.facts.forgot
+        if len(events) == 1 and evidence.facts.over_at > due:
+            yield f"{run} was created at {events[0].durable_at:.3f}, nobody has claimed it at {due:.3f}"
+        in_a_row = 0
+        for event in events:
+            in_a_row = in_a_row + 1 if event.type in ("run.claimed", "run.trial") else 0
+            if in_a_row > _claims_max:
+                yield f"{run} {event.seq}: claimed {in_a_row} times in a row, and nothing came of it"
+                break
 
 
 def swept(evidence: Evidence) -> Iterator[str]:

@@ -134,3 +134,50 @@ async def test_what_there_is_to_see_of_a_pool() -> None:
     assert b.opened == 1
     one.undrain("a")
     assert one.view().members[0].state == "warming"
+
+
+async def test_a_session_sticks_to_its_member_while_that_is_well_and_comes_back_to_it() -> None:
+    one = pool("a", "b", "c")
+
+    async def send(attempt: Attempt) -> str:
+        return attempt.member.name
+
+    async def homes() -> dict[str, str]:
+        return {key: (await one.call(send, Ask(10.0, affinity=key))).value for key in map(str, range(60))}
+
+    at_first = await homes()
+    assert set(at_first.values()) == {"a", "b", "c"}
+    assert await homes() == at_first
+    one.drain("b")
+    without = await homes()
+    assert all(without[key] == home for key, home in at_first.items() if home != "b")
+    assert "b" not in without.values()
+    one.undrain("b")
+    assert await homes() == at_first
+
+
+async def test_what_another_replica_saw_is_checked_and_not_believed() -> None:
+    here, there = pool("a", "b"), pool("a", "b")
+
+    async def send(attempt: Attempt) -> str:
+        if attempt.member.name == "b":
+            raise EndpointUnavailable("down")
+        return "fine"
+
+    for _ in range(20):
+        await there.call(send, Ask(10.0))
+    here.hint(there.view())
+    assert [member.suspect for member in here.members] == [False, True]
+    assert [member.state for member in here.view().members] == ["in", "in"]
+
+
+async def test_a_member_is_sent_no_more_than_its_quota() -> None:
+    targets = [Target("a", quota_per_s=2.0), Target("b")]
+    one = Pool("writer", targets, SystemClock(), OsRandomness())
+
+    async def send(attempt: Attempt) -> str:
+        return attempt.member.name
+
+    served = [(await one.call(send, Ask(10.0))).value for _ in range(100)]
+    assert 10 <= served.count("a") <= 12  # what it may be sent in 5 s at once, and a little
+    assert one.view().members[0].state == "resting"

@@ -288,7 +288,7 @@ class Call(Generic[T]):
         attempt.late = True
         traffic.suspect(attempt.member)
         traffic.judge(now)
-        if not attempt.stopped and self._side is None and traffic.abandoned(attempt, now):
+        if not attempt.stopped and traffic.abandoned(attempt, now):
             attempt.stop("moved")
         if attempt.stopped or self.hedged or not self._ask.hedge or self._tree.left <= traffic.kept_back:
             return

@@ -140,6 +140,16 @@ class Pool:
             raise UsageError(f"weight {weight} is not possible: 0 to 1000000")
         self.member(name).load.weight = weight
 
+    def hint(self, view: PoolView) -> None:
+        """What another replica sees. Members that are out there are checked here at once; nothing is simply believed:
+        the other may be the one that is cut off.
+        """
+        for theirs in view.members:
+            if theirs.state in ("sick", "open") or (theirs.state == "ejected" and theirs.ejections):
+                for member in self.everybody:
+                    if (member.name, member.url) == (theirs.name, theirs.url):
+                        self.traffic.suspect(member)
+
     def view(self) -> PoolView:
         """What there is to see of it now."""
         fallback = self.fallback.name if self.fallback is not None else None

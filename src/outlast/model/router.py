@@ -20,6 +20,7 @@ from outlast.kernel.error import invariant
 from outlast.model.ask import Ask
 from outlast.model.attempt import Attempt
 from outlast.model.member import Member, MemberPolicy, Target
+from outlast.policy.affinity import Affinity, AffinityPolicy
 from outlast.policy.balancer import Balancer
 from outlast.policy.breaker import Breaker
 from outlast.policy.hedge import Hedge, HedgePolicy
@@ -38,6 +39,7 @@ class RouterPolicy(msgspec.Struct, frozen=True):
     """
 
     member: MemberPolicy = MemberPolicy()
+    affinity: AffinityPolicy = AffinityPolicy()
     outlier: OutlierPolicy = OutlierPolicy()
     hedge: HedgePolicy = HedgePolicy()
     rest_s: float = 0.1
@@ -48,12 +50,13 @@ class RouterPolicy(msgspec.Struct, frozen=True):
 class Router:
     """The state of all members of one pool."""
 
-    __slots__ = ("_balancer", "_outlier", "hedge", "members", "policy")
+    __slots__ = ("_affinity", "_balancer", "_outlier", "hedge", "members", "policy")
 
     def __init__(self, targets: Sequence[Target], policy: RouterPolicy) -> None:
         self.policy = policy
         self._outlier = Outlier(policy.outlier)
         self.members = tuple(Member(target, self._outlier.join(target.name), policy.member) for target in targets)
+        self._affinity = Affinity(policy.affinity)
         self._balancer = Balancer(policy.member.balancer)
         self.hedge = (Hedge(policy.hedge), Hedge(policy.hedge))
         """For whole answers, and for streams."""
@@ -76,7 +79,14 @@ class Router:
             free = [member for member in free if not member.misfit(ask.needs, ask.tokens)]
         if not free:
             return None
+        if ask.affinity:
+            return free[self._sticky(ask.affinity, free)]
         return free[self._balancer.pick(now, [member.load for member in free], chance1, chance2)]
+
+    def _sticky(self, key: str, free: Sequence[Member]) -> int:
+        loads = [member.load for member in free]
+        names, in_flight = [member.name for member in free], [load.in_flight for load in loads]
+        return self._affinity.prefer(key, names, in_flight, [load.weight * load.capacity for load in loads])
 
     def pick_any(self, now: float, ask: Ask, tried: Collection[Member]) -> Member | None:
         """The member to ask when none is believed to be well: the one with least to do; None: all rest or are full."""

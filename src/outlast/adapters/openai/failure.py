@@ -20,6 +20,7 @@ excerpt_chars_max = 300
 _RETRYABLE_4XX = frozenset({408, 409, 423, 425})
 _SCHEMA_STATUSES = frozenset({400, 404, 422, 500, 501})
 _SCHEMA_WORDS = ("response_format", "json_schema", "schema", "grammar", "structured output")
+_OF_THIS_ENDPOINT = frozenset({401, 402, 403, 404})
 _ADVICE = {
     401: "check its API key",
     402: "check the account behind its API key",
@@ -35,16 +36,17 @@ def status_error(status: int, headers: Mapping[str, str], raw: bytes, where: str
     text = f"{where} answered {status}" + (f": {said}" if said else "")
     wait = retry_after_s(headers)
     if 300 <= status < 400:
-        return EndpointRefused(f"{where} answered {status}, a redirect, which is not followed: configure the final URL")
+        problem = f"{where} answered {status}, a redirect, which is not followed: configure the final URL"
+        return EndpointRefused(problem, elsewhere=True)
     if status == 429 and code == "insufficient_quota":
-        return EndpointRefused(f"{text}; the account has no quota left: waiting does not help")
+        return EndpointRefused(f"{text}; the account has no quota left: waiting does not help", elsewhere=True)
     if status in (429, 529):
         return EndpointOverloaded(text, wait)
     if status >= 500 or status in _RETRYABLE_4XX:
         return EndpointUnavailable(text, wait)
     if 400 <= status < 500:
         advice = _ADVICE.get(status)
-        return EndpointRefused(text + (f"; {advice}" if advice else ""))
+        return EndpointRefused(text + (f"; {advice}" if advice else ""), elsewhere=status in _OF_THIS_ENDPOINT)
     return EndpointUnavailable(f"{text}; expected 200")
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 from outlast.adapters.host.alive import HostExecutors
 from outlast.adapters.host.clock import SystemClock
@@ -16,6 +17,9 @@ from outlast.agent.platform import Platform, Settings
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.pool import pooled_endpoint
+from outlast.journal.index import RunIndex
+from outlast.journal.snapshot import SnapshotStore
+from outlast.journal.stream import EventStore
 from outlast.kernel.point import NoPoints, Points
 from outlast.model.endpoint import Endpoint
 
@@ -37,27 +41,14 @@ async def open_client_platform(
     `wait_s` is how long a writer may take to answer for the first time. Raises StoreUnavailable if no writer serves,
     StoreCorrupt, ConfigurationError.
     """
-    from outlast.adapters.sqlite.blob import FileBlobs
     from outlast.adapters.sqlite.client import SqliteClient
 
     state = StateDirectory(home)
-    clock, randomness = SystemClock(), OsRandomness()
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
-        store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s, clock=clock)
+        store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s, clock=SystemClock())
         stack.callback(store.close)
-        yield Platform(
-            clock=clock,
-            randomness=randomness,
-            store=store,
-            index=store,
-            snapshots=store,
-            blobs=FileBlobs(state.blobs, randomness, listening),
-            executors=HostExecutors(state.alive("worker"), clock),
-            endpoints=await _endpoints(blueprint, state.home, stack),
-            points=listening,
-            settings=settings or Settings(),
-        )
+        yield _on_disk(state, store, await _endpoints(blueprint, state.home, stack), listening, settings)
 
 
 @asynccontextmanager
@@ -68,30 +59,45 @@ async def open_direct_platform(
 
     Raises Conflict that names the process that holds the directory; StoreUnavailable, StoreCorrupt, ConfigurationError.
     """
-    from outlast.adapters.sqlite.blob import FileBlobs
     from outlast.adapters.sqlite.store import SqliteStore
 
     state = StateDirectory(home)
-    clock, randomness = SystemClock(), OsRandomness()
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
         state.make()
         stack.callback(DirectoryLock(state.path).close)
         durability = blueprint.run_on.local.durability
-        store = SqliteStore.open(state.journal, randomness, durability=durability, points=listening)
+        store = SqliteStore.open(state.journal, OsRandomness(), durability=durability, points=listening)
         stack.callback(store.close)
-        yield Platform(
-            clock=clock,
-            randomness=randomness,
-            store=store,
-            index=store,
-            snapshots=store,
-            blobs=FileBlobs(state.blobs, randomness, listening),
-            executors=HostExecutors(state.alive("worker"), clock),
-            endpoints=await _endpoints(blueprint, state.home, stack),
-            points=listening,
-            settings=settings or Settings(),
-        )
+        yield _on_disk(state, store, await _endpoints(blueprint, state.home, stack), listening, settings)
+
+
+class _Journal(EventStore, RunIndex, SnapshotStore, Protocol):
+    """What both ways to the journal's file are."""
+
+
+def _on_disk(
+    state: StateDirectory,
+    store: _Journal,
+    endpoints: Mapping[str, Endpoint],
+    points: Points,
+    settings: Settings | None,
+) -> Platform:
+    from outlast.adapters.sqlite.blob import FileBlobs
+
+    clock, randomness = SystemClock(), OsRandomness()
+    return Platform(
+        clock=clock,
+        randomness=randomness,
+        store=store,
+        index=store,
+        snapshots=store,
+        blobs=FileBlobs(state.blobs, randomness, points),
+        executors=HostExecutors(state.alive("worker"), clock),
+        endpoints=endpoints,
+        points=points,
+        settings=settings or Settings(),
+    )
 
 
 @asynccontextmanager

@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from outlast.adapters.memory.store import MemoryStore
+from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.ending import last_event
 from outlast.agent.mail import inbox_key
 from outlast.agent.run import Run
+from outlast.agent.switch import agent_key, stopped_reason, switch
 from outlast.kernel.error import StoreCorrupt
 from tests.agent.desk import desk
 
@@ -56,3 +58,32 @@ async def test_a_rotten_ending_is_not_taken_for_a_result() -> None:
         rot(d.store, stream, b"100", b"900")
         with pytest.raises(StoreCorrupt, match="not what was written"):
             await last_event(d.control.platform, run)
+
+
+@pytest.mark.parametrize("switches", [1, 2, 3])
+async def test_a_rotten_switch_is_not_taken_for_an_order(switches: int) -> None:
+    async with desk(waiting(), workers=0) as d:
+        for number in range(switches):
+            await switch(d.control.platform, "waits", ev.AgentStopped(f"reason {number}"))
+        assert await stopped_reason(d.control.platform, "waits") == f"reason {switches - 1}"
+        rot(d.store, agent_key(d.control.platform, "waits"), b'"reason ', b'"season ')
+        with pytest.raises(StoreCorrupt, match="not what was written"):
+            await stopped_reason(d.control.platform, "waits")
+
+
+async def test_with_a_rotten_switch_workers_start_and_its_agent_begins_nothing() -> None:
+    app = waiting()
+
+    @app.agent
+    async def other(run: Run[None]) -> str:
+        return "done"
+
+    async with desk(app, workers=0) as d:
+        run, fine = await d.start("waits", {}), await d.start("other", {})
+        await switch(d.control.platform, "waits", ev.AgentStopped("reason"))
+        rot(d.store, agent_key(d.control.platform, "waits"), b'"reason"', b'"season"')
+        await d.hire()
+        assert (await d.until(fine)).result == "done"
+        view = await d.until(run, "held")
+        assert "not what was written" in view.reason
+        assert "signal.awaited" not in await d.types(run)

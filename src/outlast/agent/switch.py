@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from outlast.agent import event as ev
 from outlast.agent.platform import Platform
-from outlast.journal.chain import genesis
+from outlast.journal.chain import genesis, verify
 from outlast.journal.record import make_append
-from outlast.journal.stream import StreamKey
+from outlast.journal.stream import Head, StreamKey
 from outlast.journal.writer import Fenced, settle_append
-from outlast.kernel.error import Conflict
+from outlast.kernel.error import Conflict, StoreCorrupt
 from outlast.kernel.identity import check_name, new_id
 
 _race_rounds_max = 50
@@ -22,14 +22,16 @@ def agent_key(platform: Platform, agent: str) -> str:
 
 
 async def stopped_reason(platform: Platform, agent: str) -> str | None:
-    """Why an agent is stopped; None if it is not."""
+    """Why an agent is stopped; None if it is not. Raises StoreCorrupt."""
     key = agent_key(platform, agent)
     head = await platform.store.head(key)
     if head.seq == 0:
         return None
-    records = await platform.store.read(key, head.seq - 1, 1)
+    records = await platform.store.read(key, max(0, head.seq - 2), 2)  # each holds one event
     if not records:
         return None
+    start = genesis(key) if records[0].seq == 1 else Head(records[0].seq, records[0].hash)
+    verify(key, records if records[0].seq == 1 else records[1:], start)
     match ev.AGENT.read(key, records[-1]).events[-1]:
         case ev.AgentStopped() as stopped:
             return stopped.reason
@@ -38,9 +40,16 @@ async def stopped_reason(platform: Platform, agent: str) -> str | None:
 
 
 async def read_stopped(platform: Platform, agents: Iterable[str]) -> dict[str, str]:
-    """The stopped ones among `agents`, with reasons."""
-    found = {agent: await stopped_reason(platform, agent) for agent in agents}
-    return {agent: reason for agent, reason in found.items() if reason is not None}
+    """The stopped ones among `agents`, with reasons; one whose switch is damaged counts as stopped."""
+    found: dict[str, str] = {}
+    for agent in agents:
+        try:
+            reason = await stopped_reason(platform, agent)
+        except StoreCorrupt as error:
+            reason = str(error)
+        if reason is not None:
+            found[agent] = reason
+    return found
 
 
 async def switch(platform: Platform, agent: str, event: ev.AgentEvent) -> None:

@@ -9,7 +9,7 @@ import re
 import signal
 import ssl
 import traceback
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from outlast.adapters.openai.connection import Upstream
 from outlast.blueprint.schema import Blueprint, GatewayKey, Listen, Model, ModelEndpoint
 from outlast.blueprint.schema import Gateway as GatewaySection
 from outlast.blueprint.secret import Secret
+from outlast.bootstrap.pool import build_pool
 from outlast.kernel.error import ConfigurationError
-from outlast.model.member import Member, Target
+from outlast.model.member import Member
 from outlast.model.pool import Pool
 from outlast.policy.limiter import Limit, Limiter
 from outlast.server.gateway.admin import Admin
@@ -79,6 +80,9 @@ class Assembly:
         self._clock = SystemClock()
         self._randomness = OsRandomness()
         self._models: dict[str, tuple[Model, Pool]] = {}
+        self._retired: list[Pool] = []
+        """Pools of a configuration before, until their last request has ended."""
+        self._closing: set[asyncio.Task[None]] = set()
         self._lines: dict[Member, Line] = {}
         self._accounts: dict[str, Account] = {}
         self.plan = read()
@@ -97,9 +101,22 @@ class Assembly:
         self.plan = plan
 
     def sweep(self) -> None:
-        """Close connections that idle."""
+        """Close connections that idle, and pools that nobody needs any more."""
         for line in self._lines.values():
             line.upstream.sweep()
+        for pool in list(self._retired):
+            if _is_idle(pool):
+                self._retired.remove(pool)
+                closing = asyncio.get_running_loop().create_task(pool.close())
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Stop all checks and close all connections."""
+        for pool in (*self._retired, *(pool for _, pool in self._models.values())):
+            await pool.close()
+        for line in self._lines.values():
+            line.upstream.close()
 
     def _catalog(self, plan: Plan) -> Catalog:
         section = plan.section
@@ -110,22 +127,18 @@ class Assembly:
         lines: dict[Member, Line] = {}
         for name, model in plan.models.items():
             known = self._models.get(name)
-            pool = known[1] if known is not None and known[0] == model else self._pool(name, model)
+            same = known is not None and known[0] == model
+            pool = known[1] if known is not None and same else build_pool(name, model, self._clock, self._randomness)
             models[name] = (model, pool)
-            for member in _members(pool):
+            for member in pool.everybody:
                 lines[member] = self._lines.get(member) or self._line(member)
         for member, line in self._lines.items():
             if member not in lines:
                 line.upstream.close()
+        kept = {pool for _, pool in models.values()}
+        self._retired += [pool for _, pool in self._models.values() if pool not in kept]
         self._models, self._lines, self._accounts = models, lines, accounts
         return Catalog({name: pool for name, (_, pool) in models.items()}, lines, keys, section.deadline, admin)
-
-    def _pool(self, name: str, model: Model) -> Pool:
-        targets = [
-            Target(endpoint.name, url=endpoint.url, model=endpoint.model, secret=endpoint.key)
-            for endpoint in model.endpoints
-        ]
-        return Pool(name, targets, self._clock, self._randomness)
 
     def _account(self, name: str, key: GatewayKey) -> Account:
         """What a key allows; what it has taken of its limits is kept where these have not changed."""
@@ -142,11 +155,13 @@ class Assembly:
         return secret.resolve(self._environ, self._home)
 
 
-def _members(pool: Pool | None) -> Iterator[Member]:
-    """Those of a pool, and of what it falls back on."""
-    while pool is not None:
-        yield from pool.members
-        pool = pool.fallback
+def _is_idle(pool: Pool) -> bool:
+    fallback = pool.fallback
+    return (
+        pool.view().queued == 0
+        and all(member.in_flight == 0 for member in pool.members)
+        and (fallback is None or _is_idle(fallback))
+    )
 
 
 async def run_gateway(
@@ -194,6 +209,7 @@ async def run_gateway(
         )
     finally:
         listening.close()
+        await assembly.close()
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

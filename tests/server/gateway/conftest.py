@@ -98,6 +98,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Start]:
                 await session.close()
                 assembly.stop.set()
                 await asyncio.wait_for(serving, 40)
+                await assembly.close()
                 assert not faults, faults
 
             stack.push_async_callback(end)

@@ -7,7 +7,7 @@ import json
 from outlast.blueprint.schema import Gateway, Listen, Model, ModelEndpoint
 from outlast.blueprint.secret import Secret
 from tests.server.gateway.conftest import Start
-from tests.server.gateway.upstream import ModelServer
+from tests.server.gateway.upstream import ModelServer, says, whole
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "writer", "messages": [{"role": "user", "content": "hi"}]}
@@ -99,12 +99,11 @@ async def test_without_an_admin_token_no_web_page_may_command(gateway: Start) ->
 
 
 async def test_metrics_tell_of_pools_and_requests(gateway: Start) -> None:
-    async with ModelServer() as one:
-        async with ModelServer() as dead:
-            pass
-        site = await gateway(one.url, dead.url)
+    async with ModelServer() as one, ModelServer(says(whole({}, 500))) as bad:
+        site = await gateway(one.url, bad.url)
         for _ in range(20):
             await site.post(CHAT, ASK)
+        assert bad.asked
         text = await site.metrics()
         chat = 'gen_ai_operation_name="chat",gen_ai_request_model="writer"'
         for line in (

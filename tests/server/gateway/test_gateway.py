@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
+from outlast.blueprint.schema import Fallback, Model, ModelEndpoint
 from tests.server.gateway.conftest import Site, Start
 from tests.server.gateway.upstream import (
     DONE,
@@ -170,3 +171,23 @@ async def test_a_kept_connection_that_the_endpoint_closed_is_replaced(
             assert (status, headers["x-outlast-attempts"]) == (200, "1")
             await server.stop()
             await server.start()
+
+
+async def test_another_model_answers_when_the_one_asked_for_cannot_and_that_is_said(gateway: Start) -> None:
+    async with ModelServer() as dead:
+        pass
+    async with ModelServer() as other:
+        model = Model((ModelEndpoint("e1", dead.url, "m"),), fallback=Fallback("spare", other.url, "small"))
+        site = await gateway(models={"writer": model})
+        status, headers, _ = await site.post(CHAT, ASK)
+        assert (status, headers["x-outlast-endpoint"], headers["x-outlast-degraded"]) == (200, "spare", "true")
+        async with site.session.post(site.address + CHAT, json={**ASK, "stream": True}) as response:
+            assert response.headers["x-outlast-degraded"] == "true"
+            assert (await response.read()).endswith(DONE)
+        assert {asked.json["model"] for asked in other.asked} == {"small"}
+        assert 'outlast_pool_degraded_total{model="writer"} 2' in await site.metrics()
+        ready = json.loads((await site.get("/readyz"))[2])
+        assert (ready["degraded"], ready["models"]) == (True, {"writer": "degraded"})
+        pools = json.loads((await site.get("/v1/pools"))[2])["pools"]
+        assert [(pool["name"], pool["fallback"]) for pool in pools] == [("writer", "spare"), ("spare", None)]
+        assert (await site.post("/v1/pools/drain", {"endpoint": "spare"}))[2]["state"] == "drained"

@@ -269,6 +269,7 @@ def anything(tmp_path: object) -> Callable[[list[bytes]], None]:
             assert status(await site.raw(request())) == 200
             assembly.stop.set()
             await asyncio.wait_for(serving, 40)
+            await assembly.close()
         assert not faults, faults
 
     return lambda pieces: asyncio.run(throw(pieces))

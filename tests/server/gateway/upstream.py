@@ -25,7 +25,10 @@ class Asked:
 
 
 class ModelServer:
-    """``async with ModelServer(handler) as server: server.url``. Without a handler it answers as a chat model does."""
+    """``async with ModelServer(handler) as server: server.url``. Without a handler it answers as a chat model does.
+
+    `asked` are the requests so far, `open` the connections that brought some and are open.
+    """
 
     def __init__(self, handler: Handler | None = None) -> None:
         self.handler: Handler = handler or completion
@@ -60,12 +63,17 @@ class ModelServer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
-        self.open += 1
+        counted = False
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
                 body = await reader.readexactly(int(headers.get("content-length", "0")))
+                if head[0].startswith("GET "):  # a check of the pool's, not a request
+                    writer.write(whole({"object": "list", "data": []}))
+                    continue
+                self.open += not counted
+                counted = True
                 asked = Asked(head[0].split(" ")[1], headers, body, reader)
                 self.asked.append(asked)
                 await self.handler(asked, writer)
@@ -73,7 +81,7 @@ class ModelServer:
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
-            self.open -= 1
+            self.open -= counted
             self._writers.discard(writer)
             writer.close()
 

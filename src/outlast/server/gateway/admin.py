@@ -49,7 +49,17 @@ class Admin:
         gateway.pages[b"/v1/pools/reload"] = Page(b"POST", self._reloaded)
 
     def _views(self) -> list[PoolView]:
-        return [pool.view() for pool in self._gateway.catalog.pools.values()]
+        return [pool.view() for pool in self._pools()]
+
+    def _pools(self) -> list[Pool]:
+        """Every pool, and what stands behind it."""
+        found: list[Pool] = []
+        for first in self._gateway.catalog.pools.values():
+            pool: Pool | None = first
+            while pool is not None:
+                found.append(pool)
+                pool = pool.fallback
+        return found
 
     async def _view(self, request: Request, client: Client) -> None:
         self._gateway.command(request, client)
@@ -77,7 +87,8 @@ class Admin:
                 act(pool, command)
             except UsageError as error:
                 raise Refusal(400, error.code, str(error)) from None
-            member = next(member for member in pool.view().members if member.name == command.endpoint)
+            views = [one.view() for one in (pool, pool.fallback) if one is not None]
+            member = next(one for view in views for one in view.members if one.name == command.endpoint)
             client.reply(200, msgspec.json.encode({"model": name, "endpoint": member.name, **_state(member)}))
 
         return answer
@@ -87,10 +98,10 @@ class Admin:
         found = [
             (name, pool)
             for name, pool in pools.items()
-            if command.model in ("", name) and any(member.name == command.endpoint for member in pool.members)
+            if command.model in ("", name) and any(member.name == command.endpoint for member in pool.everybody)
         ]
         if not found:
-            known = ", ".join(f"{name}/{member.name}" for name, pool in pools.items() for member in pool.members)
+            known = ", ".join(f"{name}/{member.name}" for name, pool in pools.items() for member in pool.everybody)
             raise Refusal(404, "not_found", f"endpoint {command.endpoint[:100]!r} is not here: there are {known}")
         if len(found) > 1:
             names = ", ".join(name for name, _ in found)
@@ -109,8 +120,8 @@ class Admin:
             "gauge",
             ("model", "endpoint", "state"),
             [
-                ((name, member.name, state), float(member.breaker.state == state))
-                for name, pool in self._gateway.catalog.pools.items()
+                ((pool.name, member.name, state), float(member.breaker.state == state))
+                for pool in self._pools()
                 for member in pool.members
                 for state in ("closed", "open", "half_open")
             ],

@@ -175,9 +175,10 @@ class Gateway:
         problem = ""
         try:
             served = await pool.call(relay.send, ask)
-            self.answered[model] = self._monotonic()
             if served.degraded:
                 self.metrics.degraded.add((model,))
+            else:
+                self.answered[model] = self._monotonic()
             if stream:
                 client.end()
             else:

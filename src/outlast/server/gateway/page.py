@@ -26,7 +26,8 @@ probe_again_s = 5.0
 
 _exposition = b"text/plain; version=0.0.4; charset=utf-8"
 
-Verdict = Literal["answers", "down"]
+Verdict = Literal["answers", "degraded", "down"]
+"""``degraded``: only another model answers in its place."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -77,7 +78,7 @@ class Pages:
             self._probing.add_done_callback(self._probe_ended)
         await asyncio.shield(self._probing)
         models: dict[str, Verdict] = {name: self._verdict(name) for name in self._gateway.catalog.pools}
-        degraded = any(verdict == "down" for verdict in models.values())
+        degraded = any(verdict != "answers" for verdict in models.values())
         body = msgspec.json.encode(Ready(True, degraded, models))
         client.reply(200, body, b"x-outlast-degraded: true\r\n" if degraded else b"")
 
@@ -105,7 +106,8 @@ class Pages:
         )  # fmt: skip
         verdict: Verdict = "answers"
         try:
-            await pool.call(relay.send, Ask(deadline_s=probe_timeout_s, hedge=False))
+            served = await pool.call(relay.send, Ask(deadline_s=probe_timeout_s, hedge=False))
+            verdict = "degraded" if served.degraded else "answers"
         except Passed:
             pass  # a model for embeddings, say: it answered
         except EndpointError:

@@ -95,6 +95,29 @@ def test_a_member_whose_peers_are_unknown_is_not_judged() -> None:
     assert outlier.judge(100.0) == []
 
 
+def test_few_answers_of_the_peers_are_not_believed_either() -> None:
+    outlier, paces = pool(2)
+    answered(paces[0], 100.0, 4, 0.1)
+    answered(paces[1], 100.0, 50, 100.0)
+    assert outlier.judge(100.0) == []
+
+
+@pytest.mark.parametrize(("first", "gap"), [(50.0, 0.01), (0.1, 3.0)])
+def test_what_a_member_did_long_ago_is_not_held_against_it(first: float, gap: float) -> None:
+    outlier, paces = pool(2)
+    answered(paces[1], 100.0, 20, first, gap)
+    answered(paces[0], 115.0, 20, 0.1)
+    assert outlier.judge(115.0) == []
+
+
+def test_two_peers_are_taken_in_the_middle() -> None:
+    outlier, paces = pool(3)
+    for pace, first in zip(paces, (0.1, 10.0, 20.0), strict=True):
+        answered(pace, 100.0, 100, first)
+    assert outlier.judge(100.0) == [paces[2]]
+    assert outlier.spared == 1
+
+
 def test_half_of_them_slow_are_all_out() -> None:
     outlier, paces = pool(4)
     assert {pace.name for pace in slow_one(outlier, paces, 100.0, {0, 3})} == {"m0", "m3"}
@@ -206,6 +229,51 @@ def test_while_the_peers_are_silent_too_nobody_is() -> None:
     assert outlier.judge(130.0) == []
     answered(paces[0], 130.1, 1, 0.02)
     assert paces[0] not in outlier.judge(130.2)
+
+
+def test_an_observer_that_was_paused_ejects_nobody() -> None:
+    outlier, paces = pool(2)
+    for pace in paces:
+        answered(pace, 100.0, 20, 0.02)
+        for key in range(20):
+            pace.began(key, 100.0)
+    assert outlier.judge(105.0) == []
+
+
+def test_many_that_wait_for_a_moment_are_no_silence() -> None:
+    outlier, paces = pool(2)
+    for key in range(200):
+        paces[1].began(key, 100.0)
+    answered(paces[0], 100.45, 20, 0.02)
+    assert outlier.judge(100.45) == []
+    answered(paces[0], 100.56, 20, 0.02)
+    assert outlier.judge(100.56) == [paces[1]]
+
+
+def test_who_gave_something_lately_is_not_silent_for_as_long_as_its_requests_wait() -> None:
+    outlier, paces = pool(2)
+    for key in range(20):
+        paces[1].began(key, 100.0)
+    paces[1].alive(101.9)
+    answered(paces[0], 103.5, 20, 1.0)
+    assert outlier.judge(103.5) == []
+    answered(paces[0], 105.0, 20, 1.0)
+    assert outlier.judge(105.0) == [paces[1]]
+
+
+def test_who_is_back_is_given_time_before_it_is_silent_again() -> None:
+    outlier, paces = pool(2)
+    answered(paces[0], 101.0, 20, 0.02)
+    for key in range(20):
+        paces[1].began(key, 100.0)
+    assert outlier.judge(101.0) == [paces[1]]
+    answered(paces[0], 103.0, 20, 0.02)
+    assert outlier.judge(103.0) == [paces[1]]
+    assert paces[1].state == "in"
+    assert outlier.judge(103.4) == []
+    answered(paces[0], 103.6, 20, 0.02)
+    assert outlier.judge(103.6) == [paces[1]]
+    assert (paces[1].state, paces[1].until) == ("out", pytest.approx(105.6))
 
 
 def test_a_silent_one_that_gives_a_sign_of_life_is_in_again() -> None:

@@ -65,7 +65,7 @@ class Affinity:
         best, best_score = -1, -1.0
         for place, name in enumerate(members):
             weight = weights[place]
-            if weight > 0.0 and loads[place] < math.ceil(allowed * weight):
+            if loads[place] < allowed * weight:
                 score = weight / -math.log(_mixed(hashed ^ self._seed(name)))
                 if score > best_score:
                     best, best_score = place, score

@@ -73,8 +73,8 @@ class Closing:
     async def settle(self, main: asyncio.Task[None], performer: Performer, is_let_go: Callable[[], bool]) -> None:
         """Wait for effects under way and for steps in doubt, as long as that can help."""
         give_up_at = self._clock.monotonic() + _patience_s
-        settling, waits = performer.settling, self._recorder.waits
-        while not is_let_go() and (self._history.intents or performer.acting):
+        settling, waits = performer.once.settling, self._recorder.waits
+        while not is_let_go() and (self._history.intents or performer.once.acting):
             under_way = [task for task, place in settling.items() if place not in waits]
             if not under_way and (settling or main.done() or self._clock.monotonic() >= give_up_at):
                 break  # a person is to decide, or agent code does not come back to the step that is in doubt

@@ -305,7 +305,7 @@ class Execution:
 
     async def _finish(self, main: asyncio.Task[Any]) -> None:
         """Agent code has returned or raised."""
-        settling = self._performer.settling
+        settling = self._performer.once.settling
         while settling and self._stop is None and self._closing.end is None:
             stopping = asyncio.ensure_future(self._stopping.wait())
             self._recorder.busy -= 1  # whoever was cancelled while in doubt keeps the run open
@@ -426,7 +426,7 @@ class Execution:
 
     async def _unwind(self, *others: asyncio.Task[Any] | None) -> None:
         """Cancel agent code and what it started; wait for a bounded time."""
-        mine = (self._main, *self._performer.settling, *others)
+        mine = (self._main, *self._performer.once.settling, *others)
         tasks = [task for task in mine if task is not None and not task.done()]
         for task in tasks:
             task.cancel()
@@ -480,7 +480,7 @@ class Execution:
     @property
     def acting(self) -> bool:
         """Whether a `once` step is between its intent and its record."""
-        return bool(self._performer.acting)
+        return bool(self._performer.once.acting)
 
     def _on_lost(self, error: Exception) -> None:
         self._let_go("lost")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
 import msgspec
 
@@ -13,31 +13,18 @@ from outlast.agent import event as ev
 from outlast.agent.arguments import digest
 from outlast.agent.attempt import Threads, in_thread, on_loop
 from outlast.agent.context import Context
-from outlast.agent.doubt import CLEARED, Doubt
+from outlast.agent.doubt import Doubt
 from outlast.agent.failure import is_retryable, rebuild, record_failure
 from outlast.agent.history import Settled
+from outlast.agent.once import Gate, Once, default_retry
 from outlast.agent.origin import mark_origin
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder, never
 from outlast.agent.step import Step, StepCall, current_frame
 from outlast.journal.blob import Payload, inline_bytes_max, load_payload, store_payload
 from outlast.kernel.codec import decode, encode
-from outlast.kernel.error import NotDone, OutlastError, StepTimeout
+from outlast.kernel.error import OutlastError, StepTimeout
 from outlast.policy.retry import Retry
-
-_default_retry = Retry()
-
-
-class Gate(Protocol):
-    """Asked before anything new begins; does not return while the run may not go on."""
-
-    async def pass_through(self, step: Step) -> None: ...
-
-    async def pass_doubt(self, step: Step) -> None: ...
-
-    async def halt(self, code: str, reason: str, place: str) -> NoReturn: ...
-
-    def is_stopping(self) -> bool: ...
 
 
 class Performer:
@@ -65,13 +52,9 @@ class Performer:
         self._errors = errors
         self._doubt = doubt
         self._live = live
-        self._calls: dict[str, asyncio.Task[Any]] = {}
         self._begin = begin
         self._abandoned = abandoned
-        self.settling: dict[asyncio.Task[Any], str] = {}
-        """`once` steps under way, with their places: they outlive their cancellation by agent code until settled."""
-        self.acting: set[str] = set()
-        """Places of `once` steps between intent and record."""
+        self.once = Once(self, recorder, platform, gate, threads, errors, doubt, begin)
 
     async def perform(self, call: StepCall[Any]) -> Any:
         """The step's result as agent code sees it; raises its error."""
@@ -88,7 +71,7 @@ class Performer:
             )
         if place in history.abandoned:
             if step.effect == "once" and place in history.intents:
-                self._begin_once(call)  # whether it happened is still to be settled before the run can end
+                self.once.begin(call)  # whether it happened is still to be settled before the run can end
             await never()  # agent code cancelled it then, and will again
         if place in history.outcomes:
             settled = self._recorder.replay.ready(place) or await self._recorder.replay.wait(place)
@@ -153,15 +136,15 @@ class Performer:
 
     async def _repeatable(self, call: StepCall[Any]) -> Any:
         step, place = call.step, call.place
-        retry = step.retry or _default_retry
+        retry = step.retry or default_retry
         while True:
             number = self._history.attempts.get(place, 0) + 1
             if number > 1:
-                await self._until(self._history.next_at.get(place, 0.0))
+                await self.until(self._history.next_at.get(place, 0.0))
             await self._begin(call)
             started = round(self._platform.clock.now(), 6)
             try:
-                value = await self._call(call, number)
+                value = await self.attempt(call, number)
             except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
                 failure = error  # handled outside, so that what is raised then has no context, as in replay
             else:
@@ -178,12 +161,14 @@ class Performer:
         asked: float | None = getattr(error, "retry_after_s", None)
         return retry.delay_s(number, self._platform.randomness.uniform(), asked)
 
-    async def _until(self, at: float) -> None:
+    async def until(self, at: float) -> None:
+        """Wait until then."""
         wait = at - self._platform.clock.now()
         if wait > 0:
             await self._platform.clock.sleep(wait)
 
-    def _call(self, call: StepCall[Any], number: int) -> Coroutine[Any, Any, Any]:
+    def attempt(self, call: StepCall[Any], number: int) -> Coroutine[Any, Any, Any]:
+        """One attempt at its function, in its time."""
         step, arguments = call.step, call.arguments
         if step.takes_context:
             timeout_s, context = self.bounds(call, number)
@@ -192,10 +177,11 @@ class Performer:
             timeout_s = self._timeout_s(step, self._platform.clock.now())
         if step.is_async:
             return on_loop(step.function, arguments, call.keywords, timeout_s, call)
-        left_running = functools.partial(self._threads.note, self._key(call)) if step.effect == "once" else None
+        left_running = functools.partial(self._threads.note, self.key(call)) if step.effect == "once" else None
         return in_thread(step.function, arguments, call.keywords, timeout_s, call, self._threads, left_running)
 
-    def _key(self, call: StepCall[Any]) -> str:
+    def key(self, call: StepCall[Any]) -> str:
+        """The same for every attempt at it, for ever."""
         return f"{self._recorder.run}:{call.place}"
 
     def _timeout_s(self, step: Step, now: float) -> float:
@@ -215,8 +201,11 @@ class Performer:
             timeout_s = call.step.timeout_s or self._platform.settings.step_timeout_s
         else:
             timeout_s = self._timeout_s(call.step, now)
-        context = Context(self._deps, self._recorder.run, self._key(call), number, now + timeout_s, timeout_s)
+        context = Context(self._deps, self._recorder.run, self.key(call), number, now + timeout_s, timeout_s)
         return timeout_s, context
+
+    async def _shielded_once(self, call: StepCall[Any]) -> Any:
+        return await self.once.perform(call)
 
     # -- recording ---------------------------------------------------------------------------------------------------
 
@@ -257,152 +246,6 @@ class Performer:
             "person" if mail else "call", mail,
         )  # fmt: skip
         return await self._give_live(call, event, await self._recorder.record(event))
-
-    # -- steps that must not happen twice ----------------------------------------------------------------------------
-
-    def _begin_once(self, call: StepCall[Any]) -> asyncio.Task[Any]:
-        task = asyncio.get_running_loop().create_task(self._once(call))
-        self.settling[task] = call.place
-        task.add_done_callback(self._settled)
-        return task
-
-    async def _shielded_once(self, call: StepCall[Any]) -> Any:
-        task = self._begin_once(call)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.done() and not self._doubt.stopping():
-                await self.abandon(call)
-                inner = self._calls.get(call.place)
-                if inner is not None:
-                    inner.cancel()
-            raise
-
-    def _settled(self, task: asyncio.Task[Any]) -> None:
-        del self.settling[task]
-        if not task.cancelled():
-            task.exception()
-
-    async def _once(self, call: StepCall[Any]) -> Any:
-        """Settle what an earlier attempt left, then try until there is an outcome or agent code has given it up."""
-        step, place, history = call.step, call.place, self._history
-        retry = step.retry or _default_retry
-        intent = history.intents.get(place)
-        if intent is not None:
-            if intent.event.args != digest(call):
-                await self._gate.halt(
-                    "replay_mismatch",
-                    f"step {place} ({step.name}) is in doubt with other arguments than the code now has: restore the "
-                    "code that this run began with",
-                    "",
-                )
-            await self._gate.pass_doubt(step)
-            ended = Doubtful(f"{intent.worker} ended between intent and record")
-            result = await self._settle(call, intent.event.attempt, ended)
-            if result is not CLEARED:
-                return result
-        not_before = 0.0
-        while True:
-            number = history.attempts.get(place, 0) + 1
-            counted = number - history.forgiven.get(place, 0)
-            last = history.errors.get(place)
-            crashes = history.crashes.get(place, 0)
-            if crashes > self._platform.settings.crashes_max:
-                reason = (
-                    f"step {place} ({step.name}) ended with its worker {crashes} times: look at the tool, then redrive"
-                )
-                await self._gate.halt("crash_loop", reason, "")
-            if place in history.abandoned:
-                return None
-            if counted > retry.attempts or (last is not None and not last.retryable):
-                error = rebuild(last, self._errors) if last else NotDone(f"{number - 1} attempts came to nothing")
-                return await self.fail(call, number - 1, self._platform.clock.now(), error)
-            if not await self._pause(call, max(not_before, history.next_at.get(place, 0.0))):
-                return None
-            await self._begin(call)
-            result = await self._intend_and_call(call, number, counted, retry)
-            if result is not CLEARED:
-                return result
-            delay = retry.delay_s(counted, self._platform.randomness.uniform())
-            not_before = self._platform.clock.now() + (delay or 0.0)
-
-    async def _pause(self, call: StepCall[Any], until: float) -> bool:
-        """Wait; False if agent code gave the step up meanwhile: there was nothing under way."""
-        if until > self._platform.clock.now():
-            pause = self._calls[call.place] = asyncio.get_running_loop().create_task(self._until(until))
-            try:
-                await pause
-            except asyncio.CancelledError:
-                if self._doubt.stopping() or not pause.cancelled() or call.place not in self._history.abandoned:
-                    raise
-            finally:
-                self._calls.pop(call.place, None)
-        return call.place not in self._history.abandoned
-
-    async def _intend_and_call(self, call: StepCall[Any], number: int, counted: int, retry: Retry) -> Any:
-        self.acting.add(call.place)
-        try:
-            result = await self._act(call, number, counted, retry)
-        finally:
-            self.acting.discard(call.place)
-        return await self._settle(call, number, result) if isinstance(result, Doubtful) else result
-
-    async def _act(self, call: StepCall[Any], number: int, counted: int, retry: Retry) -> Any:
-        """One attempt, from its intent to its record: the result, CLEARED, or a Doubtful."""
-        step, place, points = call.step, call.place, self._platform.points
-        key = self._key(call)
-        points.reach("intent.before", step.name)
-        intended = ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s)
-        intended_at = await self._recorder.record(intended)
-        points.reach("intent.after", step.name)
-        started = round(self._platform.clock.now(), 6)
-        if place in self._history.abandoned:
-            return await self._not_done(call, number, NotDone("agent code gave it up before it began"), 0.0)
-        if self._gate.is_stopping():
-            return await self._not_done(call, number, NotDone("its run was stopped before it began"), 0.0)
-        if 0 < step.settle_s <= started - intended_at:  # others may take it for over already
-            late = NotDone("its intent took longer to record than its settle time")
-            return await self._not_done(call, number, late, retry.delay_s(counted, self._platform.randomness.uniform()))
-        inner = asyncio.get_running_loop().create_task(self._call(call, number))
-        self._calls[place] = inner
-        self._threads.note(key, inner)
-        try:
-            value = await inner
-        except NotDone as error:
-            delay = retry.delay_s(counted, self._platform.randomness.uniform())
-            failure = error
-        except asyncio.CancelledError:
-            if not inner.cancelled() or self._doubt.stopping():
-                inner.cancel()
-                raise
-            return Doubtful("agent code cancelled it while it was under way")
-        except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
-            return Doubtful(f"{type(error).__name__} after the intent", record_failure(error))
-        else:
-            return await self.done(call, number, started, value)
-        finally:
-            self._calls.pop(place, None)
-        if delay is None:
-            return await self.fail(call, number, started, failure)
-        return await self._not_done(call, number, failure, delay)
-
-    async def _not_done(self, call: StepCall[Any], number: int, error: NotDone, delay: float | None) -> Any:
-        next_at = self._platform.clock.now() + (delay or 0.0)
-        event = ev.StepRetried(call.place, call.step.name, number, record_failure(error), next_at)
-        await self._recorder.record(event)
-        return CLEARED
-
-    async def _settle(self, call: StepCall[Any], number: int, doubtful: Doubtful) -> Any:
-        if call.place not in self._history.doubts:
-            await self._recorder.record(ev.StepDoubted(call.place, number, doubtful.reason, doubtful.error))
-        return await self._doubt.settle(call, self)
-
-
-class Doubtful(msgspec.Struct, frozen=True):
-    """An attempt at a `once` step that ended without saying whether its effect happened."""
-
-    reason: str
-    error: ev.Failure | None = None
 
 
 def _charges(answer: Any) -> tuple[int, float]:

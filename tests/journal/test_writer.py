@@ -9,9 +9,9 @@ import pytest
 from outlast.adapters.memory.store import MemoryStore
 from outlast.journal.chain import genesis, verify
 from outlast.journal.record import append_id_of
-from outlast.journal.stream import Append, EventStore, Outcome, Unknown, append_bytes_max
+from outlast.journal.stream import Append, EventStore, Outcome, Reply, Unknown, append_bytes_max
 from outlast.journal.writer import Fenced, StreamWriter, record_events_max, settle_append
-from outlast.kernel.error import Conflict, StoreUnavailable, UsageError
+from outlast.kernel.error import Conflict, StoreCorrupt, StoreUnavailable, UsageError
 from outlast.kernel.point import NoPoints
 from tests.contracts.note import Noted, note
 
@@ -41,6 +41,7 @@ class Bad:
         self.sent: list[Append] = []
         self.next: list[Callable[[Append], Awaitable[Outcome]]] = []
         self.gate: asyncio.Event | None = None
+        self.tasks: list[asyncio.Task[Outcome]] = []
 
     async def append(self, append: Append) -> Outcome:
         self.sent.append(append)
@@ -59,6 +60,27 @@ class Bad:
     async def answer_lost(self, append: Append) -> Outcome:
         await self.inner.append(append)
         return Unknown("lost")
+
+
+def submit(store: Bad, append: Append, reply: Reply) -> None:
+    """What makes it a QuickStore."""
+
+    def answer(task: asyncio.Task[Outcome]) -> None:
+        error = task.exception()
+        if isinstance(error, Exception):
+            reply.set_exception(error)
+        else:
+            reply.set_result(task.result())
+
+    store.tasks.append(asyncio.ensure_future(store.append(append)))
+    store.tasks[-1].add_done_callback(answer)
+
+
+@pytest.fixture(params=["a task for each record", "quick"], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds whichever way records go."""
+    if request.param == "quick":
+        monkeypatch.setattr(Bad, "submit", submit, raising=False)
 
 
 STREAM = "run/r@0.local.memory"
@@ -90,6 +112,33 @@ async def test_appends_are_in_the_order_asked_and_gather_while_one_is_under_way(
     await asyncio.gather(*futures)
     assert await texts(store) == [["0", "1", "2"], ["3", "4", "5"]]
     assert writer.head.seq == 6
+
+
+async def test_who_is_alone_waits_for_nobody_and_who_may_not_be_gathers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bad, "submit", submit, raising=False)
+    store = Bad()
+    writer = writer_of(store)
+    first = writer.append(Noted("a"), alone=True)
+    assert len(store.tasks) == 1, "on its way before anything else is asked"
+    behind = [writer.append(Noted(x), alone=True) for x in "bc"]
+    await asyncio.gather(first, *behind)
+    await asyncio.gather(*(writer.append(Noted(x)) for x in "de"))
+    assert await texts(store) == [["a"], ["b", "c"], ["d", "e"]]
+
+
+async def test_a_store_that_raises_ends_the_writer() -> None:
+    store = Bad()
+
+    async def corrupt(append: Append) -> Outcome:
+        raise StoreCorrupt("the journal is corrupt")
+
+    store.next = [corrupt]
+    writer = writer_of(store)
+    futures = [writer.append(Noted(x)) for x in "ab"]
+    for future in (*futures, writer.append(Noted("c"))):
+        with pytest.raises(StoreCorrupt, match="the journal is corrupt"):
+            await future
+    await writer.idle()
 
 
 async def test_events_of_one_append_stay_together_and_records_are_bounded() -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from outlast.blueprint.load import parse
-from outlast.bootstrap import configure_app, load_app
-from outlast.bootstrap.app import pools_of
+from outlast.bootstrap.app import configure_app, load_app, pools_of
 from outlast.kernel.error import ConfigurationError
 
 GOOD = """import outlast

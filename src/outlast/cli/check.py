@@ -209,7 +209,7 @@ def _address(listen: Listen, directory: Path) -> Check:
 _IMPORT = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from outlast.bootstrap import load_app
+from outlast.bootstrap.app import load_app
 from outlast.kernel.error import OutlastError
 try:
     app = load_app(sys.argv[2], sys.argv[1])

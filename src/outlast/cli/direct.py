@@ -14,7 +14,7 @@ from outlast.agent.app import App
 from outlast.agent.control import Control
 from outlast.agent.platform import Platform
 from outlast.blueprint.load import load
-from outlast.bootstrap import configure_app, load_app
+from outlast.bootstrap.app import configure_app, load_app
 from outlast.bootstrap.platform import open_direct_platform
 from outlast.bootstrap.reading import open_reading_platform
 

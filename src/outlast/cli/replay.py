@@ -25,7 +25,7 @@ def replay(run: RunId, home: Home = None, json: Json = False) -> None:
 
     from outlast.agent.rehearsal import Rehearsal, rehearse
     from outlast.blueprint.load import load
-    from outlast.bootstrap import configure_app, load_app
+    from outlast.bootstrap.app import configure_app, load_app
     from outlast.bootstrap.reading import open_reading_platform
     from outlast.cli.home import project
     from outlast.cli.output import plain, print_json

@@ -6,11 +6,11 @@ No key is sent: a server that says 401 is up. What it says about its own errors 
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import ssl
 
-from yarl import URL
-
+from outlast.adapters.openai.connection import Origin, parse_origin
 from outlast.model.endpoint import EndpointUnavailable
 from outlast.model.member import Member
 from outlast.policy.health import Layer
@@ -24,14 +24,13 @@ async def probe(member: Member, layer: Layer, timeout_s: float) -> None:
 
     The caller bounds it by `timeout_s`; the TLS handshake keeps to that by itself too.
     """
-    url = URL(member.url)
-    secure = url.scheme == "https"
+    origin = parse_origin(member.url)
     try:
         reader, writer = await asyncio.open_connection(
-            url.host,
-            url.port,
-            ssl=ssl.create_default_context() if secure else None,
-            ssl_handshake_timeout=timeout_s if secure else None,
+            origin.host,
+            origin.port,
+            ssl=_context() if origin.secure else None,
+            ssl_handshake_timeout=timeout_s if origin.secure else None,
             limit=_line_bytes_max,
         )
     except (OSError, ValueError) as error:
@@ -39,17 +38,23 @@ async def probe(member: Member, layer: Layer, timeout_s: float) -> None:
         raise EndpointUnavailable(f"{member.url} cannot be connected: {reason.lower()}") from None
     try:
         if layer != "connection":
-            await _ask(reader, writer, url, member)
+            await _ask(reader, writer, origin, member)
     except (OSError, ValueError, asyncio.IncompleteReadError) as error:
         raise EndpointUnavailable(f"{member.url} broke off: {error}") from None
     finally:
         writer.transport.abort()
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, url: URL, member: Member) -> None:
+@functools.cache
+def _context() -> ssl.SSLContext:
+    """Made once: it reads all the machine's certificates, which takes longer than a check."""
+    return ssl.create_default_context()
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, origin: Origin, member: Member) -> None:
     lines = (
-        f"GET {url.raw_path.rstrip('/')}/models HTTP/1.1",
-        f"Host: {url.authority}",
+        f"GET {origin.path}/models HTTP/1.1",
+        f"Host: {origin.authority}",
         "User-Agent: outlast",
         "Accept: */*",
         "Connection: close",

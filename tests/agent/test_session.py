@@ -195,6 +195,32 @@ async def test_a_session_does_not_expire_while_a_turn_is_open() -> None:
         assert await results(d, runs) == [[1, []], [2, ["wait"]]]
 
 
+async def test_a_session_does_not_expire_while_a_turn_is_open_behind_which_another_was_cancelled() -> None:
+    app, _ = talking(session_ttl=0.3)
+    async with desk(app) as d:
+        first, second = await say(d, "wait", "b")
+        await d.has(first, "signal.awaited")
+        await d.control.cancel(second)
+        ended = await d.until(second, "cancelled")
+        assert ended.ended_at is not None
+        await d.wait_for(lambda: d.clock.now() > (ended.ended_at or 0) + 0.5)
+        (third,) = await say(d, "c")
+        assert (await d.control.session("s")).turns_ended == 0
+        await d.control.signal(first, "go")
+        assert await results(d, [first, third]) == [[1, []], [3, ["wait"]]]
+
+
+async def test_a_session_that_has_expired_is_not_shown_whatever_its_last_snapshot_holds() -> None:
+    app, _ = talking(session_ttl=0.3)
+    async with desk(app, session_snapshot_every=1) as d:
+        (run,) = await say(d, "a")
+        ended = await d.until(run, "completed")
+        await d.wait_for(d.store.snapshots, "it has been folded")
+        await d.wait_for(lambda: d.clock.now() > (ended.ended_at or 0) + 0.5)
+        with pytest.raises(NotFound, match="expired"):
+            await d.control.session("s")
+
+
 async def test_keys_that_are_removed_are_removed_and_values_changed_in_place_count() -> None:
     app, _ = talking()
     async with desk(app) as d:

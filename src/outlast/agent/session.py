@@ -11,11 +11,10 @@ from typing import Any
 import msgspec
 
 from outlast.agent import event as ev
-from outlast.agent.ending import last_event, read_ending
+from outlast.agent.ending import last_event, last_recorded, read_ending
 from outlast.agent.platform import Platform
 from outlast.journal.blob import load_payload
 from outlast.journal.chain import genesis
-from outlast.journal.index import ENDED
 from outlast.journal.record import make_append
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, StoredRecord, StreamKey
@@ -62,14 +61,23 @@ def session_key(platform: Platform, session: str) -> str:
 
 
 class Tail(msgspec.Struct, frozen=True):
-    """The end of a session's stream: turns since `begin`, which of them are skipped, the last expiry (0: none seen)."""
+    """The end of a session's stream: turns since `begin`, which of them are skipped, the numbers of the expiries."""
 
     begin: int
     turns: list[Turn]
     skipped: set[str]
-    expired_at_seq: int
+    expiries: list[int]
     head: Head
     last_at: float
+
+    @property
+    def expired_at_seq(self) -> int:
+        """The last expiry; 0 if there is none here."""
+        return self.expired_before(self.head.seq)
+
+    def expired_before(self, seq: int) -> int:
+        """The last expiry before an event; 0 if there is none here."""
+        return max((expiry for expiry in self.expiries if expiry < seq), default=0)
 
 
 async def read_tail(platform: Platform, session: str, after: int) -> Tail:
@@ -77,7 +85,8 @@ async def read_tail(platform: Platform, session: str, after: int) -> Tail:
     key = session_key(platform, session)
     turns: list[Turn] = []
     skipped: set[str] = set()
-    expired, last_at = 0, 0.0
+    expiries: list[int] = []
+    last_at = 0.0
     head = genesis(key)
     cursor = after
     while True:
@@ -92,11 +101,11 @@ async def read_tail(platform: Platform, session: str, after: int) -> Tail:
                     case ev.TurnSkipped():
                         skipped.add(event.run)
                     case ev.SessionExpired():
-                        expired = record.seq + index
+                        expiries.append(record.seq + index)
         if len(records) < _page:
             break
         cursor = head.seq
-    return Tail(after, turns, skipped, expired, head, last_at)
+    return Tail(after, turns, skipped, expiries, head, last_at)
 
 
 def _head_of(record: StoredRecord) -> Head:
@@ -121,8 +130,8 @@ async def queue_turn(platform: Platform, session: str, run: str, ttl_s: float, s
         if turn is not None:
             return turn
         events: list[ev.SessionEvent] = [ev.TurnQueued(run)]
-        idle_s = await _idle_s(platform, tail)
-        if idle_s is not None and ttl_s > 0 and idle_s > ttl_s:
+        idle_s = await _idle_s(platform, session, tail, ttl_s)
+        if idle_s is not None:
             events.insert(0, ev.SessionExpired(idle_s))
         try:
             new = await _append(platform, session, tail.head, events)
@@ -145,14 +154,36 @@ async def _find(platform: Platform, session: str, run: str, head: Head, since: i
         span *= 8
 
 
-async def _idle_s(platform: Platform, tail: Tail) -> float | None:
-    """Seconds since the last turn ended; None if there is none, or it has not ended."""
-    if not tail.turns:
+async def _idle_s(platform: Platform, session: str, tail: Tail, ttl_s: float) -> float | None:
+    """Seconds since anything happened in a session, if that is longer than `ttl_s`.
+
+    None before the first turn, and while one is open, wherever it stands: those behind it may have been cancelled while
+    they waited. The runs' own streams decide, the index is not asked: what expires is over.
+    """
+    now = platform.clock.now()
+    if ttl_s <= 0 or now - tail.last_at <= ttl_s:
         return None
-    entry = await platform.index.entry(tail.turns[-1].run)
-    if entry is not None and entry.state not in ENDED:
-        return None
-    return platform.clock.now() - max(tail.last_at, entry.updated_at if entry else 0.0)
+    last_at = tail.last_at
+    for _ in range(2):
+        turns = _counting(tail)
+        certain = tail.begin == 0 or tail.expired_at_seq > 0
+        for turn in reversed(turns):
+            last = await last_recorded(platform, turn.run)
+            if last is None or not isinstance(last[0], ev.RunCompleted | ev.RunFailed | ev.RunCancelledEvent):
+                return None
+            last_at = max(last_at, last[1])
+            if isinstance(last[0], ev.RunCompleted):  # it had its turn: all before it had ended
+                certain = True
+                break
+        if certain:
+            return now - last_at if turns and now - last_at > ttl_s else None
+        tail = await read_tail(platform, session, 0)
+    return None
+
+
+def _counting(tail: Tail) -> list[Turn]:
+    """The turns since the last expiry that are not skipped."""
+    return [turn for turn in tail.turns if turn.seq > tail.expired_at_seq and turn.run not in tail.skipped]
 
 
 class Entered(msgspec.Struct, frozen=True):
@@ -168,8 +199,9 @@ async def enter_turn(platform: Platform, session: str, run: str, ttl_s: float, s
     while True:
         turn = await queue_turn(platform, session, run, ttl_s)
         base, base_seq, tail = await _load_base(platform, session, turn.seq - 1)
-        if base_seq < tail.expired_at_seq < turn.seq:
-            base, base_seq = SessionState(), tail.expired_at_seq
+        expired = tail.expired_before(turn.seq)
+        if base_seq < expired:
+            base, base_seq = SessionState(), expired
         state = base
         for before in tail.turns:
             if before.seq <= base_seq or before.seq >= turn.seq or before.run in tail.skipped:
@@ -270,8 +302,9 @@ async def read_session(platform: Platform, session: str, ttl_s: float) -> tuple[
         if ending.session is not None:
             change = decode(await load_payload(ending.session, platform.blobs), ev.SessionChange)
         state = state.after(change, turn.at, platform.settings.session_messages_max)
-    idle_s = await _idle_s(platform, tail)
-    if ttl_s > 0 and idle_s is not None and idle_s > ttl_s:
+    recent = tail if tail.turns else await read_tail(platform, session, max(0, head.seq - _tail_first))
+    idle_s = await _idle_s(platform, session, recent, ttl_s)
+    if idle_s is not None:
         raise NotFound(
             f"session {session} has expired: it was idle for {idle_s:.0f} s, its time to live is {ttl_s:.0f} s"
         )

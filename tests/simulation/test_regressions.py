@@ -28,6 +28,11 @@ FOUND = [
     ("switches", "disk", 492),  # resuming an agent gave up halfway
     ("switches", "disk", 1878),  # a held run could not be redriven because a step had ended beside the hold
     ("held", "crashes", 435),  # a snapshot held what a skipped turn had changed
+    ("far", "clocks", 14),  # the settle time of an executor elsewhere was counted by two hosts' clocks
+    ("answers", "amnesia", 19),  # a run whose trial was a lost hint was claimed by others for ever
+    ("money", "disk", 66),  # an outcome that came behind a hold left the index older than the stream
+    ("waits", "network", 1_000_775),  # mail that had come late was taken for lost
+    ("sessions", "upkeep", 1_000_839),
 ]
 
 

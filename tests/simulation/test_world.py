@@ -143,6 +143,20 @@ def test_clocks_of_nodes_differ_and_monotonic_time_does_not() -> None:
     play(story)
 
 
+def test_the_true_time_of_what_a_wrong_clock_showed_is_known() -> None:
+    async def story(world: World) -> None:
+        node = boot(world)
+        clock = SimClock(world, node)
+        shown: list[tuple[float, float]] = []
+        for off in (0.0, -7.0, 4.0, 0.0):
+            world.set_skew(node.name, off)
+            await asyncio.sleep(1.0)
+            shown.append((world.loop.time(), clock.now()))
+        assert all(abs(world.true_time(node.name, wall) - at) < 1e-3 for at, wall in shown)
+
+    play(story)
+
+
 def test_the_digest_covers_everything_that_was_noted() -> None:
     async def noted(world: World, last: str) -> None:
         for number in range(10_000):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -22,3 +23,17 @@ async def test_the_runs_of_a_killed_worker_go_on_elsewhere(short_dir: Path) -> N
         assert victim not in {view.owner for view in views}
         assert system.attempts() == {(f"t{n}", k): 1 for n in range(6) for k in range(20)}
         await system.verify_chains()
+
+
+async def test_what_agent_code_printed_and_logged_is_not_said_again_in_replay(short_dir: Path) -> None:
+    async with System(short_dir) as system:
+        run = await system.start_run("says", tag="s")
+        async with asyncio.timeout(30):
+            while "step.done" not in {event.type for event in await system.control.events(run)}:  # noqa: ASYNC110 (elsewhere)
+                await asyncio.sleep(0.01)
+        owner = (await system.control.view(run)).owner
+        os.kill(system.living("worker")[owner], signal.SIGKILL)
+        (short_dir / "s.gate").touch()
+        assert (await system.settled(run)).claims == 2
+        said = (system.state.logs / "worker.log").read_text()
+        assert [said.count(f"s {what}") for what in ("printed before", "logged before", "printed after")] == [1, 1, 1]

@@ -52,10 +52,13 @@ class _MutedText:
 
 
 def install() -> None:
-    """Mute standard output, standard error and the root logger's handlers of this process; once, in a worker."""
+    """Mute standard output, standard error and the handlers of all loggers of this process: in a worker, once what the
+    app configures is configured. Again is once.
+    """
     if not isinstance(sys.stdout, _MutedText):
         sys.stdout = _MutedText(sys.stdout)
         sys.stderr = _MutedText(sys.stderr)
-    for handler in logging.getLogger().handlers:
+    loggers = [one for one in logging.root.manager.loggerDict.values() if isinstance(one, logging.Logger)]
+    for handler in [handler for logger in (logging.root, *loggers) for handler in logger.handlers]:
         if not any(isinstance(one, _MuteFilter) for one in handler.filters):
             handler.addFilter(_MuteFilter())

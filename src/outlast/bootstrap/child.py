@@ -175,6 +175,7 @@ async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:
 
 
 async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlLink, child: str) -> None:
+    from outlast.agent.mute import install
     from outlast.bootstrap.app import configure_app, load_app, pools_of
     from outlast.bootstrap.platform import open_client_platform
     from outlast.cell.worker import Worker
@@ -183,6 +184,7 @@ async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlL
     async with open_client_platform(state.home, blueprint) as platform:
         worker = Worker(app, platform, child, report=lambda line: link.say(Log("warning", line)))
         async with worker:
+            install()  # after the app's own code has set up its logging
             orders = _Orders(link, lambda word: _ring(worker.offer, word))
             link.say(Ready(pools=pools_of(app)))
             beating = asyncio.create_task(_beat(link, lambda: worker.runs, platform.clock.sleep))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import sqlite3
 import time
@@ -154,6 +155,16 @@ async def gated(run: outlast.Run[None], tag: str) -> int:
 @app.agent
 async def stands(run: outlast.Run[None], tag: str) -> str:
     return await stand(tag)
+
+
+@app.agent
+async def says(run: outlast.Run[None], tag: str) -> str:
+    print(tag, "printed before", flush=True)  # noqa: T201 (what agents do)
+    logging.getLogger("says").warning("%s logged before", tag)
+    await book(tag, 1)
+    await stand(tag)
+    print(tag, "printed after", flush=True)  # noqa: T201 (what agents do)
+    return tag
 
 
 @app.agent

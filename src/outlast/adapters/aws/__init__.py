@@ -1,0 +1,1 @@
+"""Amazon's services behind our ports, over aiobotocore (extra ``aws``). Seen with fakes only: untested on AWS."""

@@ -63,7 +63,7 @@ class Reader(Generic[E]):
             envelope: Envelope[E] = self._fast.decode(record.body)
             if all(event.v == self._versions[event.__struct_config__.tag] for event in envelope.events):  # type: ignore[attr-defined] # every event struct has v
                 return self._checked(stream, record, envelope)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
         return self._checked(stream, record, self._upcast(stream, record))
 
@@ -71,7 +71,7 @@ class Reader(Generic[E]):
         try:
             raw = self._raw.decode(record.body)
             events = [msgspec.convert(self._current(event), self._union) for event in raw.events]
-        except (msgspec.MsgspecError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError) as error:
             raise StoreCorrupt(f"stream {stream}: record {record.seq} cannot be read: {error}") from None
         return Envelope(raw.stream, raw.seq, raw.append_id, raw.at, events, raw.format)
 
@@ -101,5 +101,5 @@ def append_id_of(record: StoredRecord) -> str:
     """The `append_id` inside a record's body, without reading the rest."""
     try:
         return _ids.decode(record.body).append_id
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise StoreCorrupt(f"record {record.seq} cannot be read: {error}") from None

@@ -57,8 +57,8 @@ def drive(limit: Concurrency, server: Server, seconds: float, demand: int = 10_0
     return answers, refused
 
 
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize(("slots", "service_s"), [(4, 0.5), (16, 0.2), (64, 0.3)])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("slots", "service_s"), [(4, 0.5), (16, 0.2), (40, 0.4)])
 def test_under_endless_demand_the_server_is_busy_and_its_queue_short(slots: int, service_s: float, seed: int) -> None:
     """Over ten minutes, so that a best latency that crept up with the queue would show."""
     limit = Concurrency(ConcurrencyPolicy(limit_first=min(20, slots)))
@@ -93,11 +93,11 @@ def test_a_limit_that_nobody_uses_is_not_blamed_for_slowness() -> None:
 
 
 def test_the_limit_grows_with_use_and_doubles_at_first() -> None:
-    limit = Concurrency()
-    drive(limit, Server(1_000, 0.2, 1), 3)
+    limit = Concurrency(ConcurrencyPolicy(limit_max=300))
+    drive(limit, Server(1_000, 0.2, 1), 1.5)
     assert limit.limit > 200
-    drive(limit, Server(1_000, 0.2, 1), 60, start=3.0)
-    assert limit.limit <= 1_000
+    drive(limit, Server(1_000, 0.2, 1), 5, start=1.5)
+    assert limit.limit == 300
 
 
 def test_refusals_of_one_moment_count_once() -> None:
@@ -117,10 +117,11 @@ def test_a_refusal_below_the_limit_brings_it_to_where_the_refusal_was() -> None:
 
 def test_microseconds_are_no_congestion() -> None:
     """2 ms and then 20 ms: ten times the best, and still nothing that anybody waits for."""
-    limit = Concurrency()
-    drive(limit, Server(1_000, 0.002, 1), 3)
+    limit = Concurrency(ConcurrencyPolicy(limit_max=100, slice_s=0.1))
+    drive(limit, Server(100, 0.002, 1), 0.3)
+    assert limit.best_s is not None
     before = limit.limit
-    drive(limit, Server(1_000, 0.02, 1), 3, start=3.0)
+    drive(limit, Server(100, 0.02, 1), 1, start=0.3)
     assert limit.limit >= before
 
 

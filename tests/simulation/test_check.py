@@ -331,6 +331,17 @@ def test_what_the_sweep_finds_where_hints_were_dropped_is_as_it_should_be() -> N
     assert "swept" not in case.check()
 
 
+def heard(case: Case) -> None:
+    case.streams[INBOX] = [event("mail.resolve", id=str(number), place="1", how="retry") for number in range(21)]
+
+
+def test_a_decision_that_was_acted_on_is_heard() -> None:
+    case = Case()
+    heard(case)
+    case.history[3] = event("step.done", place="1", value={"json": "a/0"}, by="person", mail=21)
+    assert "heard" not in case.check()
+
+
 def timer_never(case: Case) -> None:
     case.history[4:] = [event("timer.set", place="2", fire_at=6.0)]
     case.facts.over_at = 900.0
@@ -387,7 +398,7 @@ PLANTED = [
     visible, owner, outcome, outcome_of_intents, index, index_without_a_run, snapshot, doubled, missing,
     missing_before_its_record, stray, intent, intent_after_the_end, result, budget, switch, cancel,
     cancel_before_it_is_settled, turns, turns_counted, signals, signals_consumed_twice, signals_posted_twice,
-    signals_not_handed_on, timer, timer_late, timer_twice, timer_never, claimed, claimed_to_no_end, replay, ends,
+    signals_not_handed_on, timer, timer_late, timer_twice, timer_never, heard, claimed, claimed_to_no_end, replay, ends,
     ends_twice, ends_never, neighbour, continued, family, escape,
 ]  # fmt: skip
 

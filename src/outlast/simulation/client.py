@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ OVER = ("completed", "failed", "cancelled")
 _OPEN = ("ready", "running", "trial", "parked")
 _round_s = 0.5
 _ask_twice = 0.3
+helps_max = 500
+"""So often the operator helps one run; then it stays as it is, and the checker says why that is wrong."""
 
 
 class Asked(msgspec.Struct):
@@ -51,6 +54,7 @@ class Clients:
             for number in range(runs.count)
         ]
         self._workload = workload
+        self._helped: Counter[str] = Counter()
         self.stops: list[tuple[str, float, float]] = []
         """(agent, from, to): the kill switch was acknowledged to be thrown."""
 
@@ -221,7 +225,10 @@ class Clients:
         return view
 
     async def _help(self, view: RunView) -> bool:
-        """Do what a person would; True if this run is where it should stay."""
+        """Do what a person would; True if this run is where it should stay, or nothing helps."""
+        self._helped[view.run] += 1
+        if self._helped[view.run] > helps_max:
+            return True
         held = [step for step in view.steps if step.state == "held"]
         for step in held:
             key = f"{view.run}:{step.place}"

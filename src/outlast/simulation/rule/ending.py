@@ -14,6 +14,7 @@ from outlast.simulation.mischief import skew_max_s
 _late_max_s = 30.0
 _trial_max_s = 60.0  # so long a trial waits whose worker died before it served (trial_start_s)
 _sweep_max_s = 120.0  # so long a run waits at most whose hint was lost for good
+_unheard_max = 20
 _claims_max = 12  # more than quarantine allows, with its trials
 _STANDSTILL = ("run.held", "run.quarantined", "run.cancelling")
 _slack_s = 1e-5  # recorded times are rounded to microseconds
@@ -82,6 +83,20 @@ def signals(evidence: Evidence) -> Iterator[str]:
                 yield f"{asked.name}: {name} {id} was neither consumed nor handed on"
         for id in taken.keys() - posted:
             yield f"{asked.name}: {id} was consumed and never sent"
+
+
+def heard(evidence: Evidence) -> Iterator[str]:
+    """What a person decides about a step is acted on: nobody decides it again and again to no end."""
+    for run, letters in evidence.inboxes.items():
+        events = evidence.runs.get(run, [])
+        acted = {event.place: event.data["mail"] for event in events if event.data.get("mail") and event.place}
+        unheard = Counter(
+            event.place for event in letters
+            if event.type == "mail.resolve" and event.seq > acted.get(event.place, 0)
+        )  # fmt: skip
+        for place, times in unheard.items():
+            if times > _unheard_max:
+                yield f"{run}: {times} decisions about step {place} were acknowledged, none was acted on"
 
 
 def timer(evidence: Evidence) -> Iterator[str]:

@@ -63,7 +63,7 @@ class Member:
     __slots__ = (
         "_quota_ahead_s", "_quota_at", "_quota_gap_s", "answered", "breaker", "concurrency", "drained", "ejected_until",
         "failed", "health", "input_tokens", "limit_max", "load", "model", "name", "output_tokens", "pace", "refusals",
-        "resting_until", "secret", "sick", "suspect", "target", "url", "waiting", "warm_up_s",
+        "resting_until", "score", "secret", "sick", "suspect", "target", "url", "waiting", "warm_up_s",
     )  # fmt: skip
 
     def __init__(self, target: Target, pace: Pace, policy: MemberPolicy) -> None:
@@ -83,6 +83,8 @@ class Member:
         """What active checks found."""
         self.sick = False
         """Whether these found it broken in some layer."""
+        self.score: float | None = None
+        """What its last round of golden prompts scored, 0 to 1."""
         self.suspect = False
         """Whether it shall be checked at once."""
         self.warm_up_s = policy.balancer.warm_up_s

@@ -13,6 +13,7 @@ from outlast.kernel.randomness import Randomness
 from outlast.model.ask import Ask, RetryTree, Served
 from outlast.model.attempt import Attempt
 from outlast.model.call import Call
+from outlast.model.canary import Canary, CanaryPolicy, Examiner, Golden
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable, Interrupted
 from outlast.model.member import Member, Target
 from outlast.model.traffic import Traffic, TrafficPolicy
@@ -64,6 +65,7 @@ class Pool:
         self.traffic = Traffic(name, targets, policy.traffic, clock, randomness, fallback is not None)
         self.members: tuple[Member, ...] = self.traffic.router.members
         self._unwatched = probe is not None
+        self._canary: Canary | None = None
         self._watch = Watch(self.traffic, probe, policy.watch) if probe is not None else None
 
     async def call(self, send: Callable[[Attempt], Awaitable[T]], ask: Ask) -> Served[T]:
@@ -155,17 +157,26 @@ class Pool:
         fallback = self.fallback.name if self.fallback is not None else None
         return pool_view(self.traffic, self.clock.monotonic(), self.degraded, fallback)
 
+    def examine(self, golden: Sequence[Golden], examiner: Examiner, policy: CanaryPolicy) -> None:
+        """Have the members' models examined by golden prompts, from the next call or `start` on; `close` ends that."""
+        self._canary = Canary(self.traffic, golden, examiner, policy)
+        self._unwatched = True
+
     def start(self) -> None:
         """Begin to check the members, in the running loop; the first call does so otherwise."""
         self._unwatched = False
         if self._watch is not None:
             self._watch.start()
+        if self._canary is not None:
+            self._canary.start()
 
     async def close(self) -> None:
         """Stop the checks and refuse whoever waits in the queue. Requests under way go on in their callers' tasks."""
         self._unwatched = False
         if self._watch is not None:
             await self._watch.close()
+        if self._canary is not None:
+            await self._canary.close()
         await self.traffic.close()
         if self.fallback is not None:
             await self.fallback.close()

@@ -165,8 +165,18 @@ class Traffic:
             member.suspect = True
             self.suspicious()
 
-    def recovered(self) -> None:
-        """A member is back: whoever waits in the queue may go there."""
+    def examined(self, member: Member, now: float) -> None:
+        """A check has added to what is known of a member's health: it may be out now, or back."""
+        sick = member.health.failing is not None
+        if sick == member.sick:
+            return
+        member.sick = sick
+        if sick:
+            member.suspect = False
+            self.empty(member)
+            return
+        self.router.well(member, now)
+        member.load.cold(now)
         if self.admission.waiting:
             self._admit()
 

@@ -47,6 +47,8 @@ class MemberView(msgspec.Struct, frozen=True):
     output_tokens: int
     cost: float | None
     """None: the model is not in the table of prices."""
+    score: float | None
+    """What its last round of golden prompts scored, 0 to 1."""
     layers: dict[str, str]
     """What health checks found: ``connection``, ``application``, ``model``: ``unknown``, ``up`` or ``down``."""
 
@@ -114,6 +116,7 @@ def member_view(member: Member, now: float) -> MemberView:
         input_tokens=member.input_tokens,
         output_tokens=member.output_tokens,
         cost=price_of(member.model, member.input_tokens, member.output_tokens),
+        score=member.score,
         layers={layer: member.health.state(layer) for layer in ("connection", "application", "model")},
     )
 

@@ -90,7 +90,7 @@ class Watch:
             self._answered[member] = member.answered
             member.suspect = False
             member.health.passed(now, "application")
-            self._judge(member, now)
+            self._traffic.examined(member, now)
         elif member.breaker.state == "open":
             member.suspect = True
 
@@ -113,7 +113,7 @@ class Watch:
             member.health.passed(now, layer)
             if layer == "application":
                 member.suspect = False
-        self._judge(member, self._traffic.clock.monotonic())
+        self._traffic.examined(member, self._traffic.clock.monotonic())
 
     async def _why_not(self, member: Member, layer: Layer) -> str:
         """What is wrong with a layer; empty: nothing."""
@@ -126,16 +126,3 @@ class Watch:
         except EndpointError as error:
             return str(error)
         return ""
-
-    def _judge(self, member: Member, now: float) -> None:
-        sick = member.health.failing is not None
-        if sick == member.sick:
-            return
-        member.sick = sick
-        if sick:
-            member.suspect = False
-            self._traffic.empty(member)
-        else:
-            self._traffic.router.well(member, now)
-            member.load.cold(now)
-            self._traffic.recovered()

@@ -17,6 +17,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.load import parse
 from outlast.bootstrap.pool import build_pool, pool_policy, pooled_endpoint
+from outlast.kernel.error import ConfigurationError
 from outlast.model.answer import to_answer
 from outlast.model.endpoint import EndpointUnavailable, Message, ModelRequest
 
@@ -48,6 +49,28 @@ def test_what_the_blueprint_says_is_what_the_pool_does() -> None:
     assert traffic.router.outlier.slower_than_peers == 4.0
     assert traffic.budget.ratio == 0.05
     assert traffic.router.hedge.quantile == 0.99
+
+
+def test_golden_prompts_are_read_from_the_project_and_a_missing_file_is_said(tmp_path: Path) -> None:
+    endpoints = "endpoints: [{name: a, url: 'http://h', model: m}]"
+    model = parse(f"models: {{w: {{{endpoints}, canary: {{prompts: golden.jsonl}}}}}}".encode()).models["w"]
+    with pytest.raises(ConfigurationError, match=r"canary\.prompts: .*golden\.jsonl cannot be read: no such file"):
+        build_pool("w", model, SystemClock(), OsRandomness(), home=tmp_path)
+    (tmp_path / "golden.jsonl").write_text("nonsense")
+    with pytest.raises(ConfigurationError, match=r"golden\.jsonl:1: "):
+        build_pool("w", model, SystemClock(), OsRandomness(), home=tmp_path)
+
+
+async def test_golden_prompts_are_put_to_real_servers(
+    tmp_path: Path, until: Callable[..., Awaitable[None]]
+) -> None:
+    with servers(1) as (own,):
+        (tmp_path / "golden.jsonl").write_text('{"prompt": "Say hello.", "expect": "e"}')
+        text = written(own.url).replace(b"}}", b", canary: {prompts: golden.jsonl, every: 1s}}}")
+        endpoint = pooled_endpoint("writer", parse(text).models["writer"], tmp_path, SystemClock(), OsRandomness())
+        await endpoint.complete(asking())
+        await until(lambda: endpoint.pool.members[0].score is not None, 20.0)
+        await endpoint.close()
 
 
 def test_hedging_can_be_forbidden() -> None:

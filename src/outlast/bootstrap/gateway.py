@@ -128,7 +128,10 @@ class Assembly:
         for name, model in plan.models.items():
             known = self._models.get(name)
             same = known is not None and known[0] == model
-            pool = known[1] if known is not None and same else build_pool(name, model, self._clock, self._randomness)
+            if known is not None and same:
+                pool = known[1]
+            else:
+                pool = build_pool(name, model, self._clock, self._randomness, home=self._home)
             models[name] = (model, pool)
             for member in pool.everybody:
                 lines[member] = self._lines.get(member) or self._line(member)

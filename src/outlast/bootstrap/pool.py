@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from outlast.adapters.openai.probe import probe as openai_probe
+from outlast.blueprint.schema import Canary as CanarySection
 from outlast.blueprint.schema import Model, ModelEndpoint, ModelGuard
 from outlast.kernel.clock import Clock
+from outlast.kernel.error import ConfigurationError
 from outlast.kernel.randomness import Randomness
-from outlast.model.member import MemberPolicy, Target
+from outlast.model.canary import CanaryPolicy, golden_bytes_max, parse_golden
+from outlast.model.endpoint import Endpoint, Message, ModelRequest
+from outlast.model.member import Member, MemberPolicy, Target
 from outlast.model.pool import Pool, PoolPolicy
 from outlast.model.pooled import PooledEndpoint
 from outlast.model.router import RouterPolicy
@@ -17,42 +22,82 @@ from outlast.model.traffic import TrafficPolicy
 from outlast.model.watch import Probe
 from outlast.policy.balancer import BalancerPolicy
 from outlast.policy.breaker import BreakerPolicy
+from outlast.policy.drift import DriftPolicy
 from outlast.policy.hedge import HedgePolicy
 from outlast.policy.outlier import OutlierPolicy
 from outlast.policy.retry_budget import RetryBudgetPolicy
 
+golden_tokens_max = 256
+"""How long the answer to a golden prompt may be, in tokens."""
+
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
 
 
+class Asking:
+    """Puts golden prompts to members through their own endpoints. Implements `model.canary.Examiner`."""
+
+    def __init__(self, endpoints: Mapping[Member, Endpoint]) -> None:
+        self._endpoints = endpoints
+
+    async def ask(self, member: Member, prompt: str, timeout_s: float) -> str:
+        request = ModelRequest([Message("user", prompt)], timeout_s, max_tokens=golden_tokens_max, temperature=0.0)
+        return (await self._endpoints[member].complete(request)).text
+
+    async def close(self) -> None:
+        for endpoint in self._endpoints.values():
+            await endpoint.close()
+
+
 def build_pool(
-    name: str, model: Model, clock: Clock, randomness: Randomness, probe: Probe | None = openai_probe
+    name: str,
+    model: Model,
+    clock: Clock,
+    randomness: Randomness,
+    probe: Probe | None = openai_probe,
+    *,
+    home: Path | None = None,
 ) -> Pool:
-    """The pool of a model, its fallback behind it. Its members' API keys stay references."""
+    """The pool of a model, its fallback behind it. Its members' API keys stay references.
+
+    With `home`, the project directory, the model's canary runs. Raises ConfigurationError if its file cannot be used.
+    """
     policy = pool_policy(model)
     fallback = None
     if model.fallback is not None:
         target = _target(model.fallback)
         fallback = Pool(model.fallback.name, [target], clock, randomness, policy=policy, probe=probe)
     targets = [_target(endpoint) for endpoint in model.endpoints]
-    return Pool(name, targets, clock, randomness, fallback=fallback, policy=policy, probe=probe)
+    pool = Pool(name, targets, clock, randomness, fallback=fallback, policy=policy, probe=probe)
+    if model.canary is not None and home is not None:
+        _examine(pool, model.canary, home)
+    return pool
 
 
-def pooled_endpoint(
-    name: str, model: Model, home: Path, clock: Clock, randomness: Randomness
-) -> PooledEndpoint:
+def pooled_endpoint(name: str, model: Model, home: Path, clock: Clock, randomness: Randomness) -> PooledEndpoint:
     """What `run.model` asks: the pool, with an HTTP client for each of its members."""
+    pool = build_pool(name, model, clock, randomness, home=home)
+    return PooledEndpoint(pool, {member: _endpoint(member, home) for member in pool.everybody})
+
+
+def _endpoint(member: Member, home: Path) -> Endpoint:
     from outlast.adapters.openai.endpoint import OpenAIEndpoint
 
-    pool = build_pool(name, model, clock, randomness)
-    return PooledEndpoint(
-        pool,
-        {
-            member: OpenAIEndpoint(
-                member.name, url=member.url, model=member.model, key=member.secret, environ=os.environ, home=home
-            )
-            for member in pool.everybody
-        },
+    return OpenAIEndpoint(
+        member.name, url=member.url, model=member.model, key=member.secret, environ=os.environ, home=home
     )
+
+
+def _examine(pool: Pool, canary: CanarySection, home: Path) -> None:
+    path = home / canary.prompts
+    try:
+        with path.open("rb") as file:
+            raw = file.read(golden_bytes_max + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ConfigurationError(f"models.{pool.name}.canary.prompts: {path} cannot be read: {reason}") from None
+    policy = CanaryPolicy(every_s=canary.every, drift=DriftPolicy(score_min=canary.min_score))
+    asking = Asking({member: _endpoint(member, home) for member in pool.members})
+    pool.examine(parse_golden(raw, str(path)), asking, policy)
 
 
 def pool_policy(model: Model) -> PoolPolicy:

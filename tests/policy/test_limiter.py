@@ -22,6 +22,14 @@ def refused(got: Taken | Refused, bound: str, retry_after_s: float) -> None:
     assert got.retry_after_s == pytest.approx(retry_after_s)
 
 
+def test_one_whole_request_is_at_hand_however_short_the_burst() -> None:
+    limiter = Limiter(Limit(requests_per_minute=1, burst_s=10))
+    assert limiter.left(100.0) == Left(1, None, None)
+    taken(limiter.take(100.0))
+    refused(limiter.take(100.0), "requests_per_minute", 60.0)
+    assert limiter.left(160.0) == Left(1, None, None)
+
+
 def test_a_minutes_worth_comes_at_once_and_then_one_after_the_other() -> None:
     limiter = Limiter(Limit(requests_per_minute=10))
     for _ in range(10):

@@ -75,7 +75,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Start]:
         ) -> Site:
             given = section or Gateway(listen=Listen(port=0))
             known = models or {
-                "writer": Model(tuple(ModelEndpoint(f"e{number}", url, "m") for number, url in enumerate(urls, 1)))
+                "writer": Model(tuple(ModelEndpoint(f"e{number}", url, model="m") for number, url in enumerate(urls, 1)))
             }
             clock = SystemClock()
             assembly = Assembly(read or (lambda: Plan(given, known)), tmp_path, environ or {}, limits)

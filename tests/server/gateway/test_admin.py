@@ -55,7 +55,7 @@ async def test_a_weight_of_zero_leaves_an_endpoint_without_requests(gateway: Sta
 
 async def test_commands_that_are_not_understood_say_why(gateway: Start) -> None:
     async with ModelServer() as one:
-        model = Model((ModelEndpoint("e1", one.url, "m"),))
+        model = Model((ModelEndpoint("e1", one.url, model="m"),))
         site = await gateway(models={"a": model, "b": model})
         for body, status, word in (
             ({"endpoint": "nobody"}, 404, "a/e1, b/e1"),

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable
 
 from outlast.blueprint.schema import Fallback, Model, ModelEndpoint
+from outlast.blueprint.secret import Secret
 from tests.server.gateway.conftest import Site, Start
 from tests.server.gateway.upstream import (
     DONE,
@@ -177,7 +178,7 @@ async def test_another_model_answers_when_the_one_asked_for_cannot_and_that_is_s
     async with ModelServer() as dead:
         pass
     async with ModelServer() as other:
-        model = Model((ModelEndpoint("e1", dead.url, "m"),), fallback=Fallback("spare", other.url, "small"))
+        model = Model((ModelEndpoint("e1", dead.url, model="m"),), fallback=Fallback("spare", other.url, model="small"))
         site = await gateway(models={"writer": model})
         status, headers, _ = await site.post(CHAT, ASK)
         assert (status, headers["x-outlast-endpoint"], headers["x-outlast-degraded"]) == (200, "spare", "true")
@@ -191,3 +192,29 @@ async def test_another_model_answers_when_the_one_asked_for_cannot_and_that_is_s
         pools = json.loads((await site.get("/v1/pools"))[2])["pools"]
         assert [(pool["name"], pool["fallback"]) for pool in pools] == [("writer", "spare"), ("spare", None)]
         assert (await site.post("/v1/pools/drain", {"endpoint": "spare"}))[2]["state"] == "drained"
+
+
+async def test_an_endpoint_whose_key_is_missing_is_left_for_another_and_said(gateway: Start) -> None:
+    async with ModelServer() as one, ModelServer() as two:
+        keyless = ModelEndpoint("e1", one.url, model="m", key=Secret("env", "NOT_SET"))
+        site = await gateway(models={"writer": Model((keyless, ModelEndpoint("e2", two.url, model="m")))})
+        for _ in range(4):
+            assert (await site.post(CHAT, ASK))[1]["x-outlast-endpoint"] == "e2"
+        alone = await gateway(models={"writer": Model((keyless,))})
+        status, _, said = await alone.post(CHAT, ASK)
+        assert status == 502
+        assert "NOT_SET is not set" in said["error"]["message"]
+        assert not one.asked
+
+
+async def test_an_endpoints_own_key_goes_to_it_and_comes_back_to_nobody(gateway: Start) -> None:
+    async def chatty(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole({"error": {"message": f"bad: {asked.headers['authorization']}"}}, 400))
+
+    async with ModelServer(chatty) as server:
+        endpoint = ModelEndpoint("e1", server.url, model="m", key=Secret("env", "UPSTREAM"))
+        site = await gateway(models={"writer": Model((endpoint,))}, environ={"UPSTREAM": "sk-upstream-secret"})
+        status, _, said = await site.post(CHAT, ASK, {"Authorization": "Bearer sk-of-the-client"})
+        assert status == 400
+        assert said["error"]["message"] == "bad: Bearer [secret]"
+        assert server.asked[0].headers["authorization"] == "Bearer sk-upstream-secret"

@@ -54,7 +54,7 @@ async def test_an_unknown_key_is_refused_before_its_body_is_read(gateway: Start)
 
 async def test_a_key_asks_only_for_its_models(gateway: Start) -> None:
     async with ModelServer() as server:
-        model = Model((ModelEndpoint("e1", server.url, "m"),))
+        model = Model((ModelEndpoint("e1", server.url, model="m"),))
         site = await gateway(
             section=section(models=("writer",)), environ=ENVIRON, models={"writer": model, "secret": model}
         )

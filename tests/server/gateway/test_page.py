@@ -24,8 +24,8 @@ async def test_liveness_does_not_depend_on_a_model(gateway: Start) -> None:
 async def test_readiness_proves_that_each_model_answers(gateway: Start) -> None:
     async with ModelServer() as one, ModelServer() as two:
         models = {
-            "writer": Model((ModelEndpoint("e1", one.url, "m"),)),
-            "reader": Model((ModelEndpoint("e1", two.url, "n"),)),
+            "writer": Model((ModelEndpoint("e1", one.url, model="m"),)),
+            "reader": Model((ModelEndpoint("e1", two.url, model="n"),)),
         }
         site = await gateway(models=models)
         status, _, text = await site.get("/readyz")
@@ -59,8 +59,8 @@ async def test_one_model_that_is_down_is_named(gateway: Start) -> None:
         pass
     async with ModelServer() as one:
         models = {
-            "writer": Model((ModelEndpoint("e1", one.url, "m"),)),
-            "reader": Model((ModelEndpoint("e1", dead.url, "n"),)),
+            "writer": Model((ModelEndpoint("e1", one.url, model="m"),)),
+            "reader": Model((ModelEndpoint("e1", dead.url, model="n"),)),
         }
         site = await gateway(models=models)
         found = json.loads((await site.get("/readyz"))[2])

@@ -246,7 +246,7 @@ def anything(tmp_path: object) -> Callable[[list[bytes]], None]:
     async def throw(pieces: list[bytes]) -> None:
         faults: list[Exception] = []
         async with ModelServer() as server:
-            plan = Plan(Gateway(listen=Listen(port=0)), {"writer": Model((ModelEndpoint("e1", server.url, "m"),))})
+            plan = Plan(Gateway(listen=Listen(port=0)), {"writer": Model((ModelEndpoint("e1", server.url, model="m"),))})
             assembly = Assembly(lambda: plan, Path(str(tmp_path)), {})
             ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             serving = asyncio.create_task(

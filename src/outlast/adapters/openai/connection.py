@@ -156,6 +156,12 @@ class _Wire(asyncio.Protocol):
 
     # httptools
 
+    def on_message_begin(self) -> None:
+        """An answer begins; one that nobody asked for makes the connection unfit for another request."""
+        if self.complete:
+            self.reusable = False
+            self.closed = True
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header line; of several with one name the last counts."""
         self.headers[name.lower()] = value
@@ -217,15 +223,14 @@ class _Wire(asyncio.Protocol):
         """The rest of the body, at most `limit` bytes. Raises EndpointUnavailable, also when it is more."""
         self.limit = limit
         self._resume()
-        while not self.complete:
+        while True:
+            if self._bytes > limit and not self.problem:  # so much may have come before the bound was known
+                self._fail(_too_much(limit))
             if self.problem:
                 self.refuse()
+            if self.complete:
+                return self._take()
             await self._wait()
-        if self._bytes > limit:
-            self.abort()
-            self.problem = _too_much(limit)
-            self.refuse()
-        return self._take()
 
     def refuse(self) -> None:
         """Raise what went wrong."""

@@ -167,7 +167,7 @@ class Gateway:
             return _tags(attempt.member.name, attempt.number, attempt.member not in members)
 
         relay = Relay(
-            dialect, body, _forwarded(request, dialect), catalog.lines.__getitem__, self.limits, self._monotonic,
+            dialect, body, _forwarded(request, dialect), catalog.lines.get, self.limits, self._monotonic,
             client if stream else None, tags,
         )  # fmt: skip
         ask = _ask(dialect, body, request, account, catalog.deadline_s, stream)

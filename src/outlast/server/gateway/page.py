@@ -101,7 +101,7 @@ class Pages:
         question = {"model": name, "messages": [{"role": "user", "content": "ping"}], "max_tokens": 1}
         gateway = self._gateway
         relay = Relay(
-            chat, Body(msgspec.json.encode(question)), b"", gateway.catalog.lines.__getitem__, gateway.limits,
+            chat, Body(msgspec.json.encode(question)), b"", gateway.catalog.lines.get, gateway.limits,
             self._clock.monotonic, None, lambda attempt: b"",
         )  # fmt: skip
         verdict: Verdict = "answers"

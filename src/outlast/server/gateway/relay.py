@@ -14,6 +14,7 @@ import msgspec
 
 from outlast.adapters.openai.connection import Answer, Exchange, Upstream
 from outlast.adapters.openai.failure import status_error
+from outlast.kernel.error import ConfigurationError
 from outlast.model.attempt import Attempt
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable
 from outlast.model.member import Member
@@ -92,9 +93,12 @@ class Line:
 
     @property
     def key(self) -> str:
-        """The API key, read when it is first needed and again after `forget`."""
+        """The API key, read when it is first needed and again after `forget`. Raises EndpointRefused."""
         if self._key is None:
-            self._key = self._secret()
+            try:
+                self._key = self._secret()
+            except ConfigurationError as error:
+                raise EndpointRefused(f"{self.upstream.where} has no key: {error}", elsewhere=True) from None
         return self._key
 
     def forget(self) -> None:
@@ -147,7 +151,7 @@ class Relay:
         dialect: Dialect,
         body: Body,
         headers: bytes,
-        line: Callable[[Member], Line],
+        line: Callable[[Member], Line | None],
         limits: GatewayLimits,
         monotonic: Callable[[], float],
         sink: Sink | None,
@@ -180,6 +184,8 @@ class Relay:
     async def send(self, attempt: Attempt) -> bytes:
         """Ask the attempt's member. The JSON answer, or nothing after a stream. Raises EndpointError, AttemptLost."""
         line = self._line(attempt.member)
+        if line is None:
+            raise EndpointRefused(f"endpoint {attempt.member.name!r} does not speak HTTP of this kind", elsewhere=True)
         exchange = line.upstream.begin()
         attempt.on_abort(exchange.abort)
         try:
@@ -263,7 +269,7 @@ class Relay:
             raw = await answer.whole(error_bytes_max)
         except EndpointError:
             raw = b""
-        status = answer.status
+        status, key = answer.status, line.key
         if status == 401:
             line.forget()
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in answer.headers.items()}
@@ -271,10 +277,10 @@ class Relay:
             headers["Retry-After"] = headers["retry-after"]
         if b"date" in answer.headers:
             headers["Date"] = headers["date"]
-        error = status_error(status, headers, raw, line.upstream.where, line.key)
+        error = status_error(status, headers, raw, line.upstream.where, key)
         if status in _CALLERS_FAULT:
             kind = answer.headers.get(b"content-type", b"application/json")
-            return Passed(str(error), status, _without(raw, line.key), kind)
+            return Passed(str(error), status, _without(raw, key), kind)
         if isinstance(error, EndpointRefused) and not error.elsewhere:
             return EndpointRefused(str(error), error.retry_after_s, elsewhere=True)
         return error

@@ -74,9 +74,8 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Start]:
             read: Callable[[], Plan] | None = None,
         ) -> Site:
             given = section or Gateway(listen=Listen(port=0))
-            known = models or {
-                "writer": Model(tuple(ModelEndpoint(f"e{number}", url, model="m") for number, url in enumerate(urls, 1)))
-            }
+            endpoints = tuple(ModelEndpoint(f"e{number}", url, model="m") for number, url in enumerate(urls, 1))
+            known = models or {"writer": Model(endpoints)}
             clock = SystemClock()
             assembly = Assembly(read or (lambda: Plan(given, known)), tmp_path, environ or {}, limits)
             faults: list[Exception] = []

@@ -246,7 +246,8 @@ def anything(tmp_path: object) -> Callable[[list[bytes]], None]:
     async def throw(pieces: list[bytes]) -> None:
         faults: list[Exception] = []
         async with ModelServer() as server:
-            plan = Plan(Gateway(listen=Listen(port=0)), {"writer": Model((ModelEndpoint("e1", server.url, model="m"),))})
+            model = Model((ModelEndpoint("e1", server.url, model="m"),))
+            plan = Plan(Gateway(listen=Listen(port=0)), {"writer": model})
             assembly = Assembly(lambda: plan, Path(str(tmp_path)), {})
             ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             serving = asyncio.create_task(

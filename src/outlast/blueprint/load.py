@@ -14,7 +14,18 @@ import msgspec
 import yaml
 
 from outlast.blueprint.document import Document, nearest, yaml_bytes_max
-from outlast.blueprint.schema import Blueprint, Gateway, Listen, Model, ModelGuard, Quantity, Server, Text
+from outlast.blueprint.schema import (
+    Blueprint,
+    Fallback,
+    Gateway,
+    Listen,
+    Model,
+    ModelEndpoint,
+    ModelGuard,
+    Quantity,
+    Server,
+    Text,
+)
 from outlast.blueprint.secret import Secret
 from outlast.kernel import unit
 from outlast.kernel.error import ConfigurationError, UsageError
@@ -30,6 +41,7 @@ endpoints_max = 64
 
 _MODULE_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "timestamp", "value"))
 
@@ -252,6 +264,25 @@ def _check_model(model: Model) -> str | None:
     return None
 
 
+def _check_endpoint(endpoint: ModelEndpoint) -> str | None:
+    given = [kind for kind in ("url", "bedrock", "sagemaker") if getattr(endpoint, kind) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "none of them"
+        return f"has {found}: expected one of url (with model), bedrock and sagemaker"
+    (kind,) = given
+    if kind == "url":
+        if endpoint.model is None:
+            return "lacks model: write what the server calls it"
+        return None if endpoint.region is None else "has a region: only bedrock and sagemaker have one"
+    if endpoint.key is not None:
+        return f"has a key: {kind} uses the AWS credentials of the process"
+    if kind == "bedrock" and endpoint.model is not None:
+        return "has a model: bedrock names it already"
+    if endpoint.region is not None and not _REGION.match(endpoint.region):
+        return f"has region {endpoint.region[:32]!r}: expected one such as eu-central-1"
+    return None
+
+
 def _check_guard(guard: ModelGuard) -> str | None:
     return None if guard.slower_than_peers > 1 else "has slower_than_peers 1x or less: expected more, such as 3x"
 
@@ -281,8 +312,8 @@ _QUANTITIES: dict[Quantity, tuple[Callable[[str], float | int], str]] = {
 }
 _PLAIN = frozenset({Quantity.NUMBER, Quantity.SCORE})
 _LATER: dict[str, str] = dict.fromkeys(
-    ("bedrock", "sagemaker", "from", "type", "min", "max"),
-    "endpoints at a cloud's own protocol are not there yet: give url and model of an OpenAI-compatible server",
+    ("from", "type", "min", "max"),
+    "what starts and scales endpoints is not there yet: name endpoints that run",
 )
 _SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, Listen: _listen}
 _TEXTS: dict[Text, Callable[[str], str]] = {
@@ -292,6 +323,8 @@ _TEXTS: dict[Text, Callable[[str], str]] = {
 }
 _CHECKS: dict[Any, Callable[[Any], str | None]] = {
     Model: _check_model,
+    ModelEndpoint: _check_endpoint,
+    Fallback: _check_endpoint,
     ModelGuard: _check_guard,
     Server: _check_server,
     Gateway: _check_gateway,

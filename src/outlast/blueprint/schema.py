@@ -83,13 +83,17 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModelEndpoint(msgspec.Struct, frozen=True):
-    """One OpenAI-compatible server: ``{name: own, url: "http://127.0.0.1:8001/v1", model: smollm2, key: env:KEY}``."""
+    """What answers: an OpenAI-compatible server, a model of Amazon Bedrock, or a SageMaker endpoint. One of the three.
+
+    ``{name: own, url: "http://127.0.0.1:8001/v1", model: smollm2, key: env:KEY}``,
+    ``{name: nova, bedrock: eu.amazon.nova-lite-v1:0, region: eu-central-1}`` or ``{name: ours, sagemaker: writer}``.
+    """
 
     name: Name
-    url: Url
+    url: Url | None = None
     """The base URL, up to and including ``/v1``."""
-    model: str
-    """What the server calls the model."""
+    model: str | None = None
+    """What the server calls the model; a SageMaker container may need none."""
     key: Secret | None = None
     weight: Annotated[float, Quantity.NUMBER] = 1.0
     """Its share of the requests, relative to the weights of its peers; what it can carry."""
@@ -103,6 +107,12 @@ class ModelEndpoint(msgspec.Struct, frozen=True):
     """Tokens of prompt and answer together, at most; None: not known."""
     lacks: tuple[Literal["tools", "schema", "vision"], ...] = ()
     """What it cannot do: requests that need it go elsewhere."""
+    bedrock: str | None = None
+    """The id of a model or of an inference profile, asked through Converse."""
+    sagemaker: str | None = None
+    """The name of an endpoint whose container speaks chat completions."""
+    region: str | None = None
+    """Where Bedrock or SageMaker is asked; None: as the environment says."""
 
 
 class Fallback(ModelEndpoint, frozen=True):

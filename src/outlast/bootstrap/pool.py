@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from outlast.adapters.openai.probe import probe as openai_probe
 from outlast.blueprint.schema import Canary as CanarySection
 from outlast.blueprint.schema import Model, ModelEndpoint, ModelGuard
+from outlast.bootstrap.service import address_of, is_service, probe, service_of
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import ConfigurationError
 from outlast.kernel.randomness import Randomness
@@ -53,7 +53,7 @@ def build_pool(
     model: Model,
     clock: Clock,
     randomness: Randomness,
-    probe: Probe | None = openai_probe,
+    probe: Probe | None = probe,
     *,
     home: Path | None = None,
 ) -> Pool:
@@ -69,17 +69,21 @@ def build_pool(
     targets = [_target(endpoint) for endpoint in model.endpoints]
     pool = Pool(name, targets, clock, randomness, fallback=fallback, policy=policy, probe=probe)
     if model.canary is not None and home is not None:
-        _examine(pool, model.canary, home)
+        _examine(pool, model.canary, home, clock)
     return pool
 
 
 def pooled_endpoint(name: str, model: Model, home: Path, clock: Clock, randomness: Randomness) -> PooledEndpoint:
     """What `run.model` asks: the pool, with an HTTP client for each of its members."""
     pool = build_pool(name, model, clock, randomness, home=home)
-    return PooledEndpoint(pool, {member: _endpoint(member, home) for member in pool.everybody})
+    return PooledEndpoint(pool, {member: _endpoint(member, home, clock) for member in pool.everybody})
 
 
-def _endpoint(member: Member, home: Path) -> Endpoint:
+def _endpoint(member: Member, home: Path, clock: Clock) -> Endpoint:
+    if is_service(member):
+        from outlast.adapters.aws.endpoint import ServiceEndpoint
+
+        return ServiceEndpoint(member.name, service_of(member, clock), member.model)
     from outlast.adapters.openai.endpoint import OpenAIEndpoint
 
     return OpenAIEndpoint(
@@ -87,7 +91,7 @@ def _endpoint(member: Member, home: Path) -> Endpoint:
     )
 
 
-def _examine(pool: Pool, canary: CanarySection, home: Path) -> None:
+def _examine(pool: Pool, canary: CanarySection, home: Path, clock: Clock) -> None:
     path = home / canary.prompts
     try:
         with path.open("rb") as file:
@@ -96,7 +100,7 @@ def _examine(pool: Pool, canary: CanarySection, home: Path) -> None:
         reason = (error.strerror or str(error)).lower()
         raise ConfigurationError(f"models.{pool.name}.canary.prompts: {path} cannot be read: {reason}") from None
     policy = CanaryPolicy(every_s=canary.every, drift=DriftPolicy(score_min=canary.min_score))
-    asking = Asking({member: _endpoint(member, home) for member in pool.members})
+    asking = Asking({member: _endpoint(member, home, pool.clock) for member in pool.members})
     pool.examine(parse_golden(raw, str(path)), asking, policy)
 
 
@@ -124,8 +128,8 @@ def pool_policy(model: Model) -> PoolPolicy:
 def _target(endpoint: ModelEndpoint) -> Target:
     return Target(
         name=endpoint.name,
-        url=endpoint.url,
-        model=endpoint.model,
+        url=address_of(endpoint),
+        model=endpoint.model or endpoint.bedrock or "",
         secret=endpoint.key,
         weight=endpoint.weight,
         limit=endpoint.limit,

@@ -47,6 +47,8 @@ class Fake:
         self.broken = ""
         """An exception in the stream, by its name."""
         self.tool = False
+        self.invoke_works = False
+        """SageMaker answers whatever Bedrock refuses."""
 
     async def converse(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
@@ -89,7 +91,7 @@ class Fake:
 
     async def invoke(self, request: web.Request) -> web.StreamResponse:
         self.asked.append({"endpoint": request.match_info["name"], **(await request.json())})
-        if self.error is not None:
+        if self.error is not None and not self.invoke_works:
             return self.refused()
         choice = {"index": 0, "message": {"role": "assistant", "content": "".join(WORDS)}, "finish_reason": "stop"}
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}

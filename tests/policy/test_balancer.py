@@ -124,6 +124,15 @@ def test_a_latency_is_averaged_over_time_and_forgotten() -> None:
     assert load.latency_s(100.0) is None
 
 
+def test_what_is_forgotten_does_not_weigh_on_what_comes_after() -> None:
+    load = Load(BalancerPolicy(latency_s=100.0, latency_stale_s=1.0))
+    for _ in range(100):
+        load.observed(10.0, 10.0)
+    load.observed(10.9, 10.0)
+    load.observed(12.0, 0.1)
+    assert load.latency_s(12.0) == pytest.approx(0.1)
+
+
 def test_many_answers_in_one_instant_are_not_lost() -> None:
     load = Load(POLICY)
     load.observed(1.0, 0.1)

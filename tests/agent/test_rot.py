@@ -87,3 +87,19 @@ async def test_with_a_rotten_switch_workers_start_and_its_agent_begins_nothing()
         view = await d.until(run, "held")
         assert "not what was written" in view.reason
         assert "signal.awaited" not in await d.types(run)
+
+
+async def test_a_turn_is_refused_where_the_order_of_turns_is_rotten() -> None:
+    app: App[None] = App("t")
+
+    @app.agent
+    async def talks(run: Run[None]) -> int:
+        run.session.state["turns"] = run.session.state.get("turns", 0) + 1
+        return run.session.state["turns"]
+
+    async with desk(app) as d:
+        assert (await d.until(await d.start("talks", {}, session="s"))).result == 1
+        stream = next(stream for stream in d.store.contents() if stream.startswith("session/"))
+        rot(d.store, stream, b'"run":"run_', b'"run":"ran_')
+        with pytest.raises(StoreCorrupt, match="not what was written"):
+            await d.start("talks", {}, session="s")

@@ -14,7 +14,7 @@ from outlast.agent import event as ev
 from outlast.agent.ending import last_event, last_recorded, read_ending
 from outlast.agent.platform import Platform
 from outlast.journal.blob import load_payload
-from outlast.journal.chain import genesis
+from outlast.journal.chain import genesis, verify
 from outlast.journal.record import make_append
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, StoredRecord, StreamKey
@@ -81,19 +81,23 @@ class Tail(msgspec.Struct, frozen=True):
 
 
 async def read_tail(platform: Platform, session: str, after: int) -> Tail:
-    """What a session's stream holds after event `after`."""
+    """What a session's stream holds after event `after`, its chain verified from there. Raises StoreCorrupt."""
     key = session_key(platform, session)
     turns: list[Turn] = []
     skipped: set[str] = set()
     expiries: list[int] = []
     last_at = 0.0
     head = genesis(key)
+    before = None if after else head
     cursor = after
     while True:
         records = await platform.store.read(key, cursor, _page)
         for record in records:
+            if before is not None:
+                verify(key, (record,), before)
             envelope = ev.SESSION.read(key, record)
-            head, last_at = _head_of(record), envelope.at
+            before = head = _head_of(record)
+            last_at = envelope.at
             for index, event in enumerate(envelope.events):
                 match event:
                     case ev.TurnQueued():

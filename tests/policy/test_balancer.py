@@ -84,11 +84,13 @@ def test_a_member_that_gives_nothing_gets_only_a_few_requests(weights: list[floa
 
 def test_differences_too_small_to_matter_change_no_share() -> None:
     loads = loads_of([1, 1, 1])
-    for load, latency in zip(loads, [0.002, 0.007, 0.019], strict=True):
-        load.observed(1.0, latency)
+    for load, latency in zip(loads, [0.002, 0.007, 0.029], strict=True):
+        for _ in range(1000):
+            load.observed(1.0, latency)
     assert Balancer(POLICY).shares(1.0, loads) == [1, 1, 1]
     for load, latency in zip(loads, [1.0, 1.2, 1.49], strict=True):
-        load.observed(1.0 + POLICY.latency_stale_s + 1, latency)
+        for _ in range(1000):
+            load.observed(1.0 + POLICY.latency_stale_s + 1, latency)
     assert Balancer(POLICY).shares(40.0, loads) == [1, 1, 1]
 
 

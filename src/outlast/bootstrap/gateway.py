@@ -22,6 +22,7 @@ from outlast.blueprint.schema import Blueprint, GatewayKey, Listen, Model, Model
 from outlast.blueprint.schema import Gateway as GatewaySection
 from outlast.blueprint.secret import Secret
 from outlast.bootstrap.pool import build_pool
+from outlast.bootstrap.service import is_service, service_of
 from outlast.kernel.error import ConfigurationError
 from outlast.model.member import Member
 from outlast.model.pool import Pool
@@ -30,8 +31,8 @@ from outlast.server.gateway.admin import Admin
 from outlast.server.gateway.gateway import Catalog, Gateway
 from outlast.server.gateway.key import Account, Keys
 from outlast.server.gateway.limit import GatewayLimits
+from outlast.server.gateway.line import HttpLine, Line, ServiceLine
 from outlast.server.gateway.page import Pages
-from outlast.server.gateway.relay import Line
 from outlast.server.gateway.serve import bind, serve
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
@@ -152,7 +153,9 @@ class Assembly:
 
     def _line(self, member: Member) -> Line:
         secret = member.secret
-        return Line(Upstream(member.url, self._clock), (lambda: self._secret(secret)) if secret else (lambda: ""))
+        if is_service(member):
+            return ServiceLine(service_of(member, self._clock))
+        return HttpLine(Upstream(member.url, self._clock), (lambda: self._secret(secret)) if secret else (lambda: ""))
 
     def _secret(self, secret: Secret) -> str:
         return secret.resolve(self._environ, self._home)

@@ -41,8 +41,8 @@ class Frames:
 
 def data_of(frame: bytes) -> bytes:
     """The data of a frame, its lines joined; empty for comments and for frames without data."""
-    if frame.startswith(b"data: ") and frame.find(b"\n") >= len(frame) - 2:  # one line, the usual case
-        return frame[6:].rstrip(b"\n")
+    if frame.startswith(b"data: ") and frame.find(b"\n") == len(frame) - 2:  # one line, the usual case
+        return frame[6:-2]
     lines = [
         line[6:] if line.startswith(b"data: ") else line[5:]
         for line in frame.splitlines()

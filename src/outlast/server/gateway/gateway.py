@@ -26,9 +26,10 @@ from outlast.policy.limiter import Taken
 from outlast.server.gateway.dialect import Dialect, dialects
 from outlast.server.gateway.key import Account, Keys, digest, key_in
 from outlast.server.gateway.limit import GatewayLimits
+from outlast.server.gateway.line import Line
 from outlast.server.gateway.metric import Metrics
 from outlast.server.gateway.refusal import Refusal, Shape
-from outlast.server.gateway.relay import Body, Line, Passed, Relay, bytes_per_token
+from outlast.server.gateway.relay import Body, Passed, Relay, bytes_per_token
 from outlast.server.gateway.wire import Client, Request
 
 _FORWARDED = (

@@ -12,14 +12,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from outlast.adapters.openai.connection import Answer, Exchange, Upstream
+from outlast.adapters.openai.connection import Answer
 from outlast.adapters.openai.failure import status_error
-from outlast.kernel.error import ConfigurationError
 from outlast.model.attempt import Attempt
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable
 from outlast.model.member import Member
 from outlast.server.gateway.dialect import Dialect
 from outlast.server.gateway.limit import GatewayLimits
+from outlast.server.gateway.line import Exchange, Line
 from outlast.server.gateway.stream import StreamReader
 
 bytes_per_token = 4
@@ -31,7 +31,6 @@ error_bytes_max = 64 * 1024
 _CALLERS_FAULT = frozenset({400, 405, 406, 410, 411, 412, 413, 414, 415, 416, 422, 431, 451})
 
 _event_stream = b"text/event-stream; charset=utf-8"
-_decoder = msgspec.json.Decoder(dict[str, Any])
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encoder = msgspec.json.Encoder()
 
@@ -77,52 +76,6 @@ class Passed(EndpointRefused):
         self.status = status
         self.body = body
         self.content_type = content_type
-
-
-class Line:
-    """What leads to one member: its connections, and the head of a request to it."""
-
-    __slots__ = ("_heads", "_key", "_secret", "upstream")
-
-    def __init__(self, upstream: Upstream, secret: Callable[[], str]) -> None:
-        """`secret` reads the API key, empty for none; it may raise ConfigurationError."""
-        self.upstream = upstream
-        self._secret = secret
-        self._key: str | None = None
-        self._heads: dict[str, bytes] = {}
-
-    @property
-    def key(self) -> str:
-        """The API key, read when it is first needed and again after `forget`. Raises EndpointRefused."""
-        if self._key is None:
-            try:
-                self._key = self._secret()
-            except ConfigurationError as error:
-                raise EndpointRefused(f"{self.upstream.where} has no key: {error}", elsewhere=True) from None
-        return self._key
-
-    def forget(self) -> None:
-        """A rotated key is read anew."""
-        self._key = None
-        self._heads.clear()
-
-    def head(self, dialect: Dialect) -> bytes:
-        """Everything up to the value of Content-Length."""
-        head = self._heads.get(dialect.name)
-        if head is None:
-            origin, key = self.upstream.origin, self.key
-            lines = [
-                f"POST {origin.path}{dialect.upstream.decode()} HTTP/1.1",
-                f"Host: {origin.authority}",
-                "User-Agent: outlast",
-                "Content-Type: application/json",
-                "Accept: application/json, text/event-stream",
-            ]
-            if key:
-                lines.append(f"x-api-key: {key}" if dialect.shape == "anthropic" else f"Authorization: Bearer {key}")
-            head = ("\r\n".join(lines) + "\r\nContent-Length: ").encode()
-            self._heads[dialect.name] = head
-        return head
 
 
 class Sink(Protocol):
@@ -184,8 +137,9 @@ class Relay:
     async def send(self, attempt: Attempt) -> bytes:
         """Ask the attempt's member. The JSON answer, or nothing after a stream. Raises EndpointError, AttemptLost."""
         line = self._line(attempt.member)
-        if line is None:
-            raise EndpointRefused(f"endpoint {attempt.member.name!r} does not speak HTTP of this kind", elsewhere=True)
+        if line is None or not line.speaks(self._dialect):
+            problem = f"endpoint {attempt.member.name!r} does not speak {self._dialect.name}"
+            raise EndpointRefused(problem, elsewhere=True)
         exchange = line.upstream.begin()
         attempt.on_abort(exchange.abort)
         try:
@@ -207,7 +161,7 @@ class Relay:
         exchange.done()
         self._expect(answer, b"application/json", line)
         try:
-            said = self._dialect.whole(_decoder.decode(raw))
+            said = self._dialect.whole(_fields_decoder.decode(raw))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise EndpointUnavailable(f"{line.upstream.where} answered with what is no JSON object") from None
         if said.meaning == "error":

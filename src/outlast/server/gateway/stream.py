@@ -51,11 +51,11 @@ class StreamReader:
                 if said.meaning == "error":
                     trouble = f"ended its stream with an error: {said.text}"
                     break
-                input_tokens = said.input_tokens or input_tokens
-                output_tokens = said.output_tokens or output_tokens
                 if said.meaning == "content":
                     content += 1
-                elif said.meaning == "end":
+                input_tokens = said.input_tokens or input_tokens
+                output_tokens = said.output_tokens or output_tokens
+                if said.meaning == "end":
                     ended = True
                     count += 1
                     break

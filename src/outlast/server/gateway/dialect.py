@@ -41,8 +41,8 @@ class Dialect(msgspec.Struct, frozen=True):
     """Below the base URL."""
     shape: Shape
     streams: bool
-    whole: Callable[[dict[str, msgspec.Raw]], Said]
-    """What a JSON answer means."""
+    whole: Callable[[bytes], Said]
+    """What a JSON answer means. Raises msgspec.MsgspecError if it is no JSON object of the kind."""
     frame: Callable[[bytes], Said]
     """What the data of one frame means."""
     limits: tuple[str, ...] = ()
@@ -61,28 +61,18 @@ class Dialect(msgspec.Struct, frozen=True):
         return b"data: " + refusal.body("openai") + b"\n\n"
 
 
-Fields = dict[str, msgspec.Raw]
-"""A JSON answer by its fields, which stay the bytes that they are: what is not looked at costs nothing."""
+class _Answer(msgspec.Struct):
+    """What decides of a JSON answer; its items are not looked into, and cost nothing."""
 
-_listed = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-def _value(fields: Fields, name: str) -> Any:
-    found = fields.get(name)
-    return None if found is None else msgspec.json.decode(found)
-
-
-def _items(fields: Fields, name: str) -> int | None:
-    """How many items a list has; None if it is no list."""
-    found = fields.get(name)
-    try:
-        return None if found is None else len(_listed.decode(found))
-    except msgspec.ValidationError:
-        return None
+    error: Any = None
+    usage: Any = None
+    choices: list[msgspec.Raw] | None = None
+    data: list[msgspec.Raw] | None = None
+    output: list[msgspec.Raw] | None = None
+    content: list[msgspec.Raw] | None = None
 
 
-def _whole_error(fields: Fields) -> Said | None:
-    return _error(_value(fields, "error")) if "error" in fields else None
+_answer = msgspec.json.Decoder(_Answer)
 
 
 def _error(error: Any) -> Said | None:
@@ -113,12 +103,13 @@ def _object(data: bytes) -> dict[str, Any] | None:
 _UNREADABLE = Said("error", "a frame that is no JSON object")
 
 
-def _chat_whole(fields: Fields) -> Said:
-    if failed := _whole_error(fields):
+def _chat_whole(raw: bytes) -> Said:
+    answer = _answer.decode(raw)
+    if failed := _error(answer.error):
         return failed
-    if not _items(fields, "choices"):
+    if not answer.choices:
         return Said("error", "an answer without choices")
-    return Said("content", "", *_usage(_value(fields, "usage"), "prompt_tokens", "completion_tokens"))
+    return Said("content", "", *_usage(answer.usage, "prompt_tokens", "completion_tokens"))
 
 
 class _ChatChoice(msgspec.Struct):
@@ -177,24 +168,26 @@ def _says(delta: dict[str, Any]) -> bool:
     return False
 
 
-def _embeddings_whole(fields: Fields) -> Said:
-    if failed := _whole_error(fields):
+def _embeddings_whole(raw: bytes) -> Said:
+    answer = _answer.decode(raw)
+    if failed := _error(answer.error):
         return failed
-    if not _items(fields, "data"):
+    if not answer.data:
         return Said("error", "an answer without data")
-    return Said("content", "", *_usage(_value(fields, "usage"), "prompt_tokens", "completion_tokens"))
+    return Said("content", "", *_usage(answer.usage, "prompt_tokens", "completion_tokens"))
 
 
 def _no_frames(data: bytes) -> Said:
     return Said("error", "an event stream, expected JSON")
 
 
-def _responses_whole(fields: Fields) -> Said:
-    if failed := _whole_error(fields):
+def _responses_whole(raw: bytes) -> Said:
+    answer = _answer.decode(raw)
+    if failed := _error(answer.error):
         return failed
-    if _items(fields, "output") is None:
+    if answer.output is None:
         return Said("error", "an answer without output")
-    return Said("content", "", *_usage(_value(fields, "usage"), "input_tokens", "output_tokens"))
+    return Said("content", "", *_usage(answer.usage, "input_tokens", "output_tokens"))
 
 
 _RESPONSES_PREAMBLE = frozenset({
@@ -224,12 +217,13 @@ def _responses_frame(data: bytes) -> Said:
     return _CONTENT
 
 
-def _messages_whole(fields: Fields) -> Said:
-    if failed := _whole_error(fields):
+def _messages_whole(raw: bytes) -> Said:
+    answer = _answer.decode(raw)
+    if failed := _error(answer.error):
         return failed
-    if _items(fields, "content") is None:
+    if answer.content is None:
         return Said("error", "an answer without content")
-    return Said("content", "", *_usage(_value(fields, "usage"), "input_tokens", "output_tokens"))
+    return Said("content", "", *_usage(answer.usage, "input_tokens", "output_tokens"))
 
 
 def _messages_frame(data: bytes) -> Said:

@@ -161,9 +161,9 @@ class Relay:
         exchange.done()
         self._expect(answer, b"application/json", line)
         try:
-            said = self._dialect.whole(_fields_decoder.decode(raw))
+            said = self._dialect.whole(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise EndpointUnavailable(f"{line.upstream.where} answered with what is no JSON object") from None
+            raise EndpointUnavailable(f"{line.upstream.where} answered with JSON that is no such answer") from None
         if said.meaning == "error":
             raise EndpointUnavailable(f"{line.upstream.where} answered 200 with an error: {_clean(said.text, line)}")
         attempt.commit()

@@ -207,6 +207,40 @@ def test_one_request_must_wait_for_long_to_be_silence_and_many_need_not(requests
     pytest.fail("it was never found")
 
 
+def hedged_away(pace: Pace, start: float, end: float) -> None:
+    """Five requests at a time wait on it, each for 0.15 s: then a hedge has won and another comes instead."""
+    now = start
+    while now < end:
+        keys = [object() for _ in range(5)]
+        for key in keys:
+            pace.began(key, now)
+        now += 0.15
+        if now < end:
+            for key in keys:
+                pace.given_up(key, now)
+
+
+def test_hedges_that_rescue_its_requests_do_not_hide_that_a_member_is_frozen() -> None:
+    outlier, (frozen, well) = pool(2)
+    answered(frozen, 100.0, 10, 0.1)
+    answered(well, 100.0, 10, 0.1)
+    hedged_away(frozen, 100.0, 100.7)
+    answered(well, 100.69, 10, 0.1)
+    assert outlier.judge(100.7) == [frozen]
+    assert frozen.why.startswith("silent for 0.7 s")
+
+
+def test_who_answers_between_hedges_is_not_silent() -> None:
+    outlier, (busy, well) = pool(2)
+    answered(busy, 100.0, 10, 0.1)
+    answered(well, 100.0, 10, 0.1)
+    hedged_away(busy, 100.0, 100.4)
+    answered(busy, 100.4, 1, 0.1)
+    hedged_away(busy, 100.4, 100.7)
+    answered(well, 100.69, 10, 0.1)
+    assert outlier.judge(100.7) == []
+
+
 def test_who_streams_a_token_now_and_then_is_not_silent() -> None:
     outlier, paces = pool(2)
     for key in range(50):

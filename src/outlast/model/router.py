@@ -149,7 +149,10 @@ class Router:
         member, ticket = attempt.member, attempt.ticket
         self.release(member)
         member.waiting.discard(attempt)
-        member.pace.ended(attempt)
+        if verdict == "lost":
+            member.pace.given_up(attempt, now)
+        else:
+            member.pace.ended(attempt)
         if attempt.first_s is None and attempt.stopped:  # it would have taken longer than it did
             self.hedge[attempt.stream].observed(now, now - attempt.began)
         if verdict == "ok":

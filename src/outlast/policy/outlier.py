@@ -53,6 +53,10 @@ DOUBT = 2.0
 """By how many standard deviations two means must differ more than they may."""
 
 
+UNHEARD_MAX = 64
+"""How many requests that were given up are remembered: each alone may be half the evidence."""
+
+
 class OutlierPolicy(msgspec.Struct, frozen=True):
     """The bounds. Times in seconds.
 
@@ -156,8 +160,8 @@ class Pace:
     """How fast one member answers. `key` tells its requests apart; `now` is monotonic, in seconds."""
 
     __slots__ = (
-        "_last", "_policy", "_since", "_streak", "ejections", "first_token", "gap", "life", "name", "silent", "state",
-        "until", "why",
+        "_last", "_policy", "_since", "_streak", "_unheard", "ejections", "first_token", "gap", "life", "name",
+        "silent", "state", "until", "why",
     )  # fmt: skip
 
     def __init__(self, policy: OutlierPolicy, name: str) -> None:
@@ -177,6 +181,8 @@ class Pace:
         self.ejections = 0
         """How often it was ejected."""
         self._last: dict[Hashable, tuple[float, bool]] = {}
+        self._unheard: list[tuple[float, float]] = []
+        """From when to when requests waited that were given up, since the last sign of life; `UNHEARD_MAX` of them."""
         self._since = -math.inf
         self._streak = 0
 
@@ -191,28 +197,48 @@ class Pace:
         assert last is not None
         (self.gap if last[1] else self.first_token).add(now, now - last[0])
         self._last[key] = (now, True)
-        self.life = max(now, self.life)
+        self._lives(now)
 
     def ended(self, key: Hashable) -> None:
         """A request is over, however it ended; one that it does not have is none."""
         self._last.pop(key, None)
 
+    def given_up(self, key: Hashable, now: float) -> None:
+        """A request was stopped while it waited, because a hedge won: until there is a sign of life its waiting counts.
+
+        Else the hedges that rescue a frozen member's requests would hide that it is frozen.
+        """
+        last = self._last.pop(key, None)
+        if last is not None and not last[1] and len(self._unheard) < UNHEARD_MAX:
+            self._unheard.append((last[0], now))
+
     def alive(self, now: float) -> None:
         """A sign of life that is no content: an error status, headers."""
-        self.life = max(now, self.life)
+        self._lives(now)
 
     def silence(self, now: float) -> float:
         """For how long its requests have got nothing; 0: it has none."""
-        return now - max(self.life, min(since for since, _ in self._last.values())) if self._last else 0.0
+        if not self._last:
+            return 0.0
+        first = min(since for since, _ in self._last.values())
+        if self._unheard:
+            first = min(first, self._unheard[0][0])
+        return now - max(self.life, first)
 
     def evidence(self, now: float, usual_s: float) -> float:
         """How unlikely its silence is if answers usually take `usual_s`: the negative logarithm of the probability."""
         result = 0.0
-        for since, _ in self._last.values():
-            result += _surprise((now - since) / usual_s)
+        waited = [(since, now) for since, _ in self._last.values()]
+        for since, until in waited + self._unheard:
+            result += _surprise((until - since) / usual_s)
             if self.life > since:
                 result -= _surprise((self.life - since) / usual_s)
         return result
+
+    def _lives(self, now: float) -> None:
+        self.life = max(now, self.life)
+        if self._unheard:
+            self._unheard.clear()
 
     def move(self, event: Event, now: float) -> None:
         """In or out of rotation, as `TRANSITIONS` has it; back in, it is judged by what it does from now on."""
@@ -222,6 +248,7 @@ class Pace:
         self.state = state
         if state == "in":
             self.until = None
+            self._unheard.clear()
             self.first_token.clear()
             self.gap.clear()
             self.life = max(now, self.life)

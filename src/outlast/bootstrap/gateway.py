@@ -134,7 +134,7 @@ class Assembly:
             else:
                 pool = build_pool(name, model, self._clock, self._randomness, home=self._home)
             models[name] = (model, pool)
-            for member in (one for one in pool.everybody if one.url.startswith("http")):
+            for member in pool.everybody:
                 lines[member] = self._lines.get(member) or self._line(member)
         for member, line in self._lines.items():
             if member not in lines:

@@ -99,7 +99,7 @@ class Fake:
 
     async def invoke_stream(self, request: web.Request) -> web.StreamResponse:
         self.asked.append({"endpoint": request.match_info["name"], **(await request.json())})
-        if self.error is not None:
+        if self.error is not None and not self.invoke_works:
             return self.refused()
         chunks = [{"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]} for word in WORDS]
         chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})

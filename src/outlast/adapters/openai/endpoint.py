@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -14,10 +14,12 @@ import aiohttp
 
 from outlast.adapters.openai.address import parse_address
 from outlast.adapters.openai.failure import clean, refuses_schema, status_error
+from outlast.adapters.openai.stream import Events
 from outlast.adapters.openai.wire import TokenLimitField, body, completion
 from outlast.blueprint.secret import Secret
 from outlast.kernel.error import ConfigurationError
 from outlast.model.endpoint import Completion, EndpointRefused, EndpointUnavailable, ModelRequest
+from outlast.model.stream import Delta
 
 connect_timeout_s_default = 3.0
 """Bound of one connection, TLS included."""
@@ -103,6 +105,50 @@ class OpenAIEndpoint:
         except TimeoutError:
             raise EndpointUnavailable(f"{where} did not answer within {request.timeout_s:g} s") from None
 
+    async def stream(self, request: ModelRequest) -> AsyncIterator[Delta]:
+        """One answer piece by piece within ``request.timeout_s``; raises as `complete` does, in its middle too.
+
+        A schema is sent as `complete` last had to send it. Close the iterator (`aclose`) to stop early.
+        """
+        where = self._address.where
+        if self._closed:
+            raise EndpointRefused(f"endpoint {self._name!r} is closed")
+        if request.timeout_s <= 0:
+            raise EndpointUnavailable(f"no time is left to ask {where}")
+        until = asyncio.get_running_loop().time() + request.timeout_s
+        token = self._resolve()
+        content = body(request, self._model, self._limit_field, constrained=self._constrained, stream=True)
+        events = Events(where)
+        response: aiohttp.ClientResponse | None = None
+        try:
+            # each wait by itself: a time-out around a `yield` would cancel whoever reads
+            async with asyncio.timeout_at(until):
+                response = await self._session().post(
+                    self._address.chat, data=content, headers=_headers(token, request.key), allow_redirects=False
+                )
+                if response.status != 200:
+                    raw, _ = await _read(response, _error_bytes_max)
+                    raise status_error(response.status, response.headers, raw, where, token)
+            kind = response.content_type
+            if kind != "text/event-stream":
+                raise EndpointUnavailable(f"{where} answered with content type {kind!r}, expected text/event-stream")
+            while not events.ended:
+                async with asyncio.timeout_at(until):
+                    data = await response.content.readany()
+                if not data:
+                    raise EndpointUnavailable(f"the stream of {where} broke off before its end")
+                for delta in events.feed(data):
+                    yield delta
+                if events.trouble is not None:
+                    raise events.trouble
+        except TimeoutError:
+            raise EndpointUnavailable(f"{where} did not answer within {request.timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise self._translated(error, token) from None
+        finally:
+            if response is not None:
+                response.close()
+
     async def close(self) -> None:
         """Close the connections; further requests are refused. Safe to call again.
 
@@ -164,18 +210,24 @@ class OpenAIEndpoint:
                         "ask for less (max_tokens) or raise the bound"
                     )
                 return response.status, response.headers, raw, token
-        except aiohttp.ConnectionTimeoutError:
-            raise EndpointUnavailable(f"{where} could not be connected within {self._connect_timeout_s:g} s") from None
-        except aiohttp.ClientConnectorDNSError as error:
-            raise EndpointUnavailable(f"the name of {where} cannot be resolved: {_why(error, token)}") from None
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-            raise EndpointUnavailable(f"{where} failed the TLS handshake: {_why(error, token)}") from None
-        except aiohttp.ClientConnectorError as error:
-            raise EndpointUnavailable(f"{where} cannot be connected: {_why(error, token)}") from None
-        except aiohttp.ClientPayloadError as error:
-            raise EndpointUnavailable(f"the answer of {where} broke off: {_why(error, token)}") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: a host name that IDNA refuses
-            raise EndpointUnavailable(f"the connection to {where} failed: {_why(error, token)}") from None
+            raise self._translated(error, token) from None
+
+    def _translated(self, error: Exception, token: str) -> EndpointUnavailable:
+        """What went wrong with the connection."""
+        where = self._address.where
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return EndpointUnavailable(f"{where} could not be connected within {self._connect_timeout_s:g} s")
+        why = _why(error, token)
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return EndpointUnavailable(f"the name of {where} cannot be resolved: {why}")
+        if isinstance(error, (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError)):
+            return EndpointUnavailable(f"{where} failed the TLS handshake: {why}")
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return EndpointUnavailable(f"{where} cannot be connected: {why}")
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return EndpointUnavailable(f"the answer of {where} broke off: {why}")
+        return EndpointUnavailable(f"the connection to {where} failed: {why}")
 
     def _resolve(self) -> str:
         if self._key is not None and not self._token:

@@ -44,10 +44,14 @@ class _Received(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Received)
 
 
-def body(request: ModelRequest, model: str, limit_field: TokenLimitField, *, constrained: bool) -> bytes:
+def body(
+    request: ModelRequest, model: str, limit_field: TokenLimitField, *, constrained: bool, stream: bool = False
+) -> bytes:
     """The request as JSON. A schema goes into ``response_format`` if `constrained`, else into the prompt."""
     messages = request.messages
     document: dict[str, Any] = {"model": model}
+    if stream:
+        document |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.schema is not None:
         if constrained:
             document["response_format"] = {

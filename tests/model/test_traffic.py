@@ -162,6 +162,22 @@ def test_a_fallback_answers_when_no_member_can_and_keeps_to_the_deadline() -> No
     in_virtual_time(main)
 
 
+def test_whoever_waited_is_given_no_place_where_it_cannot_be_served() -> None:
+    async def main() -> None:
+        one = pool(Target("a", limit=1, lacks=frozenset({"tools"})), Target("b", limit=1))
+        send = Endpoints(a=answers(0.05), b=answers(0.3))
+        first = [asyncio.ensure_future(one.call(send, Ask(60.0))) for _ in range(2)]
+        await asyncio.sleep(0.01)
+        needs = [asyncio.ensure_future(one.call(send, Ask(60.0, needs=frozenset({"tools"})))) for _ in range(3)]
+        ended = await asyncio.gather(*needs, return_exceptions=True)
+        await asyncio.gather(*first)
+        assert all(isinstance(end, PoolOverloaded) or end.value == "b" for end in ended)  # type: ignore[union-attr]
+        assert one.members[0].answered == 1
+        assert all(member.in_flight == 0 for member in one.members)
+
+    in_virtual_time(main)
+
+
 def test_closing_refuses_whoever_waits() -> None:
     async def main() -> None:
         one = pool(Target("a", limit=1))

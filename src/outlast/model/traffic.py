@@ -212,7 +212,7 @@ class Traffic:
         timer = loop.call_later(max(ticket.deadline - now, 0.0), self._expired, ticket)
         self._look_later()
         try:
-            return await future
+            return self._fitting(await future, ask)
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
                 self.router.release(future.result())
@@ -222,6 +222,17 @@ class Traffic:
             timer.cancel()
             self._queue.pop(ticket, None)
             self.admission.leave(self.clock.monotonic(), ticket)
+
+    def _fitting(self, member: Member, ask: Ask) -> Member:
+        """The member whose place came free, or, if that cannot do it, another one that has a place."""
+        if not member.misfit(ask.needs, ask.tokens):
+            return member
+        self.router.release(member)
+        other = self.choose(self.clock.monotonic(), ask, ())
+        if other is None:
+            self._admit()
+            raise self._overloaded(self.policy.admission.retry_after_min_s, "those that can serve it are full")
+        return other
 
     def _admit(self) -> None:
         """Give free places to those that wait."""

@@ -81,7 +81,7 @@ class Assembly:
         self._clock = SystemClock()
         self._randomness = OsRandomness()
         self._models: dict[str, tuple[Model, Pool]] = {}
-        self._retired: list[Pool] = []
+        self.retired: list[Pool] = []
         """Pools of a configuration before, until their last request has ended."""
         self._closing: set[asyncio.Task[None]] = set()
         self._lines: dict[Member, Line] = {}
@@ -105,16 +105,16 @@ class Assembly:
         """Close connections that idle, and pools that nobody needs any more."""
         for line in self._lines.values():
             line.upstream.sweep()
-        for pool in list(self._retired):
+        for pool in list(self.retired):
             if _is_idle(pool):
-                self._retired.remove(pool)
+                self.retired.remove(pool)
                 closing = asyncio.get_running_loop().create_task(pool.close())
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Stop all checks and close all connections."""
-        for pool in (*self._retired, *(pool for _, pool in self._models.values())):
+        for pool in (*self.retired, *(pool for _, pool in self._models.values())):
             await pool.close()
         for line in self._lines.values():
             line.upstream.close()
@@ -140,7 +140,7 @@ class Assembly:
             if member not in lines:
                 line.upstream.close()
         kept = {pool for _, pool in models.values()}
-        self._retired += [pool for _, pool in self._models.values() if pool not in kept]
+        self.retired += [pool for _, pool in self._models.values() if pool not in kept]
         self._models, self._lines, self._accounts = models, lines, accounts
         return Catalog({name: pool for name, (_, pool) in models.items()}, lines, keys, section.deadline, admin)
 

@@ -238,3 +238,18 @@ async def test_tls_is_verified(tmp_path: Path) -> None:
         trusting.close()
         with pytest.raises(EndpointUnavailable, match=r"certificate|TLS"):
             await ask(upstream(server))
+
+
+async def test_a_kept_connection_that_closes_without_a_word_is_replaced_once() -> None:
+    async with Server(OK, b"").up() as server:
+        to = upstream(server)
+        assert await ask(to) == b"hi"
+        server.then = "close"
+        server.answers = [b"", OK]
+        assert await ask(to) == b"hi"
+        assert (server.connections, server.requests) == (2, 3)
+        server.answers = [b""]
+        with pytest.raises(EndpointUnavailable, match="broke off"):
+            await ask(to)
+        assert server.requests == 4  # a new connection that closes so is an answer of its own
+        to.close()

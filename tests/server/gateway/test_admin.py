@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from outlast.blueprint.schema import Gateway, Listen, Model, ModelEndpoint
 from outlast.blueprint.secret import Secret
+from outlast.server.gateway.refusal import Refusal
+from outlast.server.gateway.wire import Request
 from tests.server.gateway.conftest import Start
 from tests.server.gateway.upstream import ModelServer, says, whole
 
@@ -119,3 +123,16 @@ async def test_metrics_tell_of_pools_and_requests(gateway: Start) -> None:
         ):
             assert line in text.splitlines()
         assert float(next(line for line in text.splitlines() if "pool_amplification{" in line).split()[1]) > 1
+
+
+async def test_without_an_admin_token_nobody_from_elsewhere_may_command(gateway: Start) -> None:
+    class Elsewhere:
+        peer = "192.0.2.7"
+
+    async with ModelServer() as one:
+        site = await gateway(one.url)
+        request = Request()
+        request.headers = {b"host": b"localhost"}
+        with pytest.raises(Refusal) as caught:
+            site.assembly.gateway.command(request, Elsewhere())  # type: ignore[arg-type] # only its address counts
+        assert caught.value.status == 403

@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from outlast.blueprint.schema import Fallback, Model, ModelEndpoint
+from outlast.blueprint.schema import Fallback, Gateway, Listen, Model, ModelEndpoint
 from outlast.blueprint.secret import Secret
+from outlast.bootstrap.gateway import Plan
+from outlast.server.gateway.limit import GatewayLimits
 from tests.server.gateway.conftest import Site, Start
 from tests.server.gateway.upstream import (
     DONE,
@@ -105,6 +107,7 @@ async def test_what_goes_wrong_before_the_first_content_of_a_stream_is_not_seen(
         says(STREAM, LAST),
         says(whole({"error": {"message": "overloaded"}})),
         says(whole(b"<html>", kind="text/html")),
+        says(STREAM.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n"), piece(words("zip") + DONE), LAST),
         says(b"garbage\r\n\r\n", then="close"),
         says(then="close"),
         says(whole({}, 500)),
@@ -218,3 +221,44 @@ async def test_an_endpoints_own_key_goes_to_it_and_comes_back_to_nobody(gateway:
         assert status == 400
         assert said["error"]["message"] == "bad: Bearer [secret]"
         assert server.asked[0].headers["authorization"] == "Bearer sk-upstream-secret"
+
+
+async def test_an_endpoint_whose_answer_is_no_use_is_not_listened_to_any_longer(
+    gateway: Start, until: Callable[..., Awaitable[None]]
+) -> None:
+    endless = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1000\r\n\r\n<html>"
+    async with ModelServer(says(endless, then="hang")) as bad, ModelServer() as good:
+        site = await gateway(bad.url, good.url)
+        while not bad.asked:
+            assert (await frames(site))[0] == 200
+        await until(lambda: bad.open == 0, 20, "its connection was closed")
+
+
+async def test_a_reload_lets_requests_of_the_old_configuration_end_and_then_forgets_it(
+    gateway: Start, until: Callable[..., Awaitable[None]]
+) -> None:
+    go_on = asyncio.Event()
+
+    async def slowly(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        writer.write(whole(chat_answer("old")))
+
+    async with ModelServer(slowly) as old, ModelServer(says(whole(chat_answer("new")))) as new:
+        urls = [old.url]
+
+        def read() -> Plan:
+            return Plan(Gateway(listen=Listen(port=0)), {"writer": Model((ModelEndpoint("e1", urls[0], model="m"),))})
+
+        site = await gateway(read=read, limits=GatewayLimits(sweep_s=0.05))
+        asking = asyncio.create_task(site.post(CHAT, ASK))
+        await until(lambda: old.asked, 20, "the old endpoint was asked")
+        urls[0] = new.url
+        site.assembly.reload()
+        assert (await site.post(CHAT, ASK))[2]["choices"][0]["message"]["content"] == "new"
+        assert len(site.assembly.retired) == 1
+        go_on.set()
+        assert (await asking)[2]["choices"][0]["message"]["content"] == "old"
+        await until(lambda: not site.assembly.retired, 20, "the old pool is forgotten")
+        state = site.assembly.gateway.catalog.pools["writer"]
+        site.assembly.reload()
+        assert site.assembly.gateway.catalog.pools["writer"] is state  # nothing changed: nothing is forgotten

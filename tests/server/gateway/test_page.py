@@ -109,6 +109,7 @@ async def test_while_it_stops_it_is_not_ready(gateway: Start) -> None:
         writer.write(b"\r\n")  # this request had begun before the stop
         answer = await asyncio.wait_for(reader.read(), 20)
         assert answer.startswith(b"HTTP/1.1 503")
+        assert b"\r\nConnection: close\r\n" in answer
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["ready"] is False
         go_on.set()
         status, headers, _ = await answering

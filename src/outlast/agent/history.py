@@ -44,6 +44,10 @@ class History:
         self.outcomes: dict[str, Settled] = {}
         self.deliveries: list[str] = []
         """Places in the order in which their outcomes were recorded."""
+        self.records: list[int] = []
+        """The number of the record that each of them stands in."""
+        self.record = 0
+        """The number of the record that is being folded in: who reads or writes one counts it up."""
         self.intents: dict[str, Intent] = {}
         """Open ones only: an outcome or a clearance removes them."""
         self.doubts: dict[str, ev.StepDoubted] = {}
@@ -96,8 +100,16 @@ class History:
 
     def apply_all(self, envelopes: Iterable[Envelope[ev.RunEvent]]) -> None:
         for envelope in envelopes:
+            self.record += 1
             for event in envelope.events:
                 self.apply(event, envelope.at)
+
+    def record_of(self, place: str) -> int:
+        """The number of the record in which the last outcome of a step stands; 0: in none."""
+        for index in range(len(self.deliveries) - 1, -1, -1):
+            if self.deliveries[index] == place:
+                return self.records[index]
+        return 0
 
     def apply(self, event: ev.RunEvent, at: float) -> None:
         """Fold one event in."""
@@ -126,6 +138,7 @@ class History:
         invariant(place not in self.outcomes, f"step {place} has two outcomes")
         self.outcomes[place] = Settled(event, at)
         self.deliveries.append(place)
+        self.records.append(self.record)
         self.intents.pop(place, None)
         self.doubts.pop(place, None)
         self.held.pop(place, None)

@@ -13,7 +13,7 @@ from outlast.agent import event as ev
 from outlast.agent.failure import bounded
 from outlast.agent.history import History
 from outlast.agent.platform import Platform
-from outlast.agent.replay import Replay
+from outlast.agent.replay import Handing, Replay
 from outlast.journal.index import ENDED, RESTING, HintPatch, State
 from outlast.journal.stream import Head
 from outlast.journal.writer import StreamWriter
@@ -63,6 +63,8 @@ class Recorder:
         self.worker = worker
         self.history = history
         self.replay = Replay(history)
+        self._handing = Handing()
+        self._folded = head.seq
         self.seen = 0
         """The last inbox event that has been looked at."""
         self.busy = 0
@@ -130,6 +132,9 @@ class Recorder:
         self._pending.append(event)
 
     def _fold(self, events: tuple[ev.RunEvent, ...], at: float) -> None:
+        if self._folded != self.writer.head.seq:
+            self._folded = self.writer.head.seq
+            self.history.record += 1
         for event in events:
             self.history.apply(event, at)
             if isinstance(event, _DELIVERED):

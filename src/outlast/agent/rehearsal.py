@@ -165,6 +165,7 @@ async def _history_without_end(platform: Platform, stream: str) -> tuple[History
         records = await platform.store.read(stream, head.seq, _page)
         for record in records:
             envelope = ev.RUN.read(stream, record)
+            history.record += 1
             for event in envelope.events:
                 if isinstance(event, ev.RunEnd):
                     return history, head, event

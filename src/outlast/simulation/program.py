@@ -140,8 +140,10 @@ class _Interpreter:
                 done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 winner = "".join(sorted(task.result()[-1] for task in done))
                 await asyncio.wait(waiting or done)
-                follow = self._tools.pure(f"{subject}/won") if "a" in winner else self._tools.shaky(f"{subject}/won", 0)
-                await follow
+                won = f"{subject}/won"
+                await (self._tools.shaky(won, 0) if winner == "b" else self._tools.pure(won))
+                if winner == "ab":
+                    await self._tools.pure(f"{won}/both")
                 return winner
             case ["try", inner]:
                 try:

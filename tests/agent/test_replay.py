@@ -11,6 +11,7 @@ import pytest
 from outlast.agent import mute
 from outlast.agent.app import App
 from outlast.agent.control import Control
+from outlast.agent.replay import Handing
 from outlast.agent.run import Run
 from tests.agent.desk import Desk, desk
 
@@ -191,7 +192,9 @@ async def test_a_version_that_was_marked_stays_when_the_code_moves_on() -> None:
         assert (await d.until(run)).result == [1, 2]
 
 
-@pytest.mark.parametrize("rounds", [[[0], [1], [2]], [[1], [2], [0]], [[2], [0], [1]], [[0, 1], [2]], [[2], [1, 0]]])
+@pytest.mark.parametrize(
+    "rounds", [[[0], [1], [2]], [[1], [2], [0]], [[2], [0], [1]], [[0, 1], [2]], [[1, 0], [2]], [[2], [1, 0]]]
+)
 async def test_races_have_the_same_winners_in_replay(rounds: list[list[int]]) -> None:
     app: App[None] = App("t")
     gates = [asyncio.Event() for _ in range(3)]
@@ -229,6 +232,28 @@ async def test_races_have_the_same_winners_in_replay(rounds: list[list[int]]) ->
         expected = [sorted(at_once) for at_once in rounds]
         assert (await d.until(run)).result == expected
         assert seen == [expected, expected]
+
+
+async def test_outcomes_of_one_record_are_seen_before_those_of_the_next() -> None:
+    handing = Handing()
+    order = [1, 1, 2, 3, 3]
+    tasks = {asyncio.ensure_future(handing.turn(record)): record for record in order}
+    seen: list[list[int]] = []
+    waiting = set(tasks)
+    while waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        seen.append([tasks[task] for task in done])
+    assert seen == [[1, 1], [2], [3, 3]]
+
+
+async def test_an_outcome_that_nobody_waits_for_any_more_does_not_stop_the_others() -> None:
+    handing = Handing()
+    first, given_up, last = (asyncio.ensure_future(handing.turn(record)) for record in (1, 2, 3))
+    await first
+    given_up.cancel()
+    async with asyncio.timeout(10):
+        await last
+    assert given_up.cancelled()
 
 
 async def test_an_abandoned_step_is_abandoned_again() -> None:

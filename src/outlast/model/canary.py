@@ -122,6 +122,7 @@ class Canary:
         if not scores:
             return
         member.score = sum(scores) / len(scores)
+        member.rounds += 1
         now = self._traffic.clock.monotonic()
         if drift.round(scores) == "worse":
             why = f"golden prompts score {member.score:.2g}, expected {drift.reference or 0.0:.2g}"

@@ -24,6 +24,15 @@ class Waiting(Protocol):
     began: float
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What a server says in its answers about what answered: empty where it said nothing."""
+
+    model: str = ""
+    """The name of the model: often with its version."""
+    fingerprint: str = ""
+    """``system_fingerprint``: the version of the server and of how it is set up."""
+
+
 class Target(msgspec.Struct, frozen=True):
     """What stands in the blueprint about one endpoint."""
 
@@ -62,8 +71,9 @@ class Member:
 
     __slots__ = (
         "_quota_ahead_s", "_quota_at", "_quota_gap_s", "answered", "breaker", "concurrency", "drained", "ejected_until",
-        "failed", "health", "input_tokens", "limit_max", "load", "model", "name", "output_tokens", "pace", "refusals",
-        "resting_until", "score", "secret", "sick", "suspect", "target", "url", "waiting", "warm_up_s",
+        "failed", "health", "input_tokens", "limit_max", "load", "model", "name", "outcomes", "output_tokens", "pace",
+        "refusals", "resting_until", "rounds", "score", "secret", "sick", "suspect", "target", "told", "told_until",
+        "url", "waiting", "warm_up_s",
     )  # fmt: skip
 
     def __init__(self, target: Target, pace: Pace, policy: MemberPolicy) -> None:
@@ -85,6 +95,12 @@ class Member:
         """Whether these found it broken in some layer."""
         self.score: float | None = None
         """What its last round of golden prompts scored, 0 to 1."""
+        self.rounds = 0
+        """Rounds of golden prompts that it answered."""
+        self.told = Told()
+        """What it last said that it is."""
+        self.told_until = -math.inf
+        """It is not looked for again until then, in monotonic seconds."""
         self.suspect = False
         """Whether it shall be checked at once."""
         self.warm_up_s = policy.balancer.warm_up_s
@@ -102,6 +118,8 @@ class Member:
         """How often in a row it said that it is overloaded."""
         self.answered = 0
         self.failed = 0
+        self.outcomes: dict[str, int] = {}
+        """Attempts that have ended, each counted once, by how: see `Router.ended`."""
         self.input_tokens = 0
         self.output_tokens = 0
 

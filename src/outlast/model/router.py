@@ -145,7 +145,12 @@ class Router:
     def ended(
         self, attempt: Attempt, now: float, verdict: Verdict, chance: float, retry_after_s: float | None = None
     ) -> None:
-        """The attempt is over."""
+        """The attempt is over.
+
+        It is counted once in `Member.outcomes`: ``answered``, ``failed``, ``overloaded``, ``refused``, ``lost`` (to
+        another attempt), ``dropped`` (the caller left), ``moved`` (its member was found silent), ``deadline``,
+        ``stalled`` (its stream fell silent).
+        """
         member, ticket = attempt.member, attempt.ticket
         self.release(member)
         member.waiting.discard(attempt)
@@ -153,6 +158,8 @@ class Router:
             member.pace.given_up(attempt, now)
         else:
             member.pace.ended(attempt)
+        outcome = "answered" if verdict == "ok" else attempt.stopped if attempt.stopped in _SILENT else verdict
+        member.outcomes[outcome] = member.outcomes.get(outcome, 0) + 1
         if attempt.first_s is None and attempt.stopped:  # it would have taken longer than it did
             self.hedge[attempt.stream].observed(now, now - attempt.began)
         if verdict == "ok":
@@ -199,6 +206,7 @@ class Router:
         member.resting_until = max(member.resting_until, now + min(rest_s, policy.rest_max_s))
 
 
+_SILENT = frozenset({"moved", "deadline", "stalled"})
 _SAID = frozenset({"failed", "refused", "overloaded"})
 
 

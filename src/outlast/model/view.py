@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from outlast.model.member import Member
+from outlast.model.member import Member, Told
 from outlast.model.price import price_of
 from outlast.model.traffic import Traffic
 
@@ -40,6 +40,8 @@ class MemberView(msgspec.Struct, frozen=True):
     """Time from one piece of content to the next, lately."""
     answered: int
     failed: int
+    outcomes: dict[str, int]
+    """Attempts that have ended, by how."""
     ejections: int
     opened: int
     """How often its breaker opened."""
@@ -49,6 +51,10 @@ class MemberView(msgspec.Struct, frozen=True):
     """None: the model is not in the table of prices."""
     score: float | None
     """What its last round of golden prompts scored, 0 to 1."""
+    rounds: int
+    """Rounds of golden prompts that it answered."""
+    told: Told
+    """What it says in its answers that it is."""
     layers: dict[str, str]
     """What health checks found: ``connection``, ``application``, ``model``: ``unknown``, ``up`` or ``down``."""
 
@@ -111,12 +117,15 @@ def member_view(member: Member, now: float) -> MemberView:
         gap_s=math.exp(pace.gap.mean) if pace.gap.count else None,
         answered=member.answered,
         failed=member.failed,
+        outcomes=dict(member.outcomes),
         ejections=pace.ejections,
         opened=member.breaker.opened,
         input_tokens=member.input_tokens,
         output_tokens=member.output_tokens,
         cost=price_of(member.model, member.input_tokens, member.output_tokens),
         score=member.score,
+        rounds=member.rounds,
+        told=member.told,
         layers={layer: member.health.state(layer) for layer in ("connection", "application", "model")},
     )
 

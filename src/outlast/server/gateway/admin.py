@@ -12,9 +12,9 @@ import msgspec
 
 from outlast.kernel.error import ConfigurationError, UsageError
 from outlast.model.pool import Pool
-from outlast.model.view import MemberView, PoolView
+from outlast.model.view import MemberView
 from outlast.server.gateway.gateway import Gateway, Page
-from outlast.server.gateway.metric import family
+from outlast.server.gateway.pool_metric import pool_metrics
 from outlast.server.gateway.refusal import Refusal
 from outlast.server.gateway.wire import Client, Request
 
@@ -48,9 +48,6 @@ class Admin:
             gateway.pages[b"/v1/pools/" + verb] = Page(b"POST", self._commanded(act))
         gateway.pages[b"/v1/pools/reload"] = Page(b"POST", self._reloaded)
 
-    def _views(self) -> list[PoolView]:
-        return [pool.view() for pool in self._pools()]
-
     def _pools(self) -> list[Pool]:
         """Every pool, and what stands behind it."""
         found: list[Pool] = []
@@ -63,7 +60,7 @@ class Admin:
 
     async def _view(self, request: Request, client: Client) -> None:
         self._gateway.command(request, client)
-        client.reply(200, msgspec.json.encode({"pools": self._views()}))
+        client.reply(200, msgspec.json.encode({"pools": [pool.view() for pool in self._pools()]}))
 
     async def _reloaded(self, request: Request, client: Client) -> None:
         self._gateway.command(request, client)
@@ -110,88 +107,7 @@ class Admin:
 
     def metrics(self) -> Iterable[str]:
         """What the pools count, as text."""
-        views = self._views()
-        members = [(view.name, member) for view in views for member in view.members]
-        yield from _of_pools(views)
-        yield from _of_members(members)
-        yield from family(
-            "outlast_pool_breaker_state",
-            "Whether the breaker of an endpoint is in this state.",
-            "gauge",
-            ("model", "endpoint", "state"),
-            [
-                ((pool.name, member.name, state), float(member.breaker.state == state))
-                for pool in self._pools()
-                for member in pool.members
-                for state in ("closed", "open", "half_open")
-            ],
-        )
-
-
-def _of_pools(views: list[PoolView]) -> Iterable[str]:
-    columns: tuple[tuple[str, str, str, Callable[[PoolView], float]], ...] = (
-        ("requests_total", "counter", "Requests that got as far as an endpoint.", lambda view: view.requests),
-        ("retries_total", "counter", "Attempts after a failed one.", lambda view: view.extra - view.hedged),
-        ("hedges_total", "counter", "Attempts beside one that had not failed.", lambda view: view.hedged),
-        ("moved_total", "counter", "Requests moved off an endpoint that was ejected.", lambda view: view.moved),
-        ("amplification", "gauge", "Attempts for each request.", lambda view: view.amplification),
-        ("queue_depth", "gauge", "Requests that wait for a place.", lambda view: view.queued),
-    )
-    for name, kind, help, read in columns:
-        yield from family(
-            f"outlast_pool_{name}", help, kind, ("model",), [((view.name,), float(read(view))) for view in views]
-        )
-
-
-def _of_members(members: list[tuple[str, MemberView]]) -> Iterable[str]:
-    columns: tuple[tuple[str, str, str, Callable[[MemberView], float | None]], ...] = (
-        ("in_flight", "gauge", "Requests under way.", lambda member: member.in_flight),
-        ("limit", "gauge", "Requests that it may hold at once, now.", lambda member: member.limit),
-        ("weight", "gauge", "Its share, relative to its peers'.", lambda member: member.weight),
-        ("ejections_total", "counter", "How often its peers' example put it out.", lambda member: member.ejections),
-        ("breaker_opened_total", "counter", "How often its breaker opened.", lambda member: member.opened),
-        ("first_token_seconds", "gauge", "Time to first content, lately.", lambda member: member.first_token_s),
-        ("token_gap_seconds", "gauge", "Time between pieces of content, lately.", lambda member: member.gap_s),
-        ("cost_usd_total", "counter", "What its tokens cost by list price.", lambda member: member.cost),
-    )
-    for name, kind, help, read in columns:
-        values = [((model, member.name), read(member)) for model, member in members]
-        yield from family(
-            f"outlast_pool_{name}",
-            help,
-            kind,
-            ("model", "endpoint"),
-            [(labels, float(value)) for labels, value in values if value is not None],
-        )
-    yield from family(
-        "outlast_pool_attempts_total",
-        "Attempts that have ended, by outcome.",
-        "counter",
-        ("model", "endpoint", "outcome"),
-        [
-            ((model, member.name, outcome), float(count))
-            for model, member in members
-            for outcome, count in (("answered", member.answered), ("failed", member.failed))
-        ],
-    )
-    yield from family(
-        "outlast_pool_tokens_total",
-        "Tokens of prompts and answers.",
-        "counter",
-        ("model", "endpoint", "type"),
-        [
-            ((model, member.name, kind), float(count))
-            for model, member in members
-            for kind, count in (("input", member.input_tokens), ("output", member.output_tokens))
-        ],
-    )
-    yield from family(
-        "outlast_pool_member_state",
-        "1 for the state that an endpoint is in.",
-        "gauge",
-        ("model", "endpoint", "state"),
-        [((model, member.name, member.state), 1.0) for model, member in members],
-    )
+        return pool_metrics(self._pools())
 
 
 def _state(member: MemberView) -> dict[str, Any]:

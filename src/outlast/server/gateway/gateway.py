@@ -204,6 +204,10 @@ class Gateway:
             raise
         finally:
             self._observe(dialect, model, relay, arrived, problem)
+            if account is not _everybody:
+                metrics, labels = self.metrics, (account.name, model)
+                metrics.key_requests.add(labels)
+                metrics.key_tokens.add(labels, relay.tokens)
             if taken is not None and account.limiter is not None:
                 account.limiter.settle(self._monotonic(), taken, relay.tokens)
 

@@ -153,12 +153,21 @@ class Metrics:
         self.interrupted = Counter(
             "outlast_pool_interrupted_total", "Answers that broke off after their first content.", ("model",)
         )
+        account = ("key", "gen_ai_request_model")
+        self.key_requests = Counter(
+            "outlast_gateway_key_requests_total", "Requests, by the key that they came with.", account
+        )
+        self.key_tokens = Counter(
+            "outlast_gateway_key_tokens_total",
+            "Tokens, by the key that they are counted against; estimated where no endpoint told them.",
+            account,
+        )
         self.gone = Counter("outlast_gateway_clients_gone_total", "Clients that left before their answer.", ("path",))
 
     def lines(self) -> Iterable[str]:
         """As text."""
         for metric in (
             self.duration, self.first_token, self.per_token, self.tokens, self.requests, self.refused, self.degraded,
-            self.interrupted, self.gone,
+            self.interrupted, self.key_requests, self.key_tokens, self.gone,
         ):  # fmt: skip
             yield from metric.lines()

@@ -7,6 +7,7 @@ came, frame by frame, and what breaks off is said in a typed event (`Dialect.int
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from outlast.adapters.openai.connection import Answer
 from outlast.adapters.openai.failure import status_error
 from outlast.model.attempt import Attempt
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable
-from outlast.model.member import Member
+from outlast.model.member import Member, Told
 from outlast.server.gateway.dialect import Dialect
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.line import Exchange, Line
@@ -28,6 +29,11 @@ look_s = 1.0
 """How often an attempt says that it waits for a slow client, and not for its endpoint."""
 error_bytes_max = 64 * 1024
 """How much of an endpoint's refusal is read and passed on."""
+told_every_s = 1.0
+"""What a server calls itself is looked for in one answer a second."""
+told_bytes_max = 64 * 1024
+"""How far it is looked for: 64 KiB."""
+_VALUE = re.compile(rb'\s*:\s*"([^"\\\x00-\x1f]{1,128})"')
 _CALLERS_FAULT = frozenset({400, 405, 406, 410, 411, 412, 413, 414, 415, 416, 422, 431, 451})
 
 _event_stream = b"text/event-stream; charset=utf-8"
@@ -168,6 +174,7 @@ class Relay:
             raise EndpointUnavailable(f"{line.upstream.where} answered 200 with an error: {_clean(said.text, line)}")
         attempt.commit()
         self.first = self._monotonic()
+        self._told(attempt.member, raw)
         self._count(attempt, said.input_tokens, said.output_tokens)
         return raw
 
@@ -185,6 +192,7 @@ class Relay:
                 if not self.first:
                     attempt.commit()
                     self.first = self._monotonic()
+                    self._told(attempt.member, part.data)
                     sink.begin(self._tags(attempt), _event_stream)
                 elif part.content:
                     attempt.token(self._monotonic())
@@ -200,6 +208,13 @@ class Relay:
             while sink.full:
                 await sink.drained(look_s)
                 attempt.last_token = self._monotonic()  # it is the client that is slow
+
+    def _told(self, member: Member, data: bytes) -> None:
+        """Notes what the server calls itself, now and then: a name in JSON stands in quotes that no text can hold."""
+        if self.first < member.told_until:
+            return
+        member.told_until = self.first + told_every_s
+        member.told = Told(*(_named(data, name) for name in (b'"model"', b'"system_fingerprint"')))
 
     def _count(self, attempt: Attempt, input_tokens: int, output_tokens: int) -> None:
         """The last word counts, field by field: streams tell the prompt's first and the answer's at the end."""
@@ -238,6 +253,13 @@ class Relay:
         if isinstance(error, EndpointRefused) and not error.elsewhere:
             return EndpointRefused(str(error), error.retry_after_s, elsewhere=True)
         return error
+
+
+def _named(data: bytes, name: bytes) -> str:
+    """The first string of this name in the beginning of an answer; empty: there is none."""
+    at = data.find(name, 0, told_bytes_max)
+    found = _VALUE.match(data, at + len(name)) if at >= 0 else None
+    return found[1].decode("utf-8", "replace") if found else ""
 
 
 def _clean(text: str, line: Line) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -215,6 +217,16 @@ async def test_an_old_client_gets_its_stream_until_the_connection_closes(gateway
         answer = await site.raw(request(body).replace(b"HTTP/1.1", b"HTTP/1.0"))
         assert b"chunked" not in answer
         assert answer.endswith(b"data: [DONE]\n\n")
+
+
+async def test_every_answer_says_when_it_was_given(gateway: Start) -> None:
+    async with ModelServer() as server:
+        site = await gateway(server.url)
+        stream = json.dumps({"model": "writer", "messages": [], "stream": True}).encode()
+        for sent in (request(), request(stream), request(b"[]")):
+            head = (await site.raw(sent)).partition(b"\r\n\r\n")[0].decode()
+            (date,) = [line[6:] for line in head.split("\r\n") if line.startswith("Date: ")]
+            assert abs((parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()) < 60
 
 
 @given(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Literal, Protocol, cast
 
@@ -62,6 +63,9 @@ class House:
         self.service = service
         self.limits = limits
         self.monotonic = clock.monotonic
+        self._now = clock.now
+        self.date = self._date()
+        """The Date header, a whole line; written anew by `sweep`."""
         self.connections: set[Client] = set()
         self.bodies_bytes = 0
         self.busy = 0
@@ -73,8 +77,12 @@ class House:
     def sweep(self) -> None:
         """Ends what took too long; called every `sweep_s`."""
         now = self.monotonic()
+        self.date = self._date()
         for client in list(self.connections):
             client.look(now)
+
+    def _date(self) -> bytes:
+        return b"Date: %b\r\n" % formatdate(self._now(), usegmt=True).encode()
 
     def drain(self) -> None:
         """Every connection ends with the answer that is under way, idle ones at once."""
@@ -268,10 +276,11 @@ class Client(asyncio.Protocol):
             headers += b"Connection: close\r\n"
             request.close = True
         self._transport.write(
-            b"HTTP/1.1 %d %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b"
+            b"HTTP/1.1 %d %b\r\n%bContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b"
             % (
                 status,
                 _REASONS.get(status, b"Unknown"),
+                self._house.date,
                 content_type,
                 len(body),
                 headers,
@@ -291,8 +300,8 @@ class Client(asyncio.Protocol):
         if self._chunked and request.close:
             framing += b"Connection: close\r\n"
         self._transport.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nCache-Control: no-cache\r\n%b%b\r\n"
-            % (content_type, framing, headers)
+            b"HTTP/1.1 200 OK\r\n%bContent-Type: %b\r\nCache-Control: no-cache\r\n%b%b\r\n"
+            % (self._house.date, content_type, framing, headers)
         )
 
     def write(self, data: bytes) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from outlast.adapters.host.clock import SystemClock
-from outlast.adapters.openai.connection import Upstream, parse_origin
+from outlast.adapters.openai.connection import Upstream
+from outlast.adapters.openai.origin import parse_origin
 from outlast.kernel.error import ConfigurationError
 from outlast.model.endpoint import EndpointRefused, EndpointUnavailable
 

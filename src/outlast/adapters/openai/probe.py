@@ -10,7 +10,7 @@ import functools
 import re
 import ssl
 
-from outlast.adapters.openai.connection import Origin, parse_origin
+from outlast.adapters.openai.origin import Origin, parse_origin
 from outlast.model.endpoint import EndpointUnavailable
 from outlast.model.member import Member
 from outlast.policy.health import Layer

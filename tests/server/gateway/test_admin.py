@@ -9,7 +9,7 @@ import pytest
 from outlast.blueprint.schema import Gateway, Listen, Model, ModelEndpoint
 from outlast.blueprint.secret import Secret
 from outlast.server.gateway.refusal import Refusal
-from outlast.server.gateway.wire import Request
+from outlast.server.gateway.request import Request
 from tests.server.gateway.conftest import Start
 from tests.server.gateway.upstream import ModelServer, says, whole
 

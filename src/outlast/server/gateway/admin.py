@@ -16,7 +16,8 @@ from outlast.model.view import MemberView
 from outlast.server.gateway.gateway import Gateway, Page
 from outlast.server.gateway.pool_metric import pool_metrics
 from outlast.server.gateway.refusal import Refusal
-from outlast.server.gateway.wire import Client, Request
+from outlast.server.gateway.request import Request
+from outlast.server.gateway.wire import Client
 
 eject_s_max = 86400.0
 """The longest that a command takes an endpoint out: one day. `drain` has no end."""

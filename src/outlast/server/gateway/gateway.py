@@ -30,7 +30,8 @@ from outlast.server.gateway.line import Line
 from outlast.server.gateway.metric import Metrics
 from outlast.server.gateway.refusal import Refusal, Shape
 from outlast.server.gateway.relay import Body, Passed, Relay, bytes_per_token
-from outlast.server.gateway.wire import Client, Request
+from outlast.server.gateway.request import Request
+from outlast.server.gateway.wire import Client
 
 _FORWARDED = (
     b"anthropic-version", b"anthropic-beta", b"openai-beta", b"idempotency-key", b"traceparent", b"tracestate",

@@ -15,7 +15,8 @@ from outlast.server.gateway.dialect import chat
 from outlast.server.gateway.gateway import Gateway, Page
 from outlast.server.gateway.refusal import Refusal
 from outlast.server.gateway.relay import Body, Passed, Relay
-from outlast.server.gateway.wire import Client, Request
+from outlast.server.gateway.request import Request
+from outlast.server.gateway.wire import Client
 
 evidence_s = 10.0
 """An answer that a client got proves for so long that its model answers."""

@@ -16,28 +16,12 @@ import httptools
 from outlast.kernel.clock import Clock
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.refusal import Refusal, Shape
+from outlast.server.gateway.request import Request, body_too_large, head_too_large, late, size_of
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_HEAD = b"HTTP/1.1 %d %b\r\n%bContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n"
+_JSON = b"application/json"
 _MALFORMED = "the request is no HTTP/1.1 that can be read"
-
-
-class Request:
-    """One request. `path` is without query; header names are in lower case, of several lines with one name the last
-    counts.
-    """
-
-    __slots__ = ("body", "close", "expects", "headers", "key", "method", "minor", "path")
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.path = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-        self.minor = 1
-        self.close = False
-        self.expects = False
-        self.key: object = None
-        """What `Service.admit` found out about its sender."""
 
 
 class Service(Protocol):
@@ -100,26 +84,10 @@ class Client(asyncio.Protocol):
     """A connection and the answer that is being given on it."""
 
     __slots__ = (
-        "_body_bytes",
-        "_chunked",
-        "_chunks",
-        "_head_bytes",
-        "_house",
-        "_lingers",
-        "_parser",
-        "_pending",
-        "_reading",
-        "_request",
-        "_resumed",
-        "_since",
-        "_started",
-        "_stopped",
-        "_target",
-        "_task",
-        "_transport",
-        "answering",
+        "_body_bytes", "_chunked", "_chunks", "_head_bytes", "_house", "_lingers", "_parser", "_pending", "_reading",
+        "_request", "_resumed", "_since", "_started", "_stopped", "_target", "_task", "_transport", "answering",
         "status",
-    )
+    )  # fmt: skip
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -148,10 +116,9 @@ class Client(asyncio.Protocol):
         house = self._house
         self._transport.set_write_buffer_limits(high=house.limits.write_buffer_bytes_max)
         house.connections.add(self)
-        if len(house.connections) > house.limits.connections_max:
-            self._refuse(
-                Refusal(503, "connections", f"connections_max, {house.limits.connections_max}, are open: try later")
-            )
+        bound = house.limits.connections_max
+        if len(house.connections) > bound:
+            self._refuse(Refusal(503, "connections", f"connections_max, {bound}, are open: try later"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         house = self._house
@@ -185,7 +152,7 @@ class Client(asyncio.Protocol):
             self._refuse(Refusal(400, "malformed", _MALFORMED))
             return
         if self._reading == "head" and self._head_bytes > self._house.limits.head_bytes_max:
-            self._refuse(_head_too_large(self._house.limits))
+            self._refuse(head_too_large(self._house.limits))
 
     def pause_writing(self) -> None:
         self._resumed = asyncio.get_running_loop().create_future()
@@ -223,13 +190,13 @@ class Client(asyncio.Protocol):
         request.minor = 0 if parser.get_http_version() == "1.0" else 1
         request.close = not parser.should_keep_alive()
         headers = request.headers
-        if self._head_bytes > limits.head_bytes_max and len(self._target) + _size(headers) > limits.head_bytes_max:
-            raise _head_too_large(limits)
+        if self._head_bytes > limits.head_bytes_max and len(self._target) + size_of(headers) > limits.head_bytes_max:
+            raise head_too_large(limits)
         if request.minor and b"host" not in headers:
             raise Refusal(400, "host", "the request has no Host header: HTTP/1.1 asks for one")
         length = headers.get(b"content-length", b"")
         if len(length) > 18 or int(length or b"0") > limits.body_bytes_max:
-            raise _body_too_large(limits)
+            raise body_too_large(limits)
         self._house.service.admit(request)
         self._reading = "body"
         if headers.get(b"expect", b"").lower() == b"100-continue" and self._task is None:
@@ -242,7 +209,7 @@ class Client(asyncio.Protocol):
         house.bodies_bytes += len(body)
         self._chunks.append(body)
         if self._body_bytes > house.limits.body_bytes_max:
-            raise _body_too_large(house.limits)
+            raise body_too_large(house.limits)
         if house.bodies_bytes > house.limits.bodies_bytes_max:
             raise Refusal(503, "bodies", "bodies_bytes_max is reached: come back later", retry_after_s=1.0)
 
@@ -265,9 +232,7 @@ class Client(asyncio.Protocol):
 
     # The answer
 
-    def reply(
-        self, status: int, body: bytes, headers: bytes = b"", content_type: bytes = b"application/json"
-    ) -> None:
+    def reply(self, status: int, body: bytes, headers: bytes = b"", content_type: bytes = _JSON) -> None:
         """The whole answer at once; `headers` are whole lines, each with its line break."""
         request = self.answering
         self.status = status
@@ -275,18 +240,8 @@ class Client(asyncio.Protocol):
         if request.minor == 0 or request.close:
             headers += b"Connection: close\r\n"
             request.close = True
-        self._transport.write(
-            b"HTTP/1.1 %d %b\r\n%bContent-Type: %b\r\nContent-Length: %d\r\n%b\r\n%b"
-            % (
-                status,
-                _REASONS.get(status, b"Unknown"),
-                self._house.date,
-                content_type,
-                len(body),
-                headers,
-                b"" if request.method == b"HEAD" else body,
-            )
-        )
+        head = (status, _REASONS.get(status, b"Unknown"), self._house.date, content_type, len(body), headers)
+        self._transport.write(_HEAD % head + (b"" if request.method == b"HEAD" else body))
 
     def begin(self, headers: bytes, content_type: bytes) -> None:
         """The head of an answer that comes in pieces."""
@@ -337,9 +292,9 @@ class Client(asyncio.Protocol):
             if self._task is None and spent > limits.keep_alive_s:
                 self._transport.close()
         elif spent > limits.head_timeout_s and self._reading == "head":
-            self._refuse(_late("head_timeout", "headers", limits.head_timeout_s))
+            self._refuse(late("head_timeout", "headers", limits.head_timeout_s))
         elif spent > limits.head_timeout_s + limits.body_timeout_s:
-            self._refuse(_late("body_timeout", "body", limits.body_timeout_s))
+            self._refuse(late("body_timeout", "body", limits.body_timeout_s))
 
     def leave(self) -> None:
         """The gateway stops: end with the answer under way, at once if there is none."""
@@ -351,8 +306,7 @@ class Client(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """The address of the client; empty if it has gone."""
-        found = self._transport.get_extra_info("peername")
-        return str(found[0]) if found else ""
+        return str((self._transport.get_extra_info("peername") or ("",))[0])
 
     def abort(self) -> None:
         """End now."""
@@ -443,19 +397,3 @@ class Client(asyncio.Protocol):
 
 class _Enough(Exception):
     """Ends the parsing of a client's bytes."""
-
-
-def _size(headers: dict[bytes, bytes]) -> int:
-    return sum(len(name) + len(value) + 4 for name, value in headers.items())
-
-
-def _late(code: str, what: str, bound_s: float) -> Refusal:
-    return Refusal(408, code, f"the {what} did not come within {code}_s, {bound_s:g} s: send faster")
-
-
-def _head_too_large(limits: GatewayLimits) -> Refusal:
-    return Refusal(431, "head_bytes", f"the headers are larger than head_bytes_max, {limits.head_bytes_max} bytes")
-
-
-def _body_too_large(limits: GatewayLimits) -> Refusal:
-    return Refusal(413, "body_bytes", f"the body is larger than body_bytes_max, {limits.body_bytes_max} bytes")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from outlast.simulation.data import names
+from outlast.simulation.catalog import combinations
 from outlast.simulation.hunt import Caught, hunt, seeds_max
 from outlast.simulation.mutant import MUTANTS
 
@@ -24,8 +24,7 @@ def test_there_are_at_least_twenty() -> None:
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_there_only_while_it_is_on(name: str) -> None:
     mutant = MUTANTS[name]
-    assert mutant.workload in names("workload")
-    assert mutant.faults in names("fault")
+    assert (mutant.workload, mutant.faults) in combinations()
     patches = list(mutant.patches())
     before = [vars(patch.owner)[patch.name] for patch in patches]
     with mutant.on():

@@ -13,9 +13,9 @@ import msgspec
 
 from outlast.kernel.error import OutlastError, UsageError
 from outlast.simulation import hunt, sample
+from outlast.simulation.catalog import match, read_faults, read_workload
 from outlast.simulation.child import Case, simulate
 from outlast.simulation.coverage import Coverage
-from outlast.simulation.data import Faults, Workload, load
 from outlast.simulation.mutant import MUTANTS, find
 from outlast.simulation.run import Result
 from outlast.simulation.shrink import Schedule, shrink
@@ -65,9 +65,12 @@ def _parser() -> argparse.ArgumentParser:
 def _do(asked: argparse.Namespace) -> int:
     if asked.mutant:
         find(asked.mutant)
-    for folder, name, kind in (("workload", asked.workload, Workload), ("fault", asked.faults, Faults)):
-        if name is not None:
-            load(folder, name, kind)
+    if asked.workload is not None:
+        read_workload(asked.workload)
+    if asked.faults is not None:
+        read_faults(asked.faults)
+    if asked.workload is not None and asked.faults is not None:
+        match(asked.workload, asked.faults)
     if min(asked.jobs, asked.tries, 1 if asked.seeds is None else asked.seeds) < 1:
         raise UsageError("--seeds, --jobs and --tries must be at least 1")
     if asked.mutants:

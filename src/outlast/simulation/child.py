@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import sys
 import time
@@ -9,9 +10,11 @@ import warnings
 
 import msgspec
 
-from outlast.simulation.data import Faults, Workload, load
+from outlast.simulation.catalog import match, read_faults, read_workload
+from outlast.simulation.data import Workload
 from outlast.simulation.mischief import Act
 from outlast.simulation.mutant import find
+from outlast.simulation.pool.run import run_pool
 from outlast.simulation.run import Result, run_seed
 
 
@@ -38,14 +41,14 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def simulate(case: Case) -> Outcome:
     """Run one case in this process. Raises ConfigurationError for a workload, faults or mutant that is not there."""
-    workload, faults = load("workload", case.workload, Workload), load("fault", case.faults, Faults)
-    mutant = find(case.mutant) if case.mutant else None
+    match(case.workload, case.faults)
+    workload, faults = read_workload(case.workload), read_faults(case.faults)
     began = time.process_time()
-    if mutant is None:
-        result = run_seed(case.seed, workload, faults, case.acts, trace=case.trace)
-    else:
-        with mutant.on():
+    with find(case.mutant).on() if case.mutant else contextlib.nullcontext():
+        if isinstance(workload, Workload):
             result = run_seed(case.seed, workload, faults, case.acts, trace=case.trace)
+        else:
+            result = run_pool(case.seed, workload, faults, case.acts, trace=case.trace)
     return Outcome(result, time.process_time() - began)
 
 

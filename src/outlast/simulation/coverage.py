@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 
 from outlast.kernel.point import Place
-from outlast.simulation.data import names
+from outlast.simulation.catalog import combinations
 from outlast.simulation.sample import Totals
 
 PLACES: tuple[Place, ...] = get_args(Place)
@@ -27,7 +27,7 @@ class Coverage(msgspec.Struct, frozen=True):
     def of(cls, totals: Totals) -> Coverage:
         """From the books of a sample."""
         bit = totals.bit
-        every = [f"{workload} x {faults}" for workload in names("workload") for faults in names("fault")]
+        every = [f"{workload} x {faults}" for workload, faults in combinations()]
         return cls(
             {place: totals.reached[place] for place in PLACES},
             {place: bit[f"crash at {place}"] for place in PLACES},

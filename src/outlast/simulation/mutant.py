@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from outlast.kernel.error import ConfigurationError
-from outlast.simulation.mutation import damage, journal, run, step
+from outlast.simulation.mutation import damage, journal, pool, run, step
 from outlast.simulation.mutation.patch import Mutant
 
-_ALL = (*journal.MUTANTS, *step.MUTANTS, *run.MUTANTS, *damage.MUTANTS)
+_ALL = (*journal.MUTANTS, *step.MUTANTS, *run.MUTANTS, *damage.MUTANTS, *pool.MUTANTS)
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in _ALL}
 
 

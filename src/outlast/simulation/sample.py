@@ -1,8 +1,8 @@
 """Many seeds, in several processes; and whether two processes agree on what a seed does.
 
-Which workload and faults a seed means, where nothing else is said: with both lists sorted by name, the workload is
-number ``seed % workloads`` and the faults number ``seed // workloads % faults``. So any ``workloads * faults`` seeds in
-a row play every combination once.
+Which workload and faults a seed means, where nothing else is said: the workload is number ``seed % workloads`` of all,
+and the faults are number ``seed // workloads % faults`` of those that go with it, in the order of `catalog.py`. So any
+``workloads * faults`` seeds in a row play every combination.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from outlast.kernel.error import OutlastError
+from outlast.simulation.catalog import faults_for, workloads
 from outlast.simulation.child import Case, Outcome
-from outlast.simulation.data import names
 from outlast.simulation.run import Result
 
 case_s_max = 600.0
@@ -93,10 +93,10 @@ class Totals(msgspec.Struct):
 
 def pick(seed: int, workload: str | None = None, faults: str | None = None, *, mutant: str = "") -> Case:
     """The case that a seed means; what is named stands, the rest the seed decides (see above)."""
-    workloads, kinds = names("workload"), names("fault")
-    return Case(
-        seed, workload or workloads[seed % len(workloads)], faults or kinds[seed // len(workloads) % len(kinds)], mutant
-    )
+    every = workloads(faults)
+    workload = workload or every[seed % len(every)]
+    kinds = faults_for(workload)
+    return Case(seed, workload, faults or kinds[seed // len(every) % len(kinds)], mutant)
 
 
 class Lane:

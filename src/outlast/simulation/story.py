@@ -10,15 +10,17 @@ from pathlib import Path
 
 from outlast.simulation.check import RULES
 from outlast.simulation.child import Case
+from outlast.simulation.pool.rule import POOL_RULES
 from outlast.simulation.run import Result
 from outlast.simulation.sample import name_of
 
 _around = 14  # lines of trace before and after each line that matters
 _lines_max = 160
+_RULES = RULES | POOL_RULES
 _LINEAGE = "@0.local.simulated"  # the same in every line
 _NODES = re.compile(r"(?:worker|writer|supervisor)-\d+")
 _FATES = re.compile(r" (?:boot|crash|freeze|thaw|clock) | reaches ")
-_NAMES = re.compile(r"run_[0-9a-z]+|[a-z]+\d+\.\d+[^\s:,)]*|session/\S+")
+_NAMES = re.compile(r"run_[0-9a-z]+|[a-z]+\d+\.\d+[^\s:,)]*|session/\S+|call \d+ ")
 
 
 def commit() -> str:
@@ -50,7 +52,7 @@ def tell(case: Case, result: Result) -> str:
     lines = [f"{name_of(case)} at {commit()}"]
     for violation in result.violations[:10]:
         rule, _, text = violation.partition(": ")
-        lines += [f"  violated: {rule} ({RULES.get(rule, 'see docs/simulation.md')})", f"    {text}"]
+        lines += [f"  violated: {rule} ({_RULES.get(rule, 'see docs/simulation.md')})", f"    {text}"]
     if len(result.violations) > 10:
         lines.append(f"  and {len(result.violations) - 10} more")
     lines.append(f"  replay: {replay_command(case)}")

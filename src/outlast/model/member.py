@@ -104,8 +104,8 @@ class Member:
         self.suspect = False
         """Whether it shall be checked at once."""
         self.warm_up_s = policy.balancer.warm_up_s
-        self.waiting: set[Waiting] = set()
-        """Its attempts that have got nothing yet."""
+        self.waiting: dict[Waiting, None] = {}
+        """Its attempts that have got nothing yet, the first one first."""
         self.drained = False
         self.ejected_until = -math.inf
         """Until when it is out by command, in monotonic seconds."""

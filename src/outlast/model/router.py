@@ -127,7 +127,7 @@ class Router:
         attempt.ticket = member.breaker.begin(now)
         member.spent(now)
         attempt.wake_at = now + self.hedge[attempt.stream].delay_s(now)
-        member.waiting.add(attempt)
+        member.waiting[attempt] = None
         member.pace.began(attempt, now)
 
     def first(self, attempt: Attempt, now: float) -> None:
@@ -136,7 +136,7 @@ class Router:
         waited = now - attempt.began
         attempt.first_s = waited
         attempt.last_token = now
-        member.waiting.discard(attempt)
+        member.waiting.pop(attempt, None)
         member.pace.token(attempt, now)
         member.load.observed(now, waited)
         member.concurrency.ok(now, waited, member.load.in_flight)
@@ -153,7 +153,7 @@ class Router:
         """
         member, ticket = attempt.member, attempt.ticket
         self.release(member)
-        member.waiting.discard(attempt)
+        member.waiting.pop(attempt, None)
         if verdict == "lost":
             member.pace.given_up(attempt, now)
         else:

@@ -76,11 +76,29 @@ def submit(store: Bad, append: Append, reply: Reply) -> None:
     store.tasks[-1].add_done_callback(answer)
 
 
-@pytest.fixture(params=["a task for each record", "quick"], autouse=True)
+def submit_at_once(store: Bad, append: Append, reply: Reply) -> None:
+    """A QuickStore that answers before `submit` returns, where it has nothing to wait for."""
+    if store.gate is not None:
+        submit(store, append, reply)
+        return
+    appending = store.append(append)
+    try:
+        appending.__await__().__next__()
+    except StopIteration as stop:
+        reply.set_result(stop.value)
+    except Exception as error:
+        reply.set_exception(error)
+    else:
+        raise AssertionError("it waits for something")
+
+
+@pytest.fixture(params=["a task for each record", "quick", "at once"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything holds whichever way records go."""
     if request.param == "quick":
         monkeypatch.setattr(Bad, "submit", submit, raising=False)
+    elif request.param == "at once":
+        monkeypatch.setattr(Bad, "submit", submit_at_once, raising=False)
 
 
 STREAM = "run/r@0.local.memory"

@@ -151,7 +151,7 @@ class QuickStore(EventStore, Protocol):
     """A store that also takes an append without a coroutine: a turn of the loop is a tenth of a commit."""
 
     def submit(self, append: Append, reply: Reply) -> None:
-        """As `append`; `reply` is told once, never before this returns. Raises UsageError, StoreCorrupt."""
+        """As `append`; `reply` is told once, perhaps before this returns. Raises UsageError, StoreCorrupt."""
         ...
 
 

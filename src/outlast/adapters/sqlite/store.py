@@ -44,6 +44,12 @@ def open_engine(
         raise
 
 
+lone_after = 16
+"""Appends in a row to one stream after which nobody else seems to append, and there is nobody to wait for."""
+lone_run = 8
+"""Every so many of them one waits for the loop's next turn all the same, so that others come to it."""
+
+
 class SqliteStore(SqliteReader):
     """EventStore, RunIndex and SnapshotStore on a SQLite file, in the process that uses it.
 
@@ -66,6 +72,10 @@ class SqliteStore(SqliteReader):
         self._anchors = anchors
         self._listeners = Listeners()
         self._scheduled = False
+        self._lone = ""
+        """The stream that was appended to last."""
+        self._streak = 0
+        """How often in a row."""
         self._anchoring: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -105,11 +115,21 @@ class SqliteStore(SqliteReader):
         loop = asyncio.get_running_loop()
         if refusal is None:
             self._engine.offer(reply, append)
-            self._schedule(loop)
+            if self._is_lone(append.stream):
+                self._commit(loop)
+            else:
+                self._schedule(loop)
         elif isinstance(refusal, StoreCorrupt):
             raise refusal
         else:
             loop.call_soon(_answer, reply, Unknown(str(refusal)))
+
+    def _is_lone(self, stream: str) -> bool:
+        """Whether to commit at once instead of in the next turn of the loop, when appends of others have gathered."""
+        if stream != self._lone:
+            self._lone, self._streak = stream, 0
+        self._streak += 1
+        return self._streak > lone_after and self._streak % lone_run != 0 and not self._scheduled
 
     async def save(self, snapshot: Snapshot) -> None:
         refusal = self._refusal()

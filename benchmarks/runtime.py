@@ -36,12 +36,14 @@ class Runtime:
     worker: Worker
     platform: Platform
 
-    async def complete(self, agent: str, arguments: dict[str, Any], session: str | None = None) -> Any:
-        """Start a run, have the worker take it, wait for its end; what it returned."""
+    async def complete(
+        self, agent: str, arguments: dict[str, Any], session: str | None = None, look_s: float = 0.0005
+    ) -> Any:
+        """Start a run, have the worker take it, look every `look_s` whether it has ended; what it returned."""
         started = await self.control.start(agent, arguments, session=session)
         self.worker.offer(started.run)
         while self.worker.runs:  # noqa: ASYNC110 (a worker has no event for it: users wait through the API)
-            await asyncio.sleep(0.0005)
+            await asyncio.sleep(look_s)
         view = await self.control.view(started.run)
         if view.state != "completed":
             raise RuntimeError(f"run {started.run} is {view.state}: {view.reason} {view.error}")

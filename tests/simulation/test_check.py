@@ -255,6 +255,32 @@ def test_a_budget_of_dollars_is_exceeded_by_the_step_in_flight_at_most() -> None
     assert "budget" not in case.check()
 
 
+def answered_by(case: Case, model: str, degraded: bool) -> None:
+    value = {"json": {"value": "x", "model": model, "degraded": degraded}}
+    usd = 0.00001 if model == "gpt-4.1-mini" else 0.00005
+    case.history[4:4] = [event("step.done", place="2", kind="model", value=value, tokens=10, usd=usd)]
+
+
+def fallback(case: Case) -> None:
+    answered_by(case, "gpt-4.1-mini", False)
+
+
+def fallback_marked_for_nothing(case: Case) -> None:
+    answered_by(case, "gpt-4.1", True)
+
+
+def budget_of_the_fallback_s_price(case: Case) -> None:
+    answered_by(case, "gpt-4.1-mini", True)
+    case.history[4][1]["usd"] = 0.00005
+
+
+def test_what_the_fallback_answered_is_marked_and_has_its_own_price() -> None:
+    for model, degraded in (("gpt-4.1", False), ("gpt-4.1-mini", True)):
+        case = Case()
+        answered_by(case, model, degraded)
+        assert {found.split(":")[0] for found in case.check()}.isdisjoint({"fallback", "budget"})
+
+
 def switch(case: Case) -> None:
     case.facts.stops = [("program", 5.0, 9.0)]
 
@@ -394,7 +420,8 @@ def escape(case: Case) -> None:
 
 PLANTED = [
     record, anchors, anchors_of_another_history, audit, blob, blob_after_the_event_that_names_it, given, patience,
-    budget_of_dollars, budget_of_answers_that_cost_nothing, switch_by_the_bytes_of_its_stream, swept, acknowledged,
+    budget_of_dollars, budget_of_answers_that_cost_nothing, budget_of_the_fallback_s_price, fallback,
+    fallback_marked_for_nothing, switch_by_the_bytes_of_its_stream, swept, acknowledged,
     visible, owner, outcome, outcome_of_intents, index, index_without_a_run, snapshot, doubled, missing,
     missing_before_its_record, stray, intent, intent_after_the_end, result, budget, switch, cancel,
     cancel_before_it_is_settled, turns, turns_counted, signals, signals_consumed_twice, signals_posted_twice,

@@ -15,9 +15,9 @@ Rule = Callable[[Evidence], Iterator[str]]
 _RULES: tuple[Rule, ...] = (
     storage.chain, storage.record, storage.acknowledged, storage.anchors, storage.audit, storage.blob, storage.visible,
     storage.owner, storage.outcome, storage.index, storage.snapshot, effect.doubled, effect.missing, effect.stray,
-    effect.intent, effect.result, effect.given, effect.patience, effect.budget, effect.switch, effect.cancel,
-    ending.turns, ending.signals, ending.heard, ending.timer, ending.claimed, ending.swept, ending.replay, ending.ends,
-    ending.neighbour, ending.continued, ending.family, ending.escape,
+    effect.intent, effect.result, effect.given, effect.patience, effect.budget, effect.fallback, effect.switch,
+    effect.cancel, ending.turns, ending.signals, ending.heard, ending.timer, ending.claimed, ending.swept,
+    ending.replay, ending.ends, ending.neighbour, ending.continued, ending.family, ending.escape,
 )  # fmt: skip
 
 RULES = {rule.__name__: " ".join((rule.__doc__ or "").split()).rstrip(".") for rule in _RULES}

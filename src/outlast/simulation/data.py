@@ -48,6 +48,8 @@ class Workload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stops: list[Stop] = []
     far: bool = False
     """Every worker is on a host of its own: no other can say whether it is dead."""
+    pooled: bool = False
+    """The model is behind a pool in each worker: two endpoints that often fail, and another model to fall back to."""
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,22 +27,20 @@ class Said:
 
 
 class SimEndpoint:
-    """Answers with what it was asked, mostly. Each field is a chance."""
+    """Answers with what it was asked, mostly, under the model's name `says`. Each other field is a chance."""
 
     def __init__(
         self, world: World, ledger: Ledger, *, fails: float = 0.15, breaks_off: float = 0.1, stalls: float = 0.05,
-        slow: float = 0.05, nonsense: float = 0.1, half: float = 0.1,
+        slow: float = 0.05, nonsense: float = 0.1, half: float = 0.1, name: str = "simulated", says: str = model,
     ) -> None:  # fmt: skip
         self._world = world
         self._ledger = ledger
+        self.name = name
+        self._says = says
         self._chances = {
             "fails": fails, "breaks off": breaks_off, "stalls": stalls, "slow": slow, "nonsense": nonsense,
             "half an answer": half,
         }  # fmt: skip
-
-    @property
-    def name(self) -> str:
-        return "simulated"
 
     async def complete(self, request: ModelRequest) -> Completion:
         node = current_node.get()
@@ -66,7 +64,7 @@ class SimEndpoint:
                 self._ledger.overdue.append(f"{asked}: for {request.timeout_s * _patience:.1f} s by {node.name}")
             case _:
                 pass
-        return Completion(self._text(request, asked, how, chance), model, Usage(tokens, tokens), "stop")
+        return Completion(self._text(request, asked, how, chance), self._says, Usage(tokens, tokens), "stop")
 
     def _drawn(self) -> str:
         left = self._world.random.random()

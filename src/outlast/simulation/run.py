@@ -23,6 +23,7 @@ from outlast.simulation.host import SimCell
 from outlast.simulation.ledger import Ledger
 from outlast.simulation.loop import Node, SimLoop, Stuck
 from outlast.simulation.mischief import Act, Mischief, draw
+from outlast.simulation.pool.writer import PooledWriter
 from outlast.simulation.program import make_app
 from outlast.simulation.seal import sealed
 from outlast.simulation.world import NetworkFaults, World
@@ -74,7 +75,8 @@ class _Simulation:
         self._ledger = Ledger()
         disk = Disk(self._world)
         self._app = make_app(self._world, self._ledger, disk)
-        endpoints: dict[str, Endpoint] = {"writer": SimEndpoint(self._world, self._ledger)}
+        writer = PooledWriter(self._world, self._ledger) if workload.pooled else SimEndpoint(self._world, self._ledger)
+        endpoints: dict[str, Endpoint] = {"writer": writer}
         settings = Settings(
             park_after_s=0.3, wait_poll_s=5.0, append_patience_s=8.0, unwind_s=0.5, sweep_every_s=40.0,
             sweep_rest_s=0.02, sweep_page=20,

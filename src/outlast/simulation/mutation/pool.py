@@ -12,8 +12,10 @@ import msgspec
 
 from outlast.model.attempt import Attempt, Stopped
 from outlast.model.call import Call
+from outlast.model.endpoint import Completion, ModelRequest
 from outlast.model.member import Member
 from outlast.model.pool import Pool
+from outlast.model.pooled import PooledEndpoint
 from outlast.model.router import Router
 from outlast.model.traffic import Traffic
 from outlast.policy.breaker import Breaker
@@ -28,6 +30,7 @@ _late: _Method = Call[Any]._late
 _tick: _Method = Call[Any]._tick
 _fall_back = Pool._fall_back
 _stop = Attempt.stop
+_complete = PooledEndpoint.complete
 _overloaded = Router._overloaded
 _ended = Router.ended
 _traffic_ended = Traffic.ended
@@ -113,6 +116,10 @@ def _tick_past(self: Call[Any]) -> None:
     self._deadline = deadline
 
 
+async def _complete_unmarked(self: PooledEndpoint, request: ModelRequest) -> Completion:
+    return msgspec.structs.replace(await _complete(self, request), degraded=False)
+
+
 MUTANTS = [
     Mutant("two-winners", "two attempts of one call may both give content away", "pool-streams", "pool-silence",
            lambda: [Patch(Call, "committed", _any_winner)]),
@@ -126,6 +133,8 @@ MUTANTS = [
            lambda: [Patch(Pool, "_fall_back", _fall_back_anew)]),
     Mutant("fallback-unmarked", "an answer of the fallback is not marked as degraded", "pool-fallback", "pool-errors",
            lambda: [Patch(Pool, "_fall_back", _fall_back_quietly)]),
+    Mutant("agents-not-told", "an agent is not told that the fallback answered", "fallbacks", "none",
+           lambda: [Patch(PooledEndpoint, "complete", _complete_unmarked)]),
     Mutant("open-for-ever", "a breaker never becomes half-open", "pool-unwatched", "pool-errors",
            lambda: [Patch(Breaker, "may", _open_for_ever)]),
     Mutant("loser-goes-on", "an attempt that has lost is not stopped", "pool-streams", "pool-silence",

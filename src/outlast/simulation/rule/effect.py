@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any, cast
 
 from outlast.simulation.evidence import ENDS, Event, Evidence
 from outlast.simulation.expected import branches_of, gives, may_book, misfit, must_book
@@ -13,6 +14,8 @@ from outlast.simulation.program import frugal_steps, stingy_usd, thrifty_tokens
 
 _model_tokens = 10
 _model_usd = 5 * 2.0 / 1e6 + 5 * 8.0 / 1e6  # five tokens in, five out, by the list price
+_fallback = "gpt-4.1-mini"
+_fallback_usd = 5 * 0.4 / 1e6 + 5 * 1.6 / 1e6
 _switch_s = 3.0
 
 
@@ -98,10 +101,32 @@ def budget(evidence: Evidence) -> Iterator[str]:
             yield f"{asked.name} spent {tokens} tokens, it had {thrifty_tokens} x {grants}"
         answers = [event for event in events if event.type == "step.done" and event.data.get("kind") == "model"]
         for event in answers:
-            if abs(event.data.get("usd", 0.0) - _model_usd) > 1e-12:
-                yield f"{asked.name}: step {event.place} took {event.data.get('usd', 0.0)} dollars, not {_model_usd}"
-        if asked.what.agent == "stingy" and len(answers) * _model_usd >= stingy_usd * grants + _model_usd * (1 + spare):
-            yield f"{asked.name} took {len(answers)} answers of {_model_usd} dollars, it had {stingy_usd} x {grants}"
+            usd = _usd(_answer(evidence, event))
+            if abs(event.data.get("usd", 0.0) - usd) > 1e-12:
+                yield f"{asked.name}: step {event.place} took {event.data.get('usd', 0.0)} dollars, not {usd}"
+        spent = sum(_usd(_answer(evidence, event)) for event in answers)
+        if asked.what.agent == "stingy" and spent >= stingy_usd * grants + _model_usd * (1 + spare):
+            yield f"{asked.name} took {len(answers)} answers of {spent} dollars, it had {stingy_usd} x {grants}"
+
+
+def fallback(evidence: Evidence) -> Iterator[str]:
+    """An answer of a model is marked as degraded exactly if the fallback model gave it."""
+    for run, events in evidence.runs.items():
+        for event in events:
+            if event.type == "step.done" and event.data.get("kind") == "model":
+                answer = _answer(evidence, event)
+                if answer.get("degraded", False) != (answer.get("model") == _fallback):
+                    marked = "" if answer.get("degraded", False) else "not "
+                    yield f"{run} step {event.place}: {answer.get('model')} answered, {marked}marked as degraded"
+
+
+def _answer(evidence: Evidence, event: Event) -> dict[str, Any]:
+    value = evidence.value(event.data.get("value"))
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _usd(answer: dict[str, Any]) -> float:
+    return _fallback_usd if answer.get("model") == _fallback else _model_usd
 
 
 def _grants(events: list[Event]) -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from outlast.simulation.catalog import combinations, faults_for, workloads
 from outlast.simulation.child import Case
-from outlast.simulation.run import Result
+from outlast.simulation.result import Result
 from outlast.simulation.sample import Lane, Totals, pick, run_cases, seeds
 from outlast.simulation.story import tell
 

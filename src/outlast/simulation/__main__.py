@@ -17,7 +17,7 @@ from outlast.simulation.catalog import match, read_faults, read_workload
 from outlast.simulation.child import Case, simulate
 from outlast.simulation.coverage import Coverage
 from outlast.simulation.mutant import MUTANTS, find
-from outlast.simulation.run import Result
+from outlast.simulation.result import Result
 from outlast.simulation.shrink import Schedule, shrink
 from outlast.simulation.story import replay_command, tell
 

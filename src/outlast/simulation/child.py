@@ -15,7 +15,8 @@ from outlast.simulation.data import Workload
 from outlast.simulation.mischief import Act
 from outlast.simulation.mutant import find
 from outlast.simulation.pool.run import run_pool
-from outlast.simulation.run import Result, run_seed
+from outlast.simulation.result import Result
+from outlast.simulation.run import run_seed
 
 
 class Case(msgspec.Struct, frozen=True):

@@ -6,8 +6,6 @@ import asyncio
 from random import Random
 from typing import cast
 
-import msgspec
-
 from outlast.agent.control import Control
 from outlast.agent.platform import Settings
 from outlast.journal.index import ENDED
@@ -25,29 +23,12 @@ from outlast.simulation.loop import Node, SimLoop, Stuck
 from outlast.simulation.mischief import Act, Mischief, draw
 from outlast.simulation.pool.writer import PooledWriter
 from outlast.simulation.program import make_app
+from outlast.simulation.result import Result
 from outlast.simulation.seal import sealed
 from outlast.simulation.world import NetworkFaults, World
 
 liveness_s = 900.0
 """Virtual seconds after the last fault within which everything must be over."""
-
-
-class Result(msgspec.Struct, frozen=True):
-    """What came of a seed."""
-
-    seed: int
-    workload: str
-    faults: str
-    violations: list[str]
-    digest: str
-    virtual_s: float
-    callbacks: int
-    events: int
-    crashes: int
-    reached: dict[str, int]
-    bit: dict[str, int]
-    schedule: list[Act]
-    trace: list[str]
 
 
 def run_seed(

@@ -19,7 +19,7 @@ import msgspec
 from outlast.kernel.error import OutlastError
 from outlast.simulation.catalog import faults_for, workloads
 from outlast.simulation.child import Case, Outcome
-from outlast.simulation.run import Result
+from outlast.simulation.result import Result
 
 case_s_max = 600.0
 """Seconds of real time after which a simulation counts as stuck, and its process is ended."""

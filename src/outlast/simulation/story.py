@@ -11,7 +11,7 @@ from pathlib import Path
 from outlast.simulation.check import RULES
 from outlast.simulation.child import Case
 from outlast.simulation.pool.rule import POOL_RULES
-from outlast.simulation.run import Result
+from outlast.simulation.result import Result
 from outlast.simulation.sample import name_of
 
 _around = 14  # lines of trace before and after each line that matters

@@ -10,7 +10,7 @@ from outlast.simulation.child import Case, simulate
 from outlast.simulation.data import names
 from outlast.simulation.mutation.pool import MUTANTS
 from outlast.simulation.pool.data import PoolWorkload
-from outlast.simulation.run import Result
+from outlast.simulation.result import Result
 from outlast.simulation.sample import Lane, Totals, run_cases
 from outlast.simulation.story import tell
 

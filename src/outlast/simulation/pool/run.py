@@ -18,7 +18,7 @@ from outlast.simulation.pool.data import Calls, PoolWorkload, Server
 from outlast.simulation.pool.mischief import PoolMischief
 from outlast.simulation.pool.rule import check_pool
 from outlast.simulation.pool.server import SimServer
-from outlast.simulation.run import Result
+from outlast.simulation.result import Result
 from outlast.simulation.seal import sealed
 from outlast.simulation.world import SimClock, SimRandomness, World
 

@@ -9,12 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from outlast.agent.history import History, Settled
 
 _turns_between = 4  # loop turns until whoever waits for a task that waits for a step has seen its outcome
 _patience_s = 1.0  # code that no longer calls the step whose turn it is must not wait for ever
+
+
+class _Turns:
+    """Calls `then` when everybody has had time to see what was given out."""
+
+    __slots__ = ("_then", "counting")
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        self._then = then
+        self.counting = False
+
+    def begin(self) -> None:
+        self.counting = True
+        self._count(_turns_between)
+
+    def _count(self, left: int) -> None:
+        if left:
+            asyncio.get_running_loop().call_soon(self._count, left - 1)
+        else:
+            self.counting = False
+            self._then()
 
 
 class Replay:
@@ -29,7 +51,7 @@ class Replay:
         """That of the last outcome given out; 0: none yet."""
         self._task: asyncio.Task[Any] | None = None
         """Who got it."""
-        self._counting = False
+        self._turns = _Turns(self._next)
         self._skip()
 
     @property
@@ -85,15 +107,10 @@ class Replay:
 
     def _go_on(self) -> None:
         """Let those go on who wait for what stands in the record given out last; the next record's after some turns."""
-        if self._blocked and self.running and not self._release(self._record) and not self._counting:
-            self._counting = True
-            self._later(_turns_between)
+        if self._blocked and self.running and not self._release(self._record) and not self._turns.counting:
+            self._turns.begin()
 
-    def _later(self, turns: int) -> None:
-        if turns:
-            asyncio.get_running_loop().call_soon(self._later, turns - 1)
-            return
-        self._counting = False
+    def _next(self) -> None:
         if self.running:
             self._release(self._history.records[self._cursor])
 
@@ -118,12 +135,12 @@ class Handing:
 
     def __init__(self) -> None:
         self._record = 0
-        self._counting = False
+        self._turns = _Turns(self._next)
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def turn(self, record: int) -> None:
         """Wait until outcomes of `record` may be given out."""
-        if not self._counting:
+        if not self._turns.counting:
             self._begin(record)
         elif record != self._record:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -132,14 +149,9 @@ class Handing:
 
     def _begin(self, record: int) -> None:
         self._record = record
-        self._counting = True
-        self._later(_turns_between)
+        self._turns.begin()
 
-    def _later(self, turns: int) -> None:
-        if turns:
-            asyncio.get_running_loop().call_soon(self._later, turns - 1)
-            return
-        self._counting = False
+    def _next(self) -> None:
         if self._queue:
             self._begin(self._queue[0][0])
         while self._queue and self._queue[0][0] == self._record:

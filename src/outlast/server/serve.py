@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
-import os
 import socket
 import sys
 from collections.abc import Callable, Generator
@@ -18,10 +16,10 @@ from outlast.agent.app import App
 from outlast.agent.control import Control
 from outlast.blueprint.schema import Listen
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import ConfigurationError
 from outlast.server.app import Api
 from outlast.server.auth import check_token
 from outlast.server.limit import Limits
+from outlast.server.listening import is_local, listen_on, where
 from outlast.server.log import Log
 from outlast.server.wire import Wire
 
@@ -54,7 +52,7 @@ async def serve(
     listening = bind(listen or Listen(), token)
     try:
         log = Log(log_to or sys.stderr, control.platform.clock, requests=log_requests, secret=token)
-        api = Api(control, app, log=log, token=token, loopback=_is_local(listening), limits=limits)
+        api = Api(control, app, log=log, token=token, loopback=is_local(listening), limits=limits)
         server = _Server(_configure(api, limits))
         with _relayed(log):
             api.listen()
@@ -78,7 +76,7 @@ async def _answer(
 
     async def announce() -> None:
         await server.up.wait()
-        ready(_address(listening))
+        ready(f"http://{where(listening)}")
 
     async with asyncio.TaskGroup() as group:
         ending = group.create_task(end())
@@ -98,40 +96,8 @@ def bind(listen: Listen, token: str | None) -> socket.socket:
     """A socket that listens there. Raises ConfigurationError; see `serve`."""
     if token is not None:
         check_token(token)
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"address {listen} is not known: {error}; use 127.0.0.1 and a port") from None
-    if token is None and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
-        raise ConfigurationError(
-            f"address {listen} can be reached from other machines, and no token is set: set server.token "
-            "(token: env:OUTLAST_TOKEN in outlast.yaml), or listen on 127.0.0.1"
-        )
-    # the protocol is named because asyncio turns Nagle's algorithm off only where it is: 44 ms a request otherwise
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setblocking(False)
-        listening.bind(address)
-        listening.listen(_backlog)
-    except OSError as error:
-        listening.close()
-        why = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise ConfigurationError(
-            f"address {listen} cannot be used: {why}; use another port, or 0 for any free one"
-        ) from None
-    return listening
-
-
-def _is_local(listening: socket.socket) -> bool:
-    return ipaddress.ip_address(str(listening.getsockname()[0]).partition("%")[0]).is_loopback
-
-
-def _address(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://{Listen(host, port)}"
+    needed = "no token is set: set server.token (token: env:OUTLAST_TOKEN in outlast.yaml)"
+    return listen_on(listen, _backlog, "" if token is not None else needed)
 
 
 async def _beat(clock: Clock, api: Api, beat: Callable[[int], None] | None) -> None:

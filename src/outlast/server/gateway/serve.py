@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import os
 import socket
 import ssl
 from collections.abc import Callable
 
 from outlast.blueprint.schema import Listen
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import ConfigurationError
 from outlast.server.gateway.gateway import Gateway
 from outlast.server.gateway.wire import Client, House
+from outlast.server.listening import listen_on, where
 
 beat_every_s = 0.1
 _backlog = 1024
@@ -70,34 +68,10 @@ async def _keep(house: House, clock: Clock, beat: Callable[[int], None] | None, 
 
 def bind(listen: Listen, *, keys: bool) -> socket.socket:
     """A socket that listens there. Raises ConfigurationError if it cannot, or if others can reach it without a key."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(
-            listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"address {listen} is not known: {error}; use 127.0.0.1 and a port") from None
-    if not keys and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
-        raise ConfigurationError(
-            f"address {listen} can be reached from other machines, and no keys are set: set gateway.keys "
-            "(keys: {team: {key: env:TEAM_KEY}} in outlast.yaml), or listen on 127.0.0.1"
-        )
-    # the protocol is named because asyncio turns Nagle's algorithm off only where it is: 44 ms a request otherwise
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.setblocking(False)
-        listening.bind(address)
-        listening.listen(_backlog)
-    except OSError as error:
-        listening.close()
-        why = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise ConfigurationError(
-            f"address {listen} cannot be used: {why}; use another port, or 0 for any free one"
-        ) from None
-    return listening
+    needed = "no keys are set: set gateway.keys (keys: {team: {key: env:TEAM_KEY}} in outlast.yaml)"
+    return listen_on(listen, _backlog, "" if keys else needed)
 
 
 def address_of(listening: socket.socket, *, secure: bool) -> str:
     """Where clients connect, such as ``http://127.0.0.1:7789``."""
-    host, port = listening.getsockname()[:2]
-    return f"{'https' if secure else 'http'}://{Listen(host, port)}"
+    return f"{'https' if secure else 'http'}://{where(listening)}"

@@ -242,6 +242,16 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _load(text: str) -> str:
+    if re.fullmatch(r"metrics|slots|nvml:[0-9]{1,2}", text):
+        return text
+    if not text.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"{text[:64]!r} is not understood: expected metrics, slots, nvml:INDEX or http://HOST:PORT/PATH"
+        )
+    return _url(text)
+
+
 def _listen(text: str) -> Listen:
     match = _LISTEN.match(text)
     if match is None or int(match[2]) > 65535:
@@ -269,7 +279,11 @@ def _check_endpoint(endpoint: ModelEndpoint) -> str | None:
     if len(given) != 1:
         found = " and ".join(given) or "none of them"
         return f"has {found}: expected one of url (with model), bedrock and sagemaker"
+    if endpoint.load and isinstance(endpoint, Fallback):
+        return "has load: a fallback stands alone, there is nothing to balance"
     (kind,) = given
+    if endpoint.load and kind != "url":
+        return f"has load: {kind} does not tell its load"
     if kind == "url":
         if endpoint.model is None:
             return "lacks model: write what the server calls it"
@@ -320,6 +334,7 @@ _TEXTS: dict[Text, Callable[[str], str]] = {
     Text.NAME: lambda text: check_name("the", text),
     Text.MODULE_OBJECT: _module_object,
     Text.URL: _url,
+    Text.LOAD: _load,
 }
 _CHECKS: dict[Any, Callable[[Any], str | None]] = {
     Model: _check_model,

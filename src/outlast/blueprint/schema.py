@@ -36,6 +36,7 @@ class Text(enum.Enum):
     NAME = "name"
     MODULE_OBJECT = "module:object"
     URL = "url"
+    LOAD = "load"
 
 
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
@@ -107,6 +108,8 @@ class ModelEndpoint(msgspec.Struct, frozen=True):
     """Tokens of prompt and answer together, at most; None: not known."""
     lacks: tuple[Literal["tools", "schema", "vision"], ...] = ()
     """What it cannot do: requests that need it go elsewhere."""
+    load: tuple[Annotated[str, Text.LOAD], ...] = ()
+    """Where its load is read: ``metrics`` or ``slots`` at its own server, ``nvml:0`` on this machine, a URL."""
     bedrock: str | None = None
     """The id of a model or of an inference profile, asked through Converse."""
     sagemaker: str | None = None

@@ -17,6 +17,7 @@ from outlast.model.endpoint import Endpoint, Message, ModelRequest
 from outlast.model.member import Member, MemberPolicy, Target
 from outlast.model.pool import Pool, PoolPolicy
 from outlast.model.pooled import PooledEndpoint
+from outlast.model.report import Reporter
 from outlast.model.router import RouterPolicy
 from outlast.model.traffic import TrafficPolicy
 from outlast.model.watch import Probe
@@ -70,6 +71,8 @@ def build_pool(
     pool = Pool(name, targets, clock, randomness, fallback=fallback, policy=policy, probe=probe)
     if model.canary is not None and home is not None:
         _examine(pool, model.canary, home, clock)
+    if home is not None:
+        _observe(pool, model, home, clock)
     return pool
 
 
@@ -102,6 +105,29 @@ def _examine(pool: Pool, canary: CanarySection, home: Path, clock: Clock) -> Non
     policy = CanaryPolicy(every_s=canary.every, drift=DriftPolicy(score_min=canary.min_score))
     asking = Asking({member: _endpoint(member, home, pool.clock) for member in pool.members})
     pool.examine(parse_golden(raw, str(path)), asking, policy)
+
+
+def _observe(pool: Pool, model: Model, home: Path, clock: Clock) -> None:
+    sources: dict[Member, list[Reporter]] = {}
+    for member, endpoint in zip(pool.members, model.endpoints, strict=True):
+        if endpoint.load:
+            sources[member] = [_reporter(member, where, home, clock) for where in endpoint.load]
+    if sources:
+        pool.observe(sources)
+
+
+def _reporter(member: Member, where: str, home: Path, clock: Clock) -> Reporter:
+    kind, _, index = where.partition(":")
+    if kind == "nvml":
+        from outlast.adapters.host.gpu import GpuReporter
+
+        return GpuReporter(int(index))
+    from outlast.adapters.openai.load import PageReporter, load_url
+
+    if kind not in ("metrics", "slots"):
+        return PageReporter(where, clock)  # elsewhere: the endpoint's key has no business there
+    secret = member.secret
+    return PageReporter(load_url(member.url, kind), clock, lambda: secret.resolve(os.environ, home) if secret else "")
 
 
 def pool_policy(model: Model) -> PoolPolicy:

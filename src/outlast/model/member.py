@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from outlast.blueprint.secret import Secret
+from outlast.model.report import Report, Told
 from outlast.policy.balancer import BalancerPolicy, Load
 from outlast.policy.breaker import Breaker, BreakerPolicy
 from outlast.policy.concurrency import Concurrency, ConcurrencyPolicy
@@ -22,15 +23,6 @@ class Waiting(Protocol):
     """An attempt that has got nothing yet, as far as its member is concerned."""
 
     began: float
-
-
-class Told(msgspec.Struct, frozen=True):
-    """What a server says in its answers about what answered: empty where it said nothing."""
-
-    model: str = ""
-    """The name of the model: often with its version."""
-    fingerprint: str = ""
-    """``system_fingerprint``: the version of the server and of how it is set up."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -72,8 +64,8 @@ class Member:
     __slots__ = (
         "_quota_ahead_s", "_quota_at", "_quota_gap_s", "answered", "breaker", "concurrency", "drained", "ejected_until",
         "failed", "health", "input_tokens", "limit_max", "load", "model", "name", "outcomes", "output_tokens", "pace",
-        "refusals", "resting_until", "rounds", "score", "secret", "sick", "suspect", "target", "told", "told_until",
-        "url", "waiting", "warm_up_s",
+        "refusals", "report", "report_problem", "reports_failed", "reports_read", "resting_until", "rounds", "score",
+        "secret", "sick", "suspect", "target", "told", "told_until", "url", "waiting", "warm_up_s",
     )  # fmt: skip
 
     def __init__(self, target: Target, pace: Pace, policy: MemberPolicy) -> None:
@@ -99,6 +91,12 @@ class Member:
         """Rounds of golden prompts that it answered."""
         self.told = Told()
         """What it last said that it is."""
+        self.report: Report | None = None
+        """What it last said of its load; None: nothing, or not any more."""
+        self.report_problem = ""
+        """Why it said nothing, though it was asked."""
+        self.reports_read = 0
+        self.reports_failed = 0
         self.told_until = -math.inf
         """It is not looked for again until then, in monotonic seconds."""
         self.suspect = False

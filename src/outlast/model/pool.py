@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +16,8 @@ from outlast.model.call import Call
 from outlast.model.canary import Canary, CanaryPolicy, Examiner, Golden
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable, Interrupted
 from outlast.model.member import Member, Target
+from outlast.model.report import Reporter
+from outlast.model.reporting import Reporting, ReportPolicy
 from outlast.model.traffic import Traffic, TrafficPolicy
 from outlast.model.view import PoolView, pool_view
 from outlast.model.watch import Probe, Watch, WatchPolicy
@@ -66,6 +68,7 @@ class Pool:
         self.members: tuple[Member, ...] = self.traffic.router.members
         self._unwatched = probe is not None
         self._canary: Canary | None = None
+        self._reporting: Reporting | None = None
         self._watch = Watch(self.traffic, probe, policy.watch) if probe is not None else None
 
     async def call(self, send: Callable[[Attempt], Awaitable[T]], ask: Ask) -> Served[T]:
@@ -162,6 +165,11 @@ class Pool:
         self._canary = Canary(self.traffic, golden, examiner, policy)
         self._unwatched = True
 
+    def observe(self, sources: Mapping[Member, Sequence[Reporter]], policy: ReportPolicy | None = None) -> None:
+        """Ask these sources what members' load is, from the next call or `start` on; `close` ends that."""
+        self._reporting = Reporting(self.traffic, sources, policy or ReportPolicy())
+        self._unwatched = True
+
     def start(self) -> None:
         """Begin to check the members, in the running loop; the first call does so otherwise."""
         self._unwatched = False
@@ -169,6 +177,8 @@ class Pool:
             self._watch.start()
         if self._canary is not None:
             self._canary.start()
+        if self._reporting is not None:
+            self._reporting.start()
 
     async def close(self) -> None:
         """Stop the checks and refuse whoever waits in the queue. Requests under way go on in their callers' tasks."""
@@ -177,6 +187,8 @@ class Pool:
             await self._watch.close()
         if self._canary is not None:
             await self._canary.close()
+        if self._reporting is not None:
+            await self._reporting.close()
         await self.traffic.close()
         if self.fallback is not None:
             await self.fallback.close()

@@ -8,8 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from outlast.model.member import Member, Told
+from outlast.model.member import Member
 from outlast.model.price import price_of
+from outlast.model.report import Report, Told
 from outlast.model.traffic import Traffic
 
 MemberState = Literal["in", "warming", "half_open", "resting", "drained", "ejected", "sick", "open"]
@@ -53,6 +54,12 @@ class MemberView(msgspec.Struct, frozen=True):
     """What its last round of golden prompts scored, 0 to 1."""
     rounds: int
     """Rounds of golden prompts that it answered."""
+    report: Report | None
+    """What it says of its own load."""
+    report_problem: str
+    """Why it says nothing of it, though it is asked; empty: it does, or nobody asks."""
+    reports_read: int
+    reports_failed: int
     told: Told
     """What it says in its answers that it is."""
     layers: dict[str, str]
@@ -125,6 +132,10 @@ def member_view(member: Member, now: float) -> MemberView:
         cost=price_of(member.model, member.input_tokens, member.output_tokens),
         score=member.score,
         rounds=member.rounds,
+        report=member.report,
+        report_problem=member.report_problem,
+        reports_read=member.reports_read,
+        reports_failed=member.reports_failed,
         told=member.told,
         layers={layer: member.health.state(layer) for layer in ("connection", "application", "model")},
     )

@@ -64,6 +64,7 @@ def serve(options: LlamaOptions, ready: Callable[[str], None], *, until_stdin_cl
     parameters.cache_ram_mib = 0  # else it keeps up to 8 GiB of prompts
     parameters.ui = False
     parameters.endpoint_slots = False  # shows the prompts of others
+    parameters.endpoint_metrics = True  # counts only
     parameters.cors_origins = ""  # else any web page may ask it
     parameters.verbosity = 0
     stop = threading.Event()

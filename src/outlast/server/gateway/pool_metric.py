@@ -90,6 +90,7 @@ def _of_members(members: list[tuple[str, MemberView]]) -> Iterable[str]:
             for kind, count in (("input", member.input_tokens), ("output", member.output_tokens))
         ],
     )
+    yield from _of_reports(members)
     yield from family(
         "outlast_pool_layer_up",
         "Whether checks found a layer well: connection, application, model; layers never checked are left out.",
@@ -115,4 +116,45 @@ def _of_members(members: list[tuple[str, MemberView]]) -> Iterable[str]:
         "gauge",
         ("model", "endpoint", "state"),
         [((model, member.name, member.state), 1.0) for model, member in members],
+    )
+
+
+def _of_reports(members: list[tuple[str, MemberView]]) -> Iterable[str]:
+    """What endpoints say of their own load; nothing of those that say nothing."""
+    reports = [(model, member.name, member.report) for model, member in members if member.report is not None]
+    yield from family(
+        "outlast_pool_used_ratio",
+        "What an endpoint says is used, as a share of 1: gpu (its time), slots (or KV cache), memory.",
+        "gauge",
+        ("model", "endpoint", "resource", "source"),
+        [
+            ((model, name, resource, report.source), value)
+            for model, name, report in reports
+            for resource, value in (("gpu", report.gpu), ("slots", report.slots), ("memory", report.memory))
+            if value is not None
+        ],
+    )
+    yield from family(
+        "outlast_pool_server_requests",
+        "Requests that an endpoint says it has, whoever sent them.",
+        "gauge",
+        ("model", "endpoint", "state", "source"),
+        [
+            ((model, name, state, report.source), value)
+            for model, name, report in reports
+            for state, value in (("running", report.running), ("waiting", report.waiting))
+            if value is not None
+        ],
+    )
+    yield from family(
+        "outlast_pool_reports_total",
+        "How often an endpoint was asked for its load, by outcome.",
+        "counter",
+        ("model", "endpoint", "outcome"),
+        [
+            ((model, member.name, outcome), float(count))
+            for model, member in members
+            if member.reports_read or member.reports_failed
+            for outcome, count in (("read", member.reports_read), ("failed", member.reports_failed))
+        ],
     )

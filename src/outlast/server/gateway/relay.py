@@ -17,7 +17,8 @@ from outlast.adapters.openai.connection import Answer
 from outlast.adapters.openai.failure import status_error
 from outlast.model.attempt import Attempt
 from outlast.model.endpoint import EndpointError, EndpointRefused, EndpointUnavailable
-from outlast.model.member import Member, Told
+from outlast.model.member import Member
+from outlast.model.report import Told
 from outlast.server.gateway.dialect import Dialect
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.line import Exchange, Line

@@ -17,7 +17,7 @@ from outlast.simulation.story import tell
 SEEDS_EACH = 2
 POOLS = [(workload, faults) for workload, faults in combinations() if is_pool(workload)]
 OWN_RULES = {
-    "two-winners": "loser", "retry-after-commit": "single", "free-retries": "amplified", "free-hedges": "amplified",
+    "two-winners": "single", "retry-after-commit": "single", "free-retries": "amplified", "free-hedges": "amplified",
     "fallback-begins-anew": "in_time", "fallback-unmarked": "degraded", "agents-not-told": "fallback",
     "open-for-ever": "recovered", "loser-goes-on": "loser", "place-kept": "recovered", "deaf-to-retry-after": "rested",
     "hedge-on": "hedged", "answer-thrown-away": "lost", "hedges-charged-twice": "counted", "no-limit": "limited",

@@ -121,7 +121,7 @@ async def _complete_unmarked(self: PooledEndpoint, request: ModelRequest) -> Com
 
 
 MUTANTS = [
-    Mutant("two-winners", "two attempts of one call may both give content away", "pool-streams", "pool-silence",
+    Mutant("two-winners", "two attempts of one call may both give content away", "pool-streams", "pool-slowness",
            lambda: [Patch(Call, "committed", _any_winner)]),
     Mutant("retry-after-commit", "a stream that broke off is begun again elsewhere", "pool-streams", "pool-breaks",
            lambda: [Patch(Call, "_failed", _begin_again)]),

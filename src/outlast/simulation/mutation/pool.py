@@ -139,7 +139,7 @@ MUTANTS = [
            lambda: [Patch(Breaker, "may", _open_for_ever)]),
     Mutant("loser-goes-on", "an attempt that has lost is not stopped", "pool-streams", "pool-silence",
            lambda: [Patch(Attempt, "stop", _let_losers_go_on)]),
-    Mutant("place-kept", "a client that leaves does not give its place back", "pool-crowded", "pool-none",
+    Mutant("place-kept", "a client that leaves does not give its place back", "pool-crowded", "pool-silence",
            lambda: [Patch(Router, "ended", _keep_the_place)]),
     Mutant("deaf-to-retry-after", "an endpoint that says when to come back is asked before", "pool-streams",
            "pool-limits", lambda: [Patch(Router, "_overloaded", _deaf)]),

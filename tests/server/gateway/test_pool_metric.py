@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 
 from outlast.blueprint.schema import Model, ModelEndpoint, ModelGuard
 from outlast.server.gateway.relay import told_bytes_max
@@ -102,3 +103,21 @@ async def test_requests_and_tokens_are_counted_for_each_key(gateway: Start) -> N
     team, others = ('key="team",gen_ai_request_model="writer"', 'key="others",gen_ai_request_model="writer"')
     assert samples(text, "outlast_gateway_key_requests_total") == {team: 2, others: 1}
     assert samples(text, "outlast_gateway_key_tokens_total") == {team: 10, others: 5}
+
+
+async def test_the_documentation_names_every_metric_with_its_kind_and_labels_and_no_other(gateway: Start) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (counter|gauge|histogram) \| (.*?) \|", page, re.MULTILINE)
+    documented = {name: (kind, labels.replace("`", "").split(", ")) for name, kind, labels in rows}
+    async with ModelServer() as server:
+        site = await gateway(server.url, section=section(), environ=ENVIRON)
+        async with site.session.post(site.address + CHAT, json={**ASK, "stream": True}, headers=bearer()) as response:
+            await response.read()
+        await site.post(CHAT, ASK, bearer())
+        text = await site.metrics()
+    assert dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.MULTILINE)) == {
+        name: kind for name, (kind, _) in documented.items()
+    }
+    for name, labels in re.findall(r"^(\w+)\{(.*)\} \S+$", text, re.MULTILINE):
+        known = documented.get(name) or documented[re.sub(r"_(bucket|sum|count)\Z", "", name)]
+        assert [label for label in re.findall(r'(\w+)="', labels) if label != "le"] == known[1], name

@@ -91,3 +91,35 @@ def test_a_worse_model_is_out_within_five_rounds_and_back_when_it_is_better(drif
         assert examiner.closed
 
     in_virtual_time(main)
+
+
+def test_a_member_that_hangs_delays_nobodys_round_and_a_fallback_is_scored_but_not_judged() -> None:
+    async def main() -> None:
+        asked: dict[str, int] = {}
+
+        class Asking:
+            async def ask(self, member: Member, prompt: str, timeout_s: float) -> str:
+                asked[member.name] = asked.get(member.name, 0) + 1
+                if member.name == "hangs":
+                    await asyncio.sleep(timeout_s)
+                    raise EndpointUnavailable("it hangs")
+                number = int(prompt.split()[2])
+                return "no idea" if member.name == "small" and number % 2 else str(number + 1)
+
+            async def close(self) -> None:
+                pass
+
+        small = Pool("small", [Target("small")], VirtualClock(), SeededRandomness())
+        targets = [Target("hangs"), Target("well")]
+        pool = Pool("writer", targets, VirtualClock(), SeededRandomness(), fallback=small)
+        pool.examine(GOLDEN, Asking(), CanaryPolicy(every_s=60.0, drift=DriftPolicy(score_min=0.9)))
+        pool.start()
+        await asyncio.sleep(60.0 * 30 - 1)
+        hangs, well = pool.view().members
+        assert (hangs.rounds, well.rounds) == (0, 30)
+        assert asked["well"] == 30 * len(GOLDEN)
+        (beside,) = small.view().members
+        assert (beside.rounds, beside.score, beside.state) == (3, 0.5, "in")
+        await pool.close()
+
+    in_virtual_time(main)

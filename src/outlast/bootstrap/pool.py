@@ -103,7 +103,7 @@ def _examine(pool: Pool, canary: CanarySection, home: Path, clock: Clock) -> Non
         reason = (error.strerror or str(error)).lower()
         raise ConfigurationError(f"models.{pool.name}.canary.prompts: {path} cannot be read: {reason}") from None
     policy = CanaryPolicy(every_s=canary.every, drift=DriftPolicy(score_min=canary.min_score))
-    asking = Asking({member: _endpoint(member, home, pool.clock) for member in pool.members})
+    asking = Asking({member: _endpoint(member, home, pool.clock) for member in pool.everybody})
     pool.examine(parse_golden(raw, str(path)), asking, policy)
 
 

@@ -2,7 +2,10 @@
 
 An answer scores the share of the expected texts that it holds, whatever their case. `policy/drift.py` judges the
 scores, each member's for itself; while it says *worse*, the member's model layer is down. Members that do not answer at
-all are somebody else's business (`model/watch.py`).
+all are somebody else's business (`model/watch.py`); each is examined in its own time: one that hangs delays no other.
+
+Members of a fallback are scored too, more rarely, so that people see what another model costs in quality; they are not
+judged: a weaker model is what they are for.
 """
 
 from __future__ import annotations
@@ -51,9 +54,10 @@ class Golden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CanaryPolicy(msgspec.Struct, frozen=True):
-    """Times in seconds: between two rounds, and for one answer."""
+    """Times in seconds: between two rounds, and for one answer. A fallback has a round in `fallback_rounds`."""
 
     every_s: float = 60.0
+    fallback_rounds: int = 10
     timeout_s: float = 30.0
     drift: DriftPolicy = DriftPolicy()
 
@@ -81,37 +85,48 @@ def parse_golden(raw: bytes, file: str) -> list[Golden]:
 class Canary:
     """Runs the rounds of one pool until `close`."""
 
-    def __init__(self, traffic: Traffic, golden: Sequence[Golden], examiner: Examiner, policy: CanaryPolicy) -> None:
+    def __init__(
+        self,
+        traffic: Traffic,
+        golden: Sequence[Golden],
+        examiner: Examiner,
+        policy: CanaryPolicy,
+        fallback: Sequence[Member] = (),
+    ) -> None:
         self._traffic = traffic
         self._golden = golden
         self._examiner = examiner
         self._policy = policy
         self._drifts = {member: Drift(policy.drift) for member in traffic.router.members}
-        self._task: asyncio.Task[Any] | None = None
+        self._fallback = fallback
+        self._tasks: list[asyncio.Task[Any]] = []
 
     def start(self) -> None:
         """Begin, in the running loop; again: nothing."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._run())
+        if not self._tasks:
+            loop, policy = asyncio.get_running_loop(), self._policy
+            rounds = [self._keep(member, drift, policy.every_s) for member, drift in self._drifts.items()]
+            rarely_s = policy.every_s * policy.fallback_rounds
+            rounds += [self._keep(member, None, rarely_s) for member in self._fallback]
+            self._tasks = [loop.create_task(each) for each in rounds]
 
     async def close(self) -> None:
         """End, in the middle of a round if need be."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._examiner.close()
 
-    async def _run(self) -> None:
+    async def _keep(self, member: Member, drift: Drift | None, every_s: float) -> None:
         clock = self._traffic.clock
         while True:
             began = clock.monotonic()
-            for member, drift in self._drifts.items():
-                if not member.drained:
-                    await self._round(member, drift)
-            await clock.sleep(max(self._policy.every_s - (clock.monotonic() - began), 0.1))
+            if not member.drained:
+                await self._round(member, drift)
+            await clock.sleep(max(every_s - (clock.monotonic() - began), 0.1))
 
-    async def _round(self, member: Member, drift: Drift) -> None:
+    async def _round(self, member: Member, drift: Drift | None) -> None:
         scores: list[float] = []
         for one in self._golden:
             try:
@@ -123,6 +138,8 @@ class Canary:
             return
         member.score = sum(scores) / len(scores)
         member.rounds += 1
+        if drift is None:
+            return
         now = self._traffic.clock.monotonic()
         if drift.round(scores) == "worse":
             why = f"golden prompts score {member.score:.2g}, expected {drift.reference or 0.0:.2g}"

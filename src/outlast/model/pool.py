@@ -161,8 +161,12 @@ class Pool:
         return pool_view(self.traffic, self.clock.monotonic(), self.degraded, fallback)
 
     def examine(self, golden: Sequence[Golden], examiner: Examiner, policy: CanaryPolicy) -> None:
-        """Have the members' models examined by golden prompts, from the next call or `start` on; `close` ends that."""
-        self._canary = Canary(self.traffic, golden, examiner, policy)
+        """Have the members' models examined by golden prompts, from the next call or `start` on; `close` ends that.
+
+        The fallback's are scored with the same prompts.
+        """
+        fallback = self.fallback.everybody if self.fallback is not None else ()
+        self._canary = Canary(self.traffic, golden, examiner, policy, fallback)
         self._unwatched = True
 
     def observe(self, sources: Mapping[Member, Sequence[Reporter]], policy: ReportPolicy | None = None) -> None:

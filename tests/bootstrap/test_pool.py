@@ -16,10 +16,12 @@ import pytest
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.load import parse
+from outlast.blueprint.schema import ModelGuard
 from outlast.bootstrap.pool import build_pool, pool_policy, pooled_endpoint
 from outlast.kernel.error import ConfigurationError
 from outlast.model.answer import to_answer
 from outlast.model.endpoint import EndpointUnavailable, Message, ModelRequest
+from outlast.policy.retry_budget import RetryBudgetPolicy
 
 GUARDED = b"""
 models:
@@ -176,3 +178,7 @@ async def test_when_no_endpoint_answers_the_fallback_does_and_it_is_said(tmp_pat
         with pytest.raises(EndpointUnavailable):
             await endpoint.complete(asking(5.0))
         await endpoint.close()
+
+
+def test_the_retry_budget_of_the_blueprint_and_of_the_policy_have_one_default() -> None:
+    assert ModelGuard().retry_budget == RetryBudgetPolicy().ratio == 0.1

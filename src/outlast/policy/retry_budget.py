@@ -29,7 +29,7 @@ class RetryBudgetPolicy(msgspec.Struct, frozen=True):
     the traffic.
     """
 
-    ratio: float = 0.2
+    ratio: float = 0.1
     per_s: float = 1.0
     burst: int = 10
     window_s: float = 10.0

@@ -201,3 +201,11 @@ async def test_dependencies_may_be_given_in_several_ways(kind: str) -> None:
     app: App[Any] = App("t", lifespan=lifespans[kind])
     async with app.open() as deps:
         assert deps == ("deps" if kind != "none" else None)
+
+
+@pytest.mark.parametrize("deadline", ["31d", 30 * 86400 + 1])
+def test_a_deadline_beyond_the_bound_is_refused_when_the_agent_is_declared(deadline: str | int) -> None:
+    app = App("a")
+    with pytest.raises(ConfigurationError, match=r"deadline is .* at most 30 days"):
+        app.agent(deadline=deadline)
+    app.agent(deadline="30d")

@@ -22,6 +22,9 @@ from outlast.policy.retry import Retry
 P = ParamSpec("P")
 R = TypeVar("R")
 
+deadline_max_s = 30 * 86400.0
+"""The longest deadline that an agent may declare: 30 days, as long as any run may last."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -134,9 +137,14 @@ class App(Generic[D]):
         (None: never). `on_held_turn`: whether the turn after a held one waits for it or skips it.
         Raises ConfigurationError.
         """
+        deadline_s = None if deadline is None else seconds(deadline)
+        if deadline_s is not None and not 0 < deadline_s <= deadline_max_s:
+            raise ConfigurationError(
+                f"deadline is {deadline_s:g} s: it must be more than 0 and at most {deadline_max_s / 86400:g} days"
+            )
         options = Options(
             check_name("pool", pool) if pool else "",
-            None if deadline is None else seconds(deadline),
+            deadline_s,
             budget or Budget(),
             0.0 if session_ttl is None else seconds(session_ttl),
             on_held_turn,

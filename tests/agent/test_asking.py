@@ -60,6 +60,7 @@ async def test_one_that_does_not_fit_is_asked_for_once_more_with_what_was_wrong(
     first, second = endpoint.asked
     assert first.schema == second.schema
     assert first.schema is not None
+    assert first.affinity == second.affinity == "run_1"
     assert second.key == "run_1:1:repair", "another question, so another key"
     assert [message.role for message in second.messages][:2] == ["user", "assistant"]
     assert second.messages[1].content == '{"label": "refund"}'

@@ -20,7 +20,7 @@ from outlast.blueprint.schema import ModelGuard
 from outlast.bootstrap.pool import build_pool, pool_policy, pooled_endpoint
 from outlast.kernel.error import ConfigurationError
 from outlast.model.answer import to_answer
-from outlast.model.endpoint import EndpointUnavailable, Message, ModelRequest
+from outlast.model.endpoint import EndpointError, EndpointUnavailable, Message, ModelRequest
 from outlast.policy.retry_budget import RetryBudgetPolicy
 
 GUARDED = b"""
@@ -182,3 +182,14 @@ async def test_when_no_endpoint_answers_the_fallback_does_and_it_is_said(tmp_pat
 
 def test_the_retry_budget_of_the_blueprint_and_of_the_policy_have_one_default() -> None:
     assert ModelGuard().retry_budget == RetryBudgetPolicy().ratio == 0.1
+
+
+@pytest.mark.parametrize(("lack", "said"), [("lacks: [schema]", "schema"), ("context: 100", "100 tokens")])
+async def test_a_question_is_not_put_to_an_endpoint_that_cannot_take_it(tmp_path: Path, lack: str, said: str) -> None:
+    raw = f"models: {{w: {{endpoints: [{{name: a, url: 'http://127.0.0.1:1', model: m, {lack}}}]}}}}".encode()
+    endpoint = pooled_endpoint("w", parse(raw).models["w"], tmp_path, SystemClock(), OsRandomness())
+    try:
+        with pytest.raises(EndpointError, match=said):
+            await endpoint.complete(ModelRequest([Message("user", "x" * 400)], 5.0, {"type": "object"}, max_tokens=8))
+    finally:
+        await endpoint.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from outlast.agent.context import Context
 from outlast.kernel.error import ConfigurationError
 from outlast.model.answer import Answer, to_answer
@@ -33,13 +35,13 @@ def ask_model(
     schema = output_schema(kind)
 
     async def ask(ctx: Context[Any], **_: Any) -> Answer[Any]:  # the arguments are there for the step's digest only
-        request = ModelRequest(messages, ctx.remaining_s, schema, max_tokens, temperature, ctx.key)
+        request = ModelRequest(messages, ctx.remaining_s, schema, max_tokens, temperature, ctx.key, ctx.run)
         completion = await endpoint.complete(request)
         try:
             return to_answer(completion, kind)
         except OutputInvalid as error:
             again = repair_messages(messages, completion.text, str(error), schema or {})
-            request = ModelRequest(again, ctx.remaining_s, schema, max_tokens, temperature, f"{request.key}:repair")
+            request = msgspec.structs.replace(request, messages=again, key=f"{request.key}:repair")
             return to_answer(await endpoint.complete(request), kind)
 
     return ask

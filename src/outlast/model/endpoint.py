@@ -34,6 +34,8 @@ class ModelRequest(msgspec.Struct, frozen=True):
     temperature: float | None = None
     key: str = ""
     """The step's key: the same for every attempt of one step."""
+    affinity: str = ""
+    """Requests with the same one begin alike: best put to the same server, for its prompt cache."""
 
 
 class Completion(msgspec.Struct, frozen=True):

@@ -12,6 +12,15 @@ from outlast.model.endpoint import Completion, Endpoint, ModelRequest
 from outlast.model.member import Member
 from outlast.model.pool import Pool
 
+characters_per_token = 4
+"""A rule of thumb for English prose; other text takes more tokens, so the estimate is rather low than high."""
+
+
+def tokens_of(request: ModelRequest) -> int:
+    """About how many tokens its prompt and its answer take; an answer without a bound counts as none."""
+    characters = sum(len(message.content) for message in request.messages)
+    return characters // characters_per_token + (request.max_tokens or 0)
+
 
 class PooledEndpoint:
     """Implements `model.endpoint.Endpoint`: each request goes to whichever member of the pool is well.
@@ -38,7 +47,9 @@ class PooledEndpoint:
             attempt.usage(completion.usage.input_tokens, completion.usage.output_tokens)
             return completion
 
-        served = await self.pool.call(send, Ask(deadline_s=request.timeout_s))
+        needs = frozenset(("schema",)) if request.schema is not None else frozenset[str]()
+        ask = Ask(request.timeout_s, affinity=request.affinity, tokens=tokens_of(request), needs=needs)
+        served = await self.pool.call(send, ask)
         return msgspec.structs.replace(served.value, degraded=True) if served.degraded else served.value
 
     async def close(self) -> None:

@@ -35,8 +35,12 @@ class Event:
 class Client:
     """Talks to one server. Raises Unavailable if it cannot be reached, and the errors that it answers with."""
 
-    def __init__(self, address: str, token: str | None = None, timeout_s: float = 30.0) -> None:
-        """`address` is ``http://HOST:PORT``; `timeout_s` bounds each wait for the network."""
+    def __init__(
+        self, address: str, token: str | None = None, timeout_s: float = 30.0, started_by: str = "outlast up"
+    ) -> None:
+        """`address` is ``http://HOST:PORT``; `timeout_s` bounds each wait for the network; `started_by` is the command
+        to name when nobody answers there.
+        """
         parts = urlsplit(address)
         self.address = address.rstrip("/")
         self._host = parts.hostname or ""
@@ -44,6 +48,7 @@ class Client:
         self._secure = parts.scheme == "https"
         self._token = token
         self._timeout_s = timeout_s
+        self._started_by = started_by
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """The JSON document at `path`; entries of `query` that are None are left out."""
@@ -118,7 +123,9 @@ class Client:
 
     def _unavailable(self, error: BaseException) -> Unavailable:
         why = "no answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__
-        return Unavailable(f"the server at {self.address} cannot be reached: {why.lower()}; is `outlast up` running?")
+        return Unavailable(
+            f"the server at {self.address} cannot be reached: {why.lower()}; is `{self._started_by}` running?"
+        )
 
     def _refuse(self, status: int, raw: bytes) -> None:
         try:

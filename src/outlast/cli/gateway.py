@@ -38,8 +38,14 @@ def gateway(
         typer.Option("--to", metavar="URL", show_default=False, help="An endpoint's base URL; give it once for each."),
     ] = None,
     model: Annotated[
-        str, typer.Option("--model", metavar="NAME", help="What clients and endpoints call the model. With --to.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="NAME",
+            show_default="default",
+            help="What clients and endpoints call the model. With --to.",
+        ),
+    ] = None,
     key: Annotated[
         str | None,
         typer.Option(
@@ -60,14 +66,15 @@ def gateway(
     from outlast.bootstrap.home import Up, gateway_file, write_whole
     from outlast.cli.output import note, print_json
 
+    _check(to, model, key)
     where = Path.cwd()
     left: Path | None = None
     if to:
-        read = _addresses(to, model, key, listen)
+        read = _addresses(to, model or "default", key, listen)
     else:
         from outlast.cli.home import project
 
-        where = project(home)
+        where = project(home, "give --to URL once for each endpoint, or --home DIR with an outlast.yaml")
         left = gateway_file(where)
         read = _file(where, listen)
 
@@ -104,6 +111,18 @@ def reload(
         print_json(answer)
     else:
         note(f"the gateway serves {', '.join(answer['models'])}")
+
+
+def _check(to: list[str] | None, model: str | None, key: str | None) -> None:
+    """Raise ConfigurationError where what was given would be ignored, or would count one endpoint as two."""
+    from outlast.kernel.error import ConfigurationError
+
+    for name, value in (("--model", model), ("--key", key)):
+        if value is not None and not to:
+            raise ConfigurationError(f"{name} goes with --to: give --to URL too, or write it in outlast.yaml")
+    urls = [url.rstrip("/") for url in to or ()]
+    if len(set(urls)) < len(urls):
+        raise ConfigurationError("--to names one endpoint twice: give each once; weights go into outlast.yaml")
 
 
 def _addresses(to: list[str], model: str, key: str | None, listen: str | None) -> Callable[[], Plan]:

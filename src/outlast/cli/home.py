@@ -10,10 +10,11 @@ from outlast.kernel.error import ConfigurationError
 marks = ("outlast.yaml", "app.py")
 
 
-def project(given: Path | None) -> Path:
+def project(given: Path | None, advice: str = "run `outlast init` to make one, or give --home DIR") -> Path:
     """The project directory: `given`, or the nearest one upwards from here that holds ``outlast.yaml`` or ``app.py``.
 
-    Raises ConfigurationError if there is none, or if what was found upwards is another user's: its code would run.
+    Raises ConfigurationError if there is none (the message ends with `advice`), or if what was found upwards is another
+    user's: its code would run.
     """
     if given is not None:
         if not given.is_dir():
@@ -31,6 +32,5 @@ def project(given: Path | None) -> Path:
                     )
                 return directory
     raise ConfigurationError(
-        f"no project here: neither {' nor '.join(marks)} is in {here} or above it; "
-        "run `outlast init` to make one, or give --home DIR"
+        f"no project here: neither {' nor '.join(marks)} is in {here} or above it; {advice}"
     )

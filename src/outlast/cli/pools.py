@@ -115,7 +115,7 @@ def reach(at: str | None, home: Path | None) -> Client:
     if at is None:
         address, found = _here(home)
         token = token or found
-    return Client(address or "http://127.0.0.1:7789", token)
+    return Client(address or "http://127.0.0.1:7789", token, started_by="outlast gateway")
 
 
 def _here(home: Path | None) -> tuple[str | None, str | None]:

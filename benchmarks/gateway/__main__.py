@@ -63,6 +63,8 @@ class Load:
 
     def result(self) -> Result:
         out, _ = self._popen.communicate(timeout=self._timeout_s)
+        if self._popen.returncode != 0:
+            raise RuntimeError(f"the load generator ended with {self._popen.returncode}")
         return msgspec.json.decode(out, type=Result)
 
 

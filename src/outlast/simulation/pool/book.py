@@ -72,7 +72,7 @@ class Terms:
     """Endpoints of the pool and the most requests that each may hold."""
     fallback: frozenset[str]
     moves_max: int
-    ratio: float = 0.2
+    ratio: float = 0.1
     per_s: float = 1.0
     burst: int = 10
     window_s: float = 10.0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from random import Random
 
 import pytest
@@ -28,7 +29,8 @@ def ask(how: str, seed: int = 1, kind: type = Said, wait_s: float = 1e5) -> tupl
         random = Random(seed)
         loop = SimLoop(random)
         world = World(seed, loop, random)
-        endpoint = SimEndpoint(world, ledger, **{name: float(name == how) for name in CHANCES})
+        chances: dict[str, Any] = {name: float(name == how) for name in CHANCES}
+        endpoint = SimEndpoint(world, ledger, **chances)
         request = ModelRequest([Message("user", "say a/0")], 5.0, output_schema(kind))
 
         async def run() -> Completion | Exception:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 from random import Random
+from typing import Any
 
 import pytest
 

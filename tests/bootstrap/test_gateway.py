@@ -242,3 +242,26 @@ async def test_up_runs_a_gateway_beside_the_cell_and_starts_it_again(short_dir: 
         assert running.done()
         assert not gateway_file(short_dir).exists()
 
+
+
+async def test_replicas_read_each_other(tmp_path: Path, until: Until) -> None:
+    async with ModelServer() as server, session() as client:
+        asked = ["--to", server.url, "--model", "writer", "--listen", "127.0.0.1:0", "--json"]
+        with outlast("gateway", *asked, cwd=tmp_path) as first:
+            peer = await address_of(first)
+            (tmp_path / "outlast.yaml").write_text(
+                f"models: {{writer: {{endpoints: [{{name: endpoint-1, url: '{server.url}', model: writer}}]}}}}\n"
+                f"gateway: {{listen: '127.0.0.1:0', peers: ['{peer}']}}\n"
+            )
+            with outlast("gateway", "--json", cwd=tmp_path) as second:
+                address = await address_of(second)
+
+                async def peer_is(up: int) -> bool:
+                    async with client.get(f"{address}/metrics") as response:
+                        return f'outlast_gateway_peer_up{{peer="{peer}"}} {up}' in await response.text()
+
+                await until(lambda: peer_is(1), 20, "the peer is read")
+                first.kill()
+                await until(lambda: peer_is(0), 20, "the peer is missed")
+                async with client.post(address + CHAT, json=ASK) as response:
+                    assert response.status == 200

@@ -221,6 +221,8 @@ class Gateway(msgspec.Struct, frozen=True):
     """None: plain HTTP."""
     deadline: Seconds = 600.0
     """Seconds from a request's arrival to the end of its answer, retries included."""
+    peers: tuple[Url, ...] = ()
+    """Other replicas, such as ``http://10.0.0.7:7789``: what they see of the endpoints is taken as a hint."""
 
 
 class Local(msgspec.Struct, frozen=True):

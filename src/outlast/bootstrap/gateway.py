@@ -9,7 +9,7 @@ import re
 import signal
 import ssl
 import traceback
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from outlast.server.gateway.key import Account, Keys
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.line import HttpLine, Line, ServiceLine
 from outlast.server.gateway.page import Pages
+from outlast.server.gateway.peer import Peers
 from outlast.server.gateway.serve import bind, serve
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
@@ -89,13 +90,19 @@ class Assembly:
         self.plan = read()
         self.gateway = Gateway(self._catalog(self.plan), self._clock, limits)
         self.stop = asyncio.Event()
+        self.peers = self._peers()
         admin = Admin(self.gateway, self.reload)
-        Pages(self.gateway, self._clock, extra=admin.metrics, stopping=self.stop.is_set)
+
+        def metrics() -> Iterable[str]:
+            return (*admin.metrics(), *self.peers.metrics())
+
+        Pages(self.gateway, self._clock, extra=metrics, stopping=self.stop.is_set)
 
     def reload(self) -> None:
         """Read the configuration again. What it says of a model that has not changed leaves that model's state alone.
 
-        Raises ConfigurationError, and then everything stays as it is. Where the gateway listens does not change.
+        Raises ConfigurationError, and then everything stays as it is. Where the gateway listens and who
+        its peers are does not change.
         """
         plan = self._read()
         self.gateway.catalog = self._catalog(plan)
@@ -118,6 +125,7 @@ class Assembly:
             await pool.close()
         for line in self._lines.values():
             line.upstream.close()
+        self.peers.close()
 
     def _catalog(self, plan: Plan) -> Catalog:
         section = plan.section
@@ -143,6 +151,14 @@ class Assembly:
         self.retired += [pool for _, pool in self._models.values() if pool not in kept]
         self._models, self._lines, self._accounts = models, lines, accounts
         return Catalog({name: pool for name, (_, pool) in models.items()}, lines, keys, section.deadline, admin)
+
+    def _peers(self) -> Peers:
+        section = self.plan.section
+
+        def token() -> str:
+            return self._secret(section.admin) if section.admin is not None else ""
+
+        return Peers(section.peers, lambda: self.gateway.catalog.everything, token, self._clock, self._randomness)
 
     def _account(self, name: str, key: GatewayKey) -> Account:
         """What a key allows; what it has taken of its limits is kept where these have not changed."""
@@ -201,6 +217,7 @@ async def run_gateway(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, assembly.stop.set)
     assembled(assembly)
+    following = loop.create_task(assembly.peers.run())
     try:
         await serve(
             assembly.gateway,
@@ -214,6 +231,7 @@ async def run_gateway(
             sweep=assembly.sweep,
         )
     finally:
+        following.cancel()
         listening.close()
         await assembly.close()
 

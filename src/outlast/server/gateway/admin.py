@@ -49,19 +49,9 @@ class Admin:
             gateway.pages[b"/v1/pools/" + verb] = Page(b"POST", self._commanded(act))
         gateway.pages[b"/v1/pools/reload"] = Page(b"POST", self._reloaded)
 
-    def _pools(self) -> list[Pool]:
-        """Every pool, and what stands behind it."""
-        found: list[Pool] = []
-        for first in self._gateway.catalog.pools.values():
-            pool: Pool | None = first
-            while pool is not None:
-                found.append(pool)
-                pool = pool.fallback
-        return found
-
     async def _view(self, request: Request, client: Client) -> None:
         self._gateway.command(request, client)
-        client.reply(200, msgspec.json.encode({"pools": [pool.view() for pool in self._pools()]}))
+        client.reply(200, msgspec.json.encode({"pools": [pool.view() for pool in self._gateway.catalog.everything]}))
 
     async def _reloaded(self, request: Request, client: Client) -> None:
         self._gateway.command(request, client)
@@ -108,7 +98,7 @@ class Admin:
 
     def metrics(self) -> Iterable[str]:
         """What the pools count, as text."""
-        return pool_metrics(self._pools())
+        return pool_metrics(self._gateway.catalog.everything)
 
 
 def _state(member: MemberView) -> dict[str, Any]:

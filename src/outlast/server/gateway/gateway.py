@@ -55,6 +55,17 @@ class Catalog(msgspec.Struct, frozen=True):
     admin: bytes = b""
     """SHA-256 of the admin token; empty: only this machine may command."""
 
+    @property
+    def everything(self) -> list[Pool]:
+        """Every pool, and what stands behind it."""
+        found: list[Pool] = []
+        for first in self.pools.values():
+            pool: Pool | None = first
+            while pool is not None:
+                found.append(pool)
+                pool = pool.fallback
+        return found
+
 
 class Page(msgspec.Struct, frozen=True):
     """What is answered at one path; `keyed`: whether it takes a key, where there are keys."""

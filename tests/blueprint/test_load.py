@@ -157,7 +157,7 @@ models:
       - {name: b, url: "http://i/v1", model: m, context: 8192}
     fallback: {name: c, url: "http://j/v1", model: n, mark: degraded}
     guard: {error_rate: 10%, slower_than_peers: 4x, window: 20s, open_for: 5s, retry_budget: 5%, hedge_after: never}
-    canary: {prompts: golden/writer.jsonl, every: 30s, min_score: 0.85, keep_versions: 3}
+    canary: {prompts: golden/writer.jsonl, every: 30s, min_score: 0.85}
 """
 
 
@@ -170,7 +170,7 @@ def test_a_pool_is_read_with_its_policies() -> None:
         ),
         Fallback("c", "http://j/v1", "n"),
         ModelGuard(0.1, 4.0, 20.0, 5.0, 0.05, "never"),
-        Canary("golden/writer.jsonl", 30.0, 0.85, 3),
+        Canary("golden/writer.jsonl", 30.0, 0.85),
     )
 
 
@@ -201,6 +201,7 @@ def test_a_pool_is_read_with_its_policies() -> None:
         ("endpoints: [{E}], guard: {slower_than_peers: 1x}", "has slower_than_peers 1x or less: expected more"),
         ("endpoints: [{E}], guard: {slower_than_peers: fast}", "factor 'fast' is not understood"),
         ("endpoints: [{E}], guard: {hedge_after: p42}", "'p42' found, expected p50 or p90"),
+        ("endpoints: [{E}], canary: {prompts: p, keep_versions: 5}", "has 'keep_versions': versions of a model are"),
         ("endpoints: [{E}], canary: {prompts: p, min_score: 1}", "1 found, expected more than 0 and less than 1"),
         ("endpoints: [{E}], fallback: {F, mark: fine}", "models.w.fallback.mark: 'fine' found, expected degraded"),
     ],

@@ -145,7 +145,7 @@ class _Reader:
                 self._refuse(key, f"a key in {where} is {_found(key)}, expected a word")
             word = str(key.value)
             if known is not None and word not in known:
-                later = _LATER.get(word) if "model" in known else None
+                later = next((why for (has, key), why in _LATER.items() if key == word and has in known), None)
                 problem = f"{where} has {word!r}: {later}" if later else f"unknown key {word[:64]!r} in {where}"
                 self._refuse(key, problem if later else f"{problem}: {_did_you_mean(word, known)}")
             if known is None:
@@ -325,10 +325,11 @@ _QUANTITIES: dict[Quantity, tuple[Callable[[str], float | int], str]] = {
     Quantity.RATE: (unit.rate, "/m"),
 }
 _PLAIN = frozenset({Quantity.NUMBER, Quantity.SCORE})
-_LATER: dict[str, str] = dict.fromkeys(
-    ("from", "type", "min", "max"),
-    "what starts and scales endpoints is not there yet: name endpoints that run",
-)
+_STARTS = ("from", "type", "min", "max")
+_LATER: dict[tuple[str, str], str] = {  # by a key that the section has, and the one that it does not have yet
+    **{("model", key): "what starts and scales endpoints is not there yet: name endpoints that run" for key in _STARTS},
+    ("prompts", "keep_versions"): "versions of a model are not kept yet: leave it out",
+}
 _SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, Listen: _listen}
 _TEXTS: dict[Text, Callable[[str], str]] = {
     Text.NAME: lambda text: check_name("the", text),

@@ -149,8 +149,6 @@ class Canary(msgspec.Struct, frozen=True):
     every: Seconds = 60.0
     min_score: Annotated[float, Quantity.SCORE] | None = None
     """None: learned in the first rounds."""
-    keep_versions: Count = 5
-    """Versions of the model whose scores are kept."""
 
 
 class Model(msgspec.Struct, frozen=True):

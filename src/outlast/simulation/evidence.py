@@ -100,8 +100,9 @@ class Evidence:
         return found
 
     def end(self, run: str) -> str:
-        """The type of the last event of a run, or of the one that continues it."""
-        events = self.runs.get(self.chain(run)[-1], [])
+        """The type of the last event of a run, or of the one that continues it; empty if there is none."""
+        chain = self.chain(run)
+        events = self.runs.get(chain[-1], []) if chain else []
         return events[-1].type if events else ""
 
     def ended_at(self, run: str) -> float | None:

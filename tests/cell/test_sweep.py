@@ -230,3 +230,12 @@ async def test_a_lost_run_is_found_and_finished_by_a_cell() -> None:
         view = await d.until("run_lost")
         assert view.state == "completed"
         assert view.result == "there"
+
+
+async def test_mail_that_came_before_its_run_is_no_lost_hint() -> None:
+    place = Place()
+    place.store.forgets = False
+    await post(place.platform, "run_1", ev.MailCancel("c", "parent gone"), unborn=True)
+    await create_run(place.platform, "run_1", NewRun("go", "main", b"{}", 0.0))
+    assert (await place.entry("run_1")).state == "ready"
+    assert await place.sweep.walk() == 0, "who claims it looks into its inbox"

@@ -106,8 +106,8 @@ class Sweep:
                 patch = HintPatch(run, state="trial", owner="", reason="to be tried alone", updated_at=at)
         elif entry is None or _is_behind(entry, at, platform.clock.now()):
             patch = HintPatch(run, state="ready", owner="", reason="", updated_at=platform.clock.now())
-        elif entry.mail < letters:
-            patch = HintPatch(run)
+        elif max(entry.mail, entry.seen) < letters and entry.state not in ("ready", "trial"):
+            patch = HintPatch(run)  # whoever claims it looks into its inbox; else nobody would
         if entry is None or not entry.agent:
             patch = await self._introduced(patch or HintPatch(run))
         return patch

@@ -205,7 +205,7 @@ class Worker:
     async def _take_strays(self) -> None:
         """Take again what is said to be owned here and is not: it was let go while the store was away."""
         strays = {entry.run for entry in await self._platform.index.owned(self.identity)} - self._tasks.keys()
-        for run in strays & self._strays:  # seen twice: the first time it may just have ended
+        for run in sorted(strays & self._strays):  # seen twice: the first time it may just have ended
             self.offer(run)
         self._strays = strays
 

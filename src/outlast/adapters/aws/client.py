@@ -43,7 +43,7 @@ class Client:
     async def _make(self) -> Any:
         try:
             from aiobotocore import config as configs  # pyright: ignore[reportMissingTypeStubs] (it ships none)
-            from aiobotocore import session as sessions  # pyright: ignore[reportMissingTypeStubs]
+            from aiobotocore import session as sessions  # pyright: ignore[reportMissingTypeStubs] (nor here)
         except ImportError:
             raise ConfigurationError("AWS endpoints need the extra: pip install 'outlast[aws]'") from None
         config = configs.AioConfig(
@@ -52,7 +52,7 @@ class Client:
             read_timeout=self._read_timeout_s,
             max_pool_connections=connections_max,
         )
-        session: Any = sessions.get_session()  # pyright: ignore[reportUnknownMemberType]
+        session: Any = sessions.get_session()  # pyright: ignore[reportUnknownMemberType] (no stubs)
         # Reading a service's model takes a tenth of a second and more: not in the loop.
         loader = session.get_component("data_loader")
         for kind in ("service-2", "endpoint-rule-set-1"):

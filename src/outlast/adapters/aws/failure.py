@@ -22,7 +22,7 @@ _shown_chars = 300
 def translated(where: str) -> Generator[None]:
     """What botocore raises inside becomes an EndpointError that names `where`; nothing of it is a secret."""
     from botocore import eventstream, parsers  # pyright: ignore[reportMissingTypeStubs] (it ships none)
-    from botocore import exceptions as boto  # pyright: ignore[reportMissingTypeStubs]
+    from botocore import exceptions as boto  # pyright: ignore[reportMissingTypeStubs] (nor here)
 
     try:
         yield

@@ -234,6 +234,89 @@ async def test_races_have_the_same_winners_in_replay(rounds: list[list[int]]) ->
         assert seen == [expected, expected]
 
 
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_race_that_was_close_has_the_same_winners_in_replay(turns: int) -> None:
+    app: App[None] = App("t")
+    gates = [asyncio.Event() for _ in range(2)]
+    seen: list[list[list[int]]] = []
+
+    @app.tool(effect="pure")
+    async def wait(n: int) -> int:
+        await gates[n].wait()
+        return n
+
+    @app.agent
+    async def go(run: Run[None]) -> list[list[int]]:
+        tasks = {asyncio.ensure_future(wait(n)) for n in range(2)}
+        won: list[list[int]] = []
+        while tasks:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            won.append(sorted(task.result() for task in done))
+        seen.append(won)
+        await run.signal("go")
+        return won
+
+    async with desk(app) as d:
+        run = await d.start("go")
+
+        async def begun() -> bool:
+            return all(gate._waiters for gate in gates)
+
+        await d.wait_for(begun)
+        gates[1].set()
+        for _ in range(turns):  # the second ends while the first is being recorded, or seen
+            await asyncio.sleep(0)
+        gates[0].set()
+        await d.until(run, "parked")
+        await d.crash_and_replace()
+        await d.control.signal(run, "go")
+        await d.until(run)
+        assert len(seen) == 2
+        assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_a_close_race_of_waits_that_were_taken_over_has_the_same_winners_in_replay(turns: int) -> None:
+    app: App[None] = App("t")
+    seen: list[list[list[str]]] = []
+
+    @app.agent
+    async def go(run: Run[None]) -> list[list[str]]:
+        tasks = {asyncio.ensure_future(run.signal(name)) for name in ("a", "b")}
+        won: list[list[str]] = []
+        while tasks:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            won.append(sorted(str(task.result()) for task in done))
+        seen.append(won)
+        await run.signal("go")
+        return won
+
+    async with desk(app) as d:
+        run = await d.start("go")
+
+        async def waits() -> bool:
+            return (await d.types(run)).count("signal.awaited") == 2
+
+        await d.wait_for(waits)
+        await d.crash_and_replace()  # whoever goes on from here has begun neither wait itself
+        first = asyncio.ensure_future(d.control.signal(run, "a", "a"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await d.control.signal(run, "b", "b")
+        await first
+
+        async def raced() -> bool:
+            return bool(seen)
+
+        await d.wait_for(raced)
+        await d.until(run, "parked")
+        await d.crash_and_replace()
+        await d.control.signal(run, "go")
+        await d.until(run)
+        assert len(seen) == 2
+        assert seen[0] == seen[1]
+
+
 async def test_outcomes_of_one_record_are_seen_before_those_of_the_next() -> None:
     handing = Handing()
     order = [1, 1, 2, 3, 3]
@@ -317,7 +400,11 @@ async def test_time_chance_and_identifiers_are_the_same_in_replay() -> None:
     async with desk(v.app) as d:
         run = await d.start("go")
         await d.control.signal(run, "go")
-        await d.wait_for(lambda: seen)
+
+        async def raced() -> bool:
+            return bool(seen)
+
+        await d.wait_for(raced)
         await d.until(run, "parked")
         await v.replayed(d, run, code)
         await d.until(run)

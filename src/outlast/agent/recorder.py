@@ -83,6 +83,8 @@ class Recorder:
         self.begun: set[str] = set()
         """Places of steps that have begun in this worker and have no outcome yet."""
         self._platform = platform
+        self._delivering: set[str] = set()
+        """Places whose outcomes are being recorded or handed out."""
         self._pending: list[ev.RunEvent] = []
         self._hinted: tuple[State, str, float, int, str] | None = ("running", worker, 0.0, 0, "")
         self.writer = StreamWriter(
@@ -115,13 +117,29 @@ class Recorder:
             self.writer.append(*first, then=functools.partial(self._fold, first))
         if self._pending:
             events, self._pending = (*self._pending, *events), []
+        appending = self.writer.append(*events, then=functools.partial(self._fold, events), alone=self.busy <= 1)
         try:
-            return await self.writer.append(
-                *events, then=functools.partial(self._fold, events), alone=self.busy <= 1
-            )
+            last = events[-1]
+            return await (self._deliver(last.place, appending) if isinstance(last, _DELIVERED) else appending)
         except (Conflict, StoreError) as error:
             self.on_lost(error)
             return await never()
+
+    async def _deliver(self, place: str, appending: Awaitable[float]) -> float:
+        """Wait until an outcome is durable and, where other steps race with it, until its turn has come."""
+        self._delivering.add(place)
+        try:
+            racing = self._races(place)
+            at = await appending
+            if racing or self._handing.under_way or self._races(place):
+                await self._handing.turn(self.history.record_of(place))
+            return at
+        finally:
+            self._delivering.discard(place)
+
+    def _races(self, place: str) -> bool:
+        """Whether another step is under way, whose outcome agent code may see before or after this one's."""
+        return any(other != place for other in (*self.begun, *self.waits, *self._delivering))
 
     def last(self, event: ev.RunEvent) -> asyncio.Future[float]:
         """Append one more event to a record that is closed."""

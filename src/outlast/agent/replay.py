@@ -138,6 +138,11 @@ class Handing:
         self._turns = _Turns(self._next)
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    @property
+    def under_way(self) -> bool:
+        """Whether outcomes of a record are being seen."""
+        return self._turns.counting
+
     async def turn(self, record: int) -> None:
         """Wait until outcomes of `record` may be given out."""
         if not self._turns.counting:

@@ -228,10 +228,7 @@ async def enter_turn(platform: Platform, session: str, run: str, ttl_s: float, s
 
 
 async def _is_held(platform: Platform, run: str) -> bool:
-    """Whether a run waits for a person: the index points to it, its own last event decides."""
-    entry = await platform.index.entry(run)
-    if entry is None or entry.state not in ("held", "quarantined"):
-        return False
+    """Whether a run waits for a person: its own last event decides, whatever the index says."""
     match await last_event(platform, run):
         case ev.RunHeld() | ev.RunQuarantined():
             return True

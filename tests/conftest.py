@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 
@@ -21,6 +22,10 @@ def pytest_configure() -> None:
     """Started in the background, a shell has SIGINT ignored, and so would every process that a test starts."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # what CI says of a change must not depend on luck; everywhere else Hypothesis looks for what is new
+    hypothesis.settings.register_profile("ci", derandomize=True, database=None)
+    if os.environ.get("CI") == "true":
+        hypothesis.settings.load_profile("ci")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

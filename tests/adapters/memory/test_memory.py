@@ -8,10 +8,12 @@ from pathlib import Path
 
 from outlast.adapters.memory.anchor import MemoryAnchors
 from outlast.adapters.memory.blob import MemoryBlobs
+from outlast.adapters.memory.presence import MemoryPresence
 from outlast.adapters.memory.store import MemoryStore
 from tests.contracts.anchor_store import AnchorStoreContract
 from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.event_store import EventStoreContract
+from tests.contracts.presence import PresenceContract
 from tests.contracts.run_index import RunIndexContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
 
@@ -53,3 +55,9 @@ class TestMemoryAnchors(AnchorStoreContract):
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[MemoryAnchors]:
         yield MemoryAnchors()
+
+
+class TestMemoryPresence(InMemory, PresenceContract):
+    @asynccontextmanager
+    async def opened(self, directory: Path) -> AsyncIterator[MemoryPresence]:
+        yield MemoryPresence()

@@ -15,12 +15,14 @@ from outlast.blueprint.schema import (
     Blueprint,
     Budget,
     Canary,
+    DynamoJournal,
     Fallback,
     Listen,
     Local,
     Model,
     ModelEndpoint,
     ModelGuard,
+    PostgresJournal,
     RunOn,
     Server,
     Workers,
@@ -139,7 +141,13 @@ def test_what_was_read_cannot_be_changed() -> None:
         ("server: {listen: 'localhost:70000'}", "1:18", "expected HOST:PORT"),
         ("server: {listen: '0.0.0.0:80'}", "1:9", "which others can reach: set token"),
         ("run_on: {local: {durability: none}}", "1:30", "'none' found, expected power or process"),
-        ("run_on: {local: {journal: postgres}}", "1:27", "'postgres' found, expected sqlite"),
+        ("run_on: {local: {journal: mysql}}", "1:27", "'mysql' found, expected sqlite or postgres or dynamodb"),
+        ("run_on: {local: {journal: postgres}}", "1:1", "write stores: {journal: {postgres: …}}"),
+        ("stores: {journal: {postgres: {url: 'postgresql://me:hunter2@db/x'}}}", "1:36", "(not shown)"),
+        ("stores: {journal: {postgres: {url: env:X, strong: yes}}}", "1:51", "expected true or false"),
+        ("stores: {journal: {dynamodb: {bucket: A}}}", "1:30", "expected 3 to 63 lower-case letters"),
+        ("stores: {journal: {dynamodb: {bucket: abc, region: Mars}}}", "1:30", "expected one such as eu-central-1"),
+        ("stores: {journal: {dynamodb: {bucket: abc, queue: 'a b'}}}", "1:30", "expected 1 to 80 letters"),
         ("run_on: {aws: {}}", "1:10", "unknown key 'aws' in run_on"),
     ],
 )
@@ -297,3 +305,19 @@ def test_any_yaml_gives_a_blueprint_or_one_clear_error(text: str) -> None:
     assert found.startswith("outlast.yaml")
     assert "\n" not in found
     assert msgspec.convert(msgspec.to_builtins(blueprint), Blueprint) == blueprint
+
+
+def test_the_journal_may_be_on_engines_that_many_machines_share() -> None:
+    text = b"""
+stores:
+  journal:
+    postgres: {url: env:OUTLAST_POSTGRES, strong: true}
+    dynamodb: {table: t, bucket: outlast-blobs, region: eu-central-1, endpoint_url: "http://127.0.0.1:4566", queue: q}
+run_on: {local: {journal: postgres}}
+"""
+    blueprint = parse(text)
+    assert blueprint.run_on.local.journal == "postgres"
+    assert blueprint.stores.journal.postgres == PostgresJournal(Secret("env", "OUTLAST_POSTGRES"), strong=True)
+    assert blueprint.stores.journal.dynamodb == DynamoJournal(
+        "outlast-blobs", "t", "eu-central-1", "http://127.0.0.1:4566", "q"
+    )

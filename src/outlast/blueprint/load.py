@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import msgspec
 import yaml
 
+from outlast.blueprint.check import CHECKS
 from outlast.blueprint.document import Document, nearest, yaml_bytes_max
-from outlast.blueprint.schema import (
-    Blueprint,
-    Fallback,
-    Gateway,
-    Listen,
-    Model,
-    ModelEndpoint,
-    ModelGuard,
-    Quantity,
-    Server,
-    Text,
-)
-from outlast.blueprint.secret import Secret
-from outlast.kernel import unit
+from outlast.blueprint.scalar import SCALARS, read_scalar
+from outlast.blueprint.schema import Blueprint
 from outlast.kernel.error import ConfigurationError, UsageError
 from outlast.kernel.identity import check_name
 
@@ -36,12 +24,6 @@ S = TypeVar("S", bound=msgspec.Struct)
 blueprint_file = "outlast.yaml"
 """Its name in the project directory."""
 
-endpoints_max = 64
-"""Bound of the endpoints of one model."""
-
-_MODULE_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
-_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "timestamp", "value"))
 
@@ -111,10 +93,10 @@ class _Reader:
             required = [field.name for field in msgspec.structs.fields(kind) if field.required]
             missing = ", ".join(name for name in required if name not in values)
             self._refuse(node, f"{path} lacks {missing}: expected {', '.join(required)}")
-        check = _CHECKS.get(kind)
+        check = CHECKS.get(kind)
         problem = check(result) if check else None
         if problem:
-            self._refuse(node, f"{path} {problem}")
+            self._refuse(node, f"{path or 'the file'} {problem}")
         return result
 
     def value(self, node: yaml.Node, kind: Any, path: str) -> Any:
@@ -122,7 +104,7 @@ class _Reader:
         origin = get_origin(kind)
         if origin in (Union, types.UnionType):  # only X | None: absent is the default, an explicit null is refused
             return self.value(node, next(part for part in get_args(kind) if part is not types.NoneType), path)
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in _SCALARS:
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind not in SCALARS:
             return self.struct(node, kind, path)
         if origin is tuple:
             if not isinstance(node, yaml.SequenceNode):
@@ -169,7 +151,7 @@ class _Reader:
             self._refuse(node, f"{path} is {found}: write a value or leave the key out")
         text = str(node.value)
         try:
-            return _read(text, kind, node)
+            return read_scalar(text, kind, node)
         except msgspec.ValidationError as error:
             bound = str(error).replace("`int`", "a number").lower()
             self._refuse(node, f"{path} is {text[:64]}, {bound}")
@@ -177,173 +159,10 @@ class _Reader:
             self._refuse(node, f"{path}: {error}")
 
 
-def _read(text: str, kind: Any, node: yaml.ScalarNode) -> Any:
-    if kind in _SCALARS:
-        return _SCALARS[kind](text)
-    marks: tuple[Any, ...] = ()
-    base = kind
-    if get_origin(kind) is Annotated:
-        base, *rest = get_args(kind)
-        marks = tuple(rest)
-    for mark in marks:
-        if isinstance(mark, Quantity):
-            return _quantity(text, mark)
-        if isinstance(mark, Text):
-            return _TEXTS[mark](text)
-    if base is int:
-        if not re.fullmatch(r"[0-9]{1,15}", text) or node.style is not None:
-            raise ConfigurationError(f"{text[:64]!r} is not understood: expected a whole number, without quotes")
-        return msgspec.convert(int(text), kind)
-    if get_origin(kind) is Literal:
-        choices = get_args(kind)
-        for choice in choices:
-            if text == str(choice):
-                return choice
-        expected = " or ".join(map(str, choices))
-        raise ConfigurationError(f"{text[:64]!r} found, expected {expected}")
-    if not text or len(text) > 256 or not text.isprintable():
-        raise ConfigurationError("expected 1 to 256 printable characters")
-    return text
-
-
-def _quantity(text: str, kind: Quantity) -> float | int:
-    if kind in _PLAIN:
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-            raise ConfigurationError(f"{text[:64]!r} is not understood: expected a number")
-        value: float | int = float(text)
-        if kind is Quantity.SCORE and not 0 < value < 1:
-            raise ConfigurationError(f"{text[:64]} found, expected more than 0 and less than 1")
-        return value
-    reads, example = _QUANTITIES[kind]
-    if re.fullmatch(r"[0-9.]+", text):
-        raise ConfigurationError(f"{text[:64]} has no unit: write for example {text[:64]}{example}")
-    value = reads(text)
-    if value <= 0:
-        raise ConfigurationError(f"{text[:64]} found, expected more than nothing")
-    return value
-
-
-def _module_object(text: str) -> str:
-    if not _MODULE_OBJECT.match(text):
-        raise ConfigurationError(f"{text[:64]!r} is not understood: expected module:object, for example app:app")
-    return text
-
-
-def _url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError("the URL is not understood: expected http://HOST:PORT/v1 or https://HOST/v1") from None
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("the URL holds a user or password (not shown): give the secret as key: env:NAME")
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not text.isprintable():
-        raise ConfigurationError("the URL is not understood: expected http://HOST:PORT/v1 or https://HOST/v1")
-    return text.rstrip("/")
-
-
-def _load(text: str) -> str:
-    if re.fullmatch(r"metrics|slots|nvml:[0-9]{1,2}", text):
-        return text
-    if not text.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"{text[:64]!r} is not understood: expected metrics, slots, nvml:INDEX or http://HOST:PORT/PATH"
-        )
-    return _url(text)
-
-
-def _listen(text: str) -> Listen:
-    match = _LISTEN.match(text)
-    if match is None or int(match[2]) > 65535:
-        raise ConfigurationError(f"{text[:64]!r} is not understood: expected HOST:PORT, for example {Listen()}")
-    return Listen(match[1].strip("[]"), int(match[2]))
-
-
-def _check_model(model: Model) -> str | None:
-    everybody = [*model.endpoints, *([model.fallback] if model.fallback else [])]
-    if not model.endpoints:
-        return "has 0 endpoints, expected at least one"
-    if len(everybody) > endpoints_max:
-        return f"has {len(everybody)} endpoints, the bound endpoints_max is {endpoints_max}"
-    names = [endpoint.name for endpoint in everybody]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        return f"has two endpoints named {twice[0]!r}: rename one"
-    if not any(endpoint.weight for endpoint in model.endpoints):
-        return "has only endpoints of weight 0: give at least one more"
-    return None
-
-
-def _check_endpoint(endpoint: ModelEndpoint) -> str | None:
-    given = [kind for kind in ("url", "bedrock", "sagemaker") if getattr(endpoint, kind) is not None]
-    if len(given) != 1:
-        found = " and ".join(given) or "none of them"
-        return f"has {found}: expected one of url (with model), bedrock and sagemaker"
-    if endpoint.load and isinstance(endpoint, Fallback):
-        return "has load: a fallback stands alone, there is nothing to balance"
-    (kind,) = given
-    if endpoint.load and kind != "url":
-        return f"has load: {kind} does not tell its load"
-    if kind == "url":
-        if endpoint.model is None:
-            return "lacks model: write what the server calls it"
-        return None if endpoint.region is None else "has a region: only bedrock and sagemaker have one"
-    if endpoint.key is not None:
-        return f"has a key: {kind} uses the AWS credentials of the process"
-    if kind == "bedrock" and endpoint.model is not None:
-        return "has a model: bedrock names it already"
-    if endpoint.region is not None and not _REGION.match(endpoint.region):
-        return f"has region {endpoint.region[:32]!r}: expected one such as eu-central-1"
-    return None
-
-
-def _check_guard(guard: ModelGuard) -> str | None:
-    return None if guard.slower_than_peers > 1 else "has slower_than_peers 1x or less: expected more, such as 3x"
-
-
-def _check_server(server: Server) -> str | None:
-    if server.listen.loopback or server.token is not None:
-        return None
-    return f"listens on {server.listen}, which others can reach: set token: env:NAME or listen on 127.0.0.1"
-
-
-def _check_gateway(gateway: Gateway) -> str | None:
-    if gateway.listen.loopback or gateway.keys:
-        return None
-    return (
-        f"listens on {gateway.listen}, which others can reach: set keys: {{team: {{key: env:TEAM_KEY}}}} "
-        "or listen on 127.0.0.1"
-    )
-
-
-_QUANTITIES: dict[Quantity, tuple[Callable[[str], float | int], str]] = {
-    Quantity.DURATION: (unit.seconds, "s"),
-    Quantity.SIZE: (unit.size, "MiB"),
-    Quantity.MONEY: (unit.usd, "USD"),
-    Quantity.SHARE: (unit.share, "%"),
-    Quantity.TIMES: (unit.times, "x"),
-    Quantity.RATE: (unit.rate, "/m"),
-}
-_PLAIN = frozenset({Quantity.NUMBER, Quantity.SCORE})
 _STARTS = ("from", "type", "min", "max")
 _LATER: dict[tuple[str, str], str] = {  # by a key that the section has, and the one that it does not have yet
     **{("model", key): "what starts and scales endpoints is not there yet: name endpoints that run" for key in _STARTS},
     ("prompts", "keep_versions"): "versions of a model are not kept yet: leave it out",
-}
-_SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, Listen: _listen}
-_TEXTS: dict[Text, Callable[[str], str]] = {
-    Text.NAME: lambda text: check_name("the", text),
-    Text.MODULE_OBJECT: _module_object,
-    Text.URL: _url,
-    Text.LOAD: _load,
-}
-_CHECKS: dict[Any, Callable[[Any], str | None]] = {
-    Model: _check_model,
-    ModelEndpoint: _check_endpoint,
-    Fallback: _check_endpoint,
-    ModelGuard: _check_guard,
-    Server: _check_server,
-    Gateway: _check_gateway,
 }
 
 

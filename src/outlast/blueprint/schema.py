@@ -223,12 +223,56 @@ class Gateway(msgspec.Struct, frozen=True):
     """Other replicas, such as ``http://10.0.0.7:7789``: what they see of the endpoints is taken as a hint."""
 
 
-class Local(msgspec.Struct, frozen=True):
-    """``{journal: sqlite, durability: power}``: the engines on one machine."""
+class PostgresJournal(msgspec.Struct, frozen=True):
+    """``{url: env:OUTLAST_POSTGRES, strong: true}``: a journal on PostgreSQL, RDS or Aurora. Extra ``postgres``."""
 
-    journal: Literal["sqlite"] = "sqlite"
+    url: Secret
+    """``postgresql://user:password@host1,host2/database?sslmode=verify-full``; several hosts: the writable one."""
+    namespace: Name = "outlast"
+    """The schema that holds the tables."""
+    strong: bool = False
+    """Refuse a server that acknowledges before a synchronous standby has what was written."""
+    replicas: Secret | None = None
+    """The URL of read replicas, for lists that may be a little old."""
+
+
+class DynamoJournal(msgspec.Struct, frozen=True):
+    """``{table: outlast, bucket: outlast-blobs, region: eu-central-1}``: DynamoDB with S3. Extra ``aws``."""
+
+    bucket: str
+    """The S3 bucket of large payloads."""
+    table: Name = "outlast"
+    region: str | None = None
+    """None: as the environment says."""
+    endpoint_url: Url | None = None
+    """Another address for all services: an emulator, a private link."""
+    queue: str | None = None
+    """The name of an SQS queue that wakes hosts at once; None: they look."""
+
+
+class JournalStore(msgspec.Struct, frozen=True):
+    """``{postgres: {…}, dynamodb: {…}, encrypt: env:OUTLAST_KEYS}``: the engines that the journal may be on.
+
+    `run_on` chooses one of them; SQLite needs nothing here.
+    """
+
+    postgres: PostgresJournal | None = None
+    dynamodb: DynamoJournal | None = None
+
+
+class Stores(msgspec.Struct, frozen=True):
+    """What holds data."""
+
+    journal: JournalStore = JournalStore()
+
+
+class Local(msgspec.Struct, frozen=True):
+    """``{journal: sqlite, durability: power}``: the engines that this machine uses."""
+
+    journal: Literal["sqlite", "postgres", "dynamodb"] = "sqlite"
+    """The two last are shared by many machines; how to reach them stands in ``stores: journal:``."""
     durability: Literal["power", "process"] = "power"
-    """What an acknowledged event survives: loss of power, or only the death of processes."""
+    """What an event that SQLite acknowledged survives: loss of power, or only the death of processes."""
 
 
 class RunOn(msgspec.Struct, frozen=True):
@@ -264,6 +308,7 @@ class Blueprint(msgspec.Struct, frozen=True):
     server: Server = Server()
     gateway: Gateway | None = None
     """None: `outlast up` runs no gateway."""
+    stores: Stores = Stores()
     run_on: RunOn = RunOn()
 
     def pools(self) -> dict[str, Pool]:

@@ -1,0 +1,128 @@
+"""How one value of ``outlast.yaml`` is read: numbers with their units, names, URLs, references, choices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from outlast.blueprint.schema import Listen, Quantity, Text
+from outlast.blueprint.secret import Secret
+from outlast.kernel import unit
+from outlast.kernel.error import ConfigurationError
+from outlast.kernel.identity import check_name
+
+_MODULE_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
+_LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
+
+
+def read_scalar(text: str, kind: Any, node: yaml.ScalarNode) -> Any:
+    """One value of annotated type `kind`. Raises UsageError or msgspec.ValidationError that say what was expected."""
+    if kind in SCALARS:
+        return SCALARS[kind](text)
+    marks: tuple[Any, ...] = ()
+    base = kind
+    if get_origin(kind) is Annotated:
+        base, *rest = get_args(kind)
+        marks = tuple(rest)
+    for mark in marks:
+        if isinstance(mark, Quantity):
+            return _quantity(text, mark)
+        if isinstance(mark, Text):
+            return _TEXTS[mark](text)
+    if base is int:
+        if not re.fullmatch(r"[0-9]{1,15}", text) or node.style is not None:
+            raise ConfigurationError(f"{text[:64]!r} is not understood: expected a whole number, without quotes")
+        return msgspec.convert(int(text), kind)
+    if base is bool:
+        if text not in ("true", "false") or node.style is not None:
+            raise ConfigurationError(f"{text[:64]!r} found, expected true or false, without quotes")
+        return text == "true"
+    if get_origin(kind) is Literal:
+        return _choice(text, get_args(kind))
+    if not text or len(text) > 256 or not text.isprintable():
+        raise ConfigurationError("expected 1 to 256 printable characters")
+    return text
+
+
+def _choice(text: str, choices: tuple[Any, ...]) -> Any:
+    for choice in choices:
+        if text == str(choice):
+            return choice
+    expected = " or ".join(map(str, choices))
+    raise ConfigurationError(f"{text[:64]!r} found, expected {expected}")
+
+
+def _quantity(text: str, kind: Quantity) -> float | int:
+    if kind in _PLAIN:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+            raise ConfigurationError(f"{text[:64]!r} is not understood: expected a number")
+        value: float | int = float(text)
+        if kind is Quantity.SCORE and not 0 < value < 1:
+            raise ConfigurationError(f"{text[:64]} found, expected more than 0 and less than 1")
+        return value
+    reads, example = _QUANTITIES[kind]
+    if re.fullmatch(r"[0-9.]+", text):
+        raise ConfigurationError(f"{text[:64]} has no unit: write for example {text[:64]}{example}")
+    value = reads(text)
+    if value <= 0:
+        raise ConfigurationError(f"{text[:64]} found, expected more than nothing")
+    return value
+
+
+def _module_object(text: str) -> str:
+    if not _MODULE_OBJECT.match(text):
+        raise ConfigurationError(f"{text[:64]!r} is not understood: expected module:object, for example app:app")
+    return text
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError("the URL is not understood: expected http://HOST:PORT/v1 or https://HOST/v1") from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("the URL holds a user or password (not shown): give the secret as key: env:NAME")
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not text.isprintable():
+        raise ConfigurationError("the URL is not understood: expected http://HOST:PORT/v1 or https://HOST/v1")
+    return text.rstrip("/")
+
+
+def _load(text: str) -> str:
+    if re.fullmatch(r"metrics|slots|nvml:[0-9]{1,2}", text):
+        return text
+    if not text.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"{text[:64]!r} is not understood: expected metrics, slots, nvml:INDEX or http://HOST:PORT/PATH"
+        )
+    return _url(text)
+
+
+def _listen(text: str) -> Listen:
+    match = _LISTEN.match(text)
+    if match is None or int(match[2]) > 65535:
+        raise ConfigurationError(f"{text[:64]!r} is not understood: expected HOST:PORT, for example {Listen()}")
+    return Listen(match[1].strip("[]"), int(match[2]))
+
+
+_QUANTITIES: dict[Quantity, tuple[Callable[[str], float | int], str]] = {
+    Quantity.DURATION: (unit.seconds, "s"),
+    Quantity.SIZE: (unit.size, "MiB"),
+    Quantity.MONEY: (unit.usd, "USD"),
+    Quantity.SHARE: (unit.share, "%"),
+    Quantity.TIMES: (unit.times, "x"),
+    Quantity.RATE: (unit.rate, "/m"),
+}
+_PLAIN = frozenset({Quantity.NUMBER, Quantity.SCORE})
+SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, Listen: _listen}
+_TEXTS: dict[Text, Callable[[str], str]] = {
+    Text.NAME: lambda text: check_name("the", text),
+    Text.MODULE_OBJECT: _module_object,
+    Text.URL: _url,
+    Text.LOAD: _load,
+}

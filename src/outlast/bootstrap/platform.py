@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Protocol
 
 from outlast.adapters.host.alive import HostExecutors
 from outlast.adapters.host.clock import SystemClock
@@ -15,11 +14,10 @@ from outlast.adapters.host.lock import DirectoryLock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.agent.platform import Platform, Settings
 from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.engine import Engine, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.pool import pooled_endpoint
-from outlast.journal.index import RunIndex
-from outlast.journal.snapshot import SnapshotStore
-from outlast.journal.stream import EventStore
+from outlast.journal.blob import BlobStore
 from outlast.kernel.point import NoPoints, Points
 from outlast.model.endpoint import Endpoint
 
@@ -36,63 +34,74 @@ async def open_client_platform(
     settings: Settings | None = None,
     wait_s: float = writer_within_s,
 ) -> AsyncGenerator[Platform]:
-    """The platform of a process beside a writing process: reads the journal's file itself, appends through the writer.
+    """The platform of a process of a cell. On SQLite it reads the journal's file itself and appends through the writer.
 
-    `wait_s` is how long a writer may take to answer for the first time. Raises StoreUnavailable if no writer serves,
-    StoreCorrupt, ConfigurationError.
+    `wait_s` is how long a writer may take to answer for the first time. Raises StoreUnavailable if no writer, or no
+    server, serves; StoreCorrupt, ConfigurationError.
     """
-    from outlast.adapters.sqlite.client import SqliteClient
-
     state = StateDirectory(home)
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
+        if is_shared(blueprint):
+            engine = await stack.enter_async_context(open_engine(home, blueprint, listening))
+            yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
+            return
+        from outlast.adapters.sqlite.client import SqliteClient
+
         store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s, clock=SystemClock())
         stack.callback(store.close)
-        yield _on_disk(state, store, await _endpoints(blueprint, state.home, stack), listening, settings)
+        engine = Engine(store, _blobs(state, listening))
+        yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
 
 
 @asynccontextmanager
 async def open_direct_platform(
     home: Path, blueprint: Blueprint, *, points: Points | None = None, settings: Settings | None = None
 ) -> AsyncGenerator[Platform]:
-    """The platform of a process that has the state directory to itself: the journal is written in this process.
+    """The platform of a process that has the state directory to itself: SQLite is written in this process.
 
     Raises Conflict that names the process that holds the directory; StoreUnavailable, StoreCorrupt, ConfigurationError.
     """
-    from outlast.adapters.sqlite.store import SqliteStore
-
     state = StateDirectory(home)
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
         state.make()
         stack.callback(DirectoryLock(state.path).close)
+        if is_shared(blueprint):
+            engine = await stack.enter_async_context(open_engine(home, blueprint, listening))
+            yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
+            return
+        from outlast.adapters.sqlite.store import SqliteStore
+
         durability = blueprint.run_on.local.durability
         store = SqliteStore.open(state.journal, OsRandomness(), durability=durability, points=listening)
         stack.callback(store.close)
-        yield _on_disk(state, store, await _endpoints(blueprint, state.home, stack), listening, settings)
+        engine = Engine(store, _blobs(state, listening))
+        yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
 
 
-class _Journal(EventStore, RunIndex, SnapshotStore, Protocol):
-    """What both ways to the journal's file are."""
+def _blobs(state: StateDirectory, points: Points) -> BlobStore:
+    from outlast.adapters.sqlite.blob import FileBlobs
+
+    return FileBlobs(state.blobs, OsRandomness(), points)
 
 
-def _on_disk(
+def _beside(
     state: StateDirectory,
-    store: _Journal,
+    engine: Engine,
     endpoints: Mapping[str, Endpoint],
     points: Points,
     settings: Settings | None,
 ) -> Platform:
-    from outlast.adapters.sqlite.blob import FileBlobs
-
-    clock, randomness = SystemClock(), OsRandomness()
+    """On an engine, with the other processes of this host."""
+    clock = SystemClock()
     return Platform(
         clock=clock,
-        randomness=randomness,
-        store=store,
-        index=store,
-        snapshots=store,
-        blobs=FileBlobs(state.blobs, randomness, points),
+        randomness=OsRandomness(),
+        store=engine.journal,
+        index=engine.journal,
+        snapshots=engine.journal,
+        blobs=engine.blobs,
         executors=HostExecutors(state.alive("worker"), clock),
         endpoints=endpoints,
         points=points,

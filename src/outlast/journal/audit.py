@@ -8,12 +8,12 @@ that snapshots fit the chain; that the run index knows every run and its mail.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 from outlast.journal.anchor import AnchorStore
-from outlast.journal.blob import BlobRef, BlobStore
+from outlast.journal.blob import BlobRef, BlobStore, references
 from outlast.journal.chain import genesis, verify
 from outlast.journal.index import RunEntry
 from outlast.journal.snapshot import Snapshot
@@ -75,9 +75,16 @@ class Journal(Protocol):
 
     async def load(self, stream: str) -> Snapshot | None: ...
 
-    async def damaged_snapshots(self) -> Sequence[tuple[str, str]]: ...
-
     async def entry(self, run: str) -> RunEntry | None: ...
+
+
+@runtime_checkable
+class Sums(Protocol):
+    """A journal that keeps a checksum with each snapshot."""
+
+    async def damaged_snapshots(self) -> Sequence[tuple[str, str]]:
+        """Stream and number of every snapshot that is not what was saved."""
+        ...
 
 
 class _Loose(msgspec.Struct):
@@ -225,6 +232,8 @@ def _against_chain(snapshot: Snapshot, marks: dict[int, bytes], report: Report) 
 
 
 async def _damaged_snapshots(journal: Journal, report: Report) -> None:
+    if not isinstance(journal, Sums):
+        return
     try:
         for stream, seq in await journal.damaged_snapshots():
             message = f"its snapshot at event {seq} is not what was saved; readers ignore it"
@@ -243,27 +252,8 @@ def _inside(stream: str, record: StoredRecord, report: Report) -> Iterator[BlobR
     if (loose.stream, loose.seq, len(loose.events)) != (stream, record.seq, record.count):
         message = f"record {record.seq} says that it is {loose.stream} {loose.seq} with {len(loose.events)} events"
         _add(report, Flaw("record", stream, message))
-    if b'"sha256"' not in record.body:
-        return
-    for event in loose.events:
-        for value in event.values():
-            for one in cast("list[Any]", value) if isinstance(value, list) else (value,):
-                ref = _reference(one)
-                if ref is not None:
-                    yield ref
-
-
-def _reference(value: Any) -> BlobRef | None:
-    """The blob behind a Payload (`journal/blob.py`) that is a field of an event."""
-    if not isinstance(value, dict):
-        return None
-    fields = cast("dict[str, Any]", value)
-    if "blob" not in fields or fields.keys() - {"json", "blob"}:
-        return None
-    try:
-        return msgspec.convert(fields["blob"], BlobRef)
-    except msgspec.ValidationError:
-        return None
+    if b'"sha256"' in record.body:
+        yield from references(loose.events)
 
 
 async def _blob(blobs: BlobStore | None, ref: BlobRef, stream: str, seen: set[BlobRef], report: Report) -> None:

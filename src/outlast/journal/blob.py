@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -55,6 +56,28 @@ async def load_payload(payload: Payload, blobs: BlobStore) -> bytes | msgspec.Ra
     if payload.blob is None:
         return payload.json
     return await blobs.get(payload.blob)
+
+
+def references(events: Iterable[Mapping[str, Any]]) -> Iterator[BlobRef]:
+    """The blobs behind the Payloads that are fields of these events, as parsed from JSON."""
+    for event in events:
+        for value in event.values():
+            for one in cast("list[Any]", value) if isinstance(value, list) else (value,):
+                ref = _reference(one)
+                if ref is not None:
+                    yield ref
+
+
+def _reference(value: Any) -> BlobRef | None:
+    if not isinstance(value, dict):
+        return None
+    fields = cast("dict[str, Any]", value)
+    if "blob" not in fields or fields.keys() - {"json", "blob"}:
+        return None
+    try:
+        return msgspec.convert(fields["blob"], BlobRef)
+    except msgspec.ValidationError:
+        return None
 
 
 def check_content(ref: BlobRef, content: bytes) -> bytes:

@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from outlast.kernel.error import UsageError
+from outlast.kernel.randomness import Randomness
 
 _TEXT = re.compile(r"([0-9]{1,9})\.([a-z0-9-]{1,32})\.([a-z0-9]{4,32})\Z")
 
@@ -20,6 +21,11 @@ class Lineage(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.generation}.{self.region}.{self.nonce}"
+
+    @classmethod
+    def first(cls, region: str, randomness: Randomness) -> Lineage:
+        """That of a new store."""
+        return cls(0, region, randomness.token(6).hex())
 
     @classmethod
     def parse(cls, text: str) -> Lineage:

@@ -37,8 +37,8 @@ def check_library(version: str) -> None:
 _BACKPORT = {50: 7, 44: 6}
 
 
-def open_writable(path: Path, durability: Durability, region: str, nonce: str) -> tuple[Connection, Lineage]:
-    """Open `path` for writing, made with a first lineage of `region` and `nonce` if it is not there.
+def open_writable(path: Path, durability: Durability, first: Lineage) -> tuple[Connection, Lineage]:
+    """Open `path` for writing, made with lineage `first` if it is not there.
 
     The caller holds the WriteLock. Raises StoreUnavailable, StoreCorrupt, ConfigurationError.
     """
@@ -53,7 +53,7 @@ def open_writable(path: Path, durability: Durability, region: str, nonce: str) -
         connection = connect(path, flags)
         try:
             _configure(connection, path, durability)
-            return connection, _prepare(connection, path, region, nonce)
+            return connection, _prepare(connection, path, first)
         except BaseException:
             connection.close()
             raise
@@ -126,11 +126,11 @@ def _configure(connection: Connection, path: Path, durability: Durability) -> No
     connection.wal_autocheckpoint(0)  # done by the engine, which sees its errors
 
 
-def _prepare(connection: Connection, path: Path, region: str, nonce: str) -> Lineage:
+def _prepare(connection: Connection, path: Path, first: Lineage) -> Lineage:
     connection.execute("BEGIN IMMEDIATE")
     try:
         if connection.pragma("schema_version") == 0:
-            _create(connection, Lineage(0, region, nonce))
+            _create(connection, first)
         _check_format(connection, path)
         lineage = read_lineage(connection, path)
     except BaseException:

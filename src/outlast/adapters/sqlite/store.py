@@ -24,8 +24,7 @@ from outlast.kernel.randomness import Randomness
 
 def open_engine(
     path: Path,
-    randomness: Randomness,
-    region: str,
+    first: Lineage,
     durability: Durability,
     points: Points,
     checkpoint_pages: int = checkpoint_pages,
@@ -36,8 +35,7 @@ def open_engine(
     check_local(path.parent, mounts())
     lock = WriteLock(path)
     try:
-        nonce = randomness.token(6).hex()
-        connection, lineage = open_writable(path, durability, region, nonce)
+        connection, lineage = open_writable(path, durability, first)
         return Engine(connection, path, lineage, points, checkpoint_pages), lock, connection, lineage
     except BaseException:
         lock.release()
@@ -86,16 +84,20 @@ class SqliteStore(SqliteReader):
         randomness: Randomness,
         *,
         region: str = "local",
+        first: Lineage | None = None,
         durability: Durability = "power",
         points: Points | None = None,
     ) -> SqliteStore:
         """Open the database `path` for writing, made if it is not there; heads are anchored in a file beside it.
 
-        `region` names the first lineage of a new database, `durability` is ``power`` (a sync at each commit) or
-        ``process``. Raises Conflict if it is open for writing already, StoreUnavailable (read-only, full, locked,
-        on a network file system), StoreCorrupt, ConfigurationError (SQLite too old, another format).
+        A new database begins with lineage `first`, or with one of its own in `region`. `durability` is ``power`` (a
+        sync at each commit) or ``process``. Raises Conflict if it is open for writing already, StoreUnavailable
+        (read-only, full, locked, on a network file system), StoreCorrupt, ConfigurationError (SQLite too old, another
+        format).
         """
-        engine, lock, connection, lineage = open_engine(path, randomness, region, durability, points or NoPoints())
+        engine, lock, connection, lineage = open_engine(
+            path, first or Lineage.first(region, randomness), durability, points or NoPoints()
+        )
         try:
             anchors = SqliteAnchors.renewed(beside(path))
         except BaseException:

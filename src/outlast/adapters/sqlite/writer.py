@@ -82,7 +82,7 @@ def serve(
     the process must then exit with a failure, to be started again.
     """
     engine, lock, _connection, lineage = open_engine(
-        path, randomness, region, durability, points or NoPoints(), checkpoint_pages
+        path, Lineage.first(region, randomness), durability, points or NoPoints(), checkpoint_pages
     )
     try:
         anchors = SqliteAnchors.renewed(beside(path))

@@ -1,0 +1,153 @@
+"""Copies a whole journal from one store into another, byte for byte, and goes on where it broke off.
+
+The chain is verified while it is read: what arrives is what was written. The target continues the source's lineage, so
+that stream keys, hashes and effect keys stay what they were. Blobs go before the records that name them, and hints
+along with the first and the last record of a run (a hint that is lost on the way is found again by the sweep).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from msgspec import UNSET
+
+from outlast.journal.audit import KINDS
+from outlast.journal.blob import BlobRef, BlobStore, references
+from outlast.journal.chain import genesis, verify
+from outlast.journal.index import HintPatch, RunEntry
+from outlast.journal.lineage import Lineage
+from outlast.journal.record import append_id_of
+from outlast.journal.stream import Append, EventStore, Head, StoredRecord, StreamKey
+from outlast.journal.writer import settle_append
+from outlast.kernel.clock import Clock
+from outlast.kernel.error import Conflict
+
+_page = 500
+_patience_s = 60.0
+
+
+class Source(Protocol):
+    """What is copied: the reading half of EventStore and RunIndex."""
+
+    @property
+    def lineage(self) -> Lineage: ...
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]: ...
+
+    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]: ...
+
+    async def entry(self, run: str) -> RunEntry | None: ...
+
+
+class Copied(msgspec.Struct):
+    """What was done. Filled as the copy goes on; `progress` is shown the same object."""
+
+    streams: int = 0
+    records: int = 0
+    """Records that were written."""
+    there: int = 0
+    """Records that an earlier copy had written."""
+    events: int = 0
+    blobs: int = 0
+
+
+class _Events(msgspec.Struct):
+    events: list[dict[str, Any]]
+
+
+_events = msgspec.json.Decoder(_Events)
+
+
+class Copy:
+    """One copy. Nobody may write the source meanwhile, and nobody else the target."""
+
+    def __init__(
+        self,
+        source: Source,
+        target: EventStore,
+        from_blobs: BlobStore,
+        to_blobs: BlobStore,
+        clock: Clock,
+        progress: Callable[[Copied], None] = lambda copied: None,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._from_blobs = from_blobs
+        self._to_blobs = to_blobs
+        self._clock = clock
+        self._progress = progress
+        self._blobs: set[BlobRef] = set()
+        self.copied = Copied()
+
+    async def run(self) -> Copied:
+        """Copy everything. Raises Conflict if the target holds another history, StoreCorrupt, StoreUnavailable."""
+        if self._source.lineage != self._target.lineage:
+            raise Conflict(
+                f"the target has lineage {self._target.lineage}, the source {self._source.lineage}: copy into an empty "
+                "store, or into the one where an earlier copy broke off"
+            )
+        for kind in KINDS:
+            after = ""
+            while page := await self._source.streams(kind, after, _page):
+                for stream in page:
+                    await self._stream(stream)
+                after = page[-1]
+        return self.copied
+
+    async def _stream(self, stream: str) -> None:
+        key = StreamKey.parse(stream)
+        entry = await self._source.entry(key.id) if key.kind == "run" else None
+        there = await self._target.head(stream)
+        head = genesis(stream)
+        first = True
+        while page := await self._source.read(stream, head.seq, _page):
+            last_page = len(page) < _page
+            for record in page:
+                after = verify(stream, [record], head)
+                if after.seq <= there.seq:
+                    if after.seq == there.seq and after.hash != there.hash:
+                        raise _other(stream, there)
+                    self.copied.there += 1
+                else:
+                    if head.seq < there.seq:
+                        raise _other(stream, there)
+                    tells = entry is not None and (first or (last_page and record is page[-1]))
+                    await self._record(stream, head, record, _hint(entry) if tells and entry else None)
+                    first = False
+                head = after
+        if head.seq < there.seq:
+            raise _other(stream, there)
+        self.copied.streams += 1
+        self._progress(self.copied)
+
+    async def _record(self, stream: str, head: Head, record: StoredRecord, hint: HintPatch | None) -> None:
+        if b'"sha256"' in record.body:
+            for ref in references(_events.decode(record.body).events):
+                if ref not in self._blobs:
+                    await self._to_blobs.put(await self._from_blobs.get(ref))
+                    self._blobs.add(ref)
+                    self.copied.blobs += 1
+        append = Append(stream, head, append_id_of(record), record.count, record.body, hint)
+        await settle_append(self._target, append, self._clock, _patience_s)
+        self.copied.records += 1
+        self.copied.events += record.count
+
+
+def _other(stream: str, there: Head) -> Conflict:
+    return Conflict(
+        f"stream {stream} of the target ends at event {there.seq} of another history: copy into an empty store"
+    )
+
+
+def _hint(entry: RunEntry) -> HintPatch:
+    """All that the index knows of a run."""
+    default = RunEntry(entry.run)
+    said = {
+        name: getattr(entry, name)
+        for name in RunEntry.__struct_fields__
+        if name == "run" or getattr(entry, name) != getattr(default, name)
+    }
+    patch = HintPatch(**said)
+    return msgspec.structs.replace(patch, state=entry.state) if patch.state is UNSET else patch

@@ -34,6 +34,13 @@ class Bounds(msgspec.Struct, frozen=True):
     """A killed child that is still there is killed again after so long."""
     spares: int = 1
     """Workers of each pool beyond its size, so that what takes over already runs."""
+    presence_every_s: float = 0.25
+    """On a store that several hosts share: how often each writes that it is there and reads who else is, at the least;
+    five times in `takeover_after_s` where that is oftener. One write and one read a host each time."""
+    presence_within_s: float = 5.0
+    """Where a host's sign of life, or a look at the others', is not done after so long it has failed."""
+    forget_after_s: float = 60.0
+    """The entry of a host without a sign of life for so long is removed by those that see it."""
     failed_starts_max: int = 5
     """So many starts in a row of a kind that never served stop the cell."""
     restart: Restart = Restart()

@@ -3,6 +3,9 @@
 Everything it hears is a hint and everything it says is one: a lost, doubled or late ring costs time, never correctness,
 because workers claim by append. So it keeps little, bounds what it keeps, and asks (`Look`) where it is not sure.
 
+Where several hosts share a store it also decides what is left to the others, and when it is not (`neighbour.py`,
+`turn.py`); without `neighbours` everything is its own.
+
 Source: the doorbell with a scan behind it (design, invariant 1); least load with ties by seniority; a ring that leads
 to no claim is repeated elsewhere, like a visibility time-out of Amazon SQS.
 """
@@ -17,7 +20,9 @@ import msgspec
 from msgspec import UNSET
 
 from outlast.blueprint.schema import default_pool
-from outlast.journal.index import HintPatch, RunEntry
+from outlast.cell.neighbour import Neighbours
+from outlast.cell.turn import Patience, Turns
+from outlast.journal.index import ENDED, HintPatch, RunEntry
 
 
 class Bell(msgspec.Struct, frozen=True):
@@ -103,8 +108,11 @@ class _Trial:
 class Dispatcher:
     """The state. `now` is monotonic, `wall` the wall clock (for `wake_at`), both in seconds."""
 
-    def __init__(self, bounds: Dispatch | None = None) -> None:
+    def __init__(
+        self, bounds: Dispatch | None = None, neighbours: Neighbours | None = None, patience: Patience | None = None
+    ) -> None:
         self._bounds = bounds or Dispatch()
+        self._turns = Turns(neighbours, patience)
         self._workers: dict[str, _Worker] = {}
         self._rings: dict[str, _Rung] = {}  # by run, oldest first
         self._timers: list[tuple[float, str]] = []
@@ -120,13 +128,13 @@ class Dispatcher:
     def joined(self, worker: str, pool: str, now: float, solo_for: str = "") -> list[Command]:
         """A worker is ready. Scan afterwards: there may be runs that nobody could take."""
         self._workers[worker] = _Worker(pool, solo_for)
+        self._turns.joined(worker)
         trial = self._trials.get(solo_for)
         if not solo_for:
             return []
         if trial is None:
             return [Retire(worker)]
-        trial.worker = worker
-        return [self._ring(worker, solo_for, now, set())]
+        return self._begin_trial(trial, worker, solo_for, now)
 
     def loaded(self, worker: str, runs: int) -> None:
         """It beats, and holds so many runs."""
@@ -149,8 +157,7 @@ class Dispatcher:
         trial = self._trials.get(known.solo_for)
         if trial is None or trial.worker:
             return [Retire(worker)]
-        trial.worker = worker
-        return [self._ring(worker, known.solo_for, now, set())]
+        return self._begin_trial(trial, worker, known.solo_for, now)
 
     def leaving(self, worker: str) -> list[Command]:
         """It drains: it keeps what it has and gets nothing new."""
@@ -169,7 +176,7 @@ class Dispatcher:
     def alive(self, worker: str) -> bool:
         """Whether what it owns is best left with it."""
         known = self._workers.get(worker)
-        return known is not None and known.state != "silent"
+        return known.state != "silent" if known is not None else self._turns.spares(worker)
 
     def _without(self, worker: str, state: Literal["silent", "leaving"]) -> list[Command]:
         known = self._workers.get(worker)
@@ -192,20 +199,23 @@ class Dispatcher:
         """An append changed a run's entry."""
         run = patch.run
         if patch.state is UNSET:
-            return [Look(run)] if patch.mail is not UNSET else []
+            return [Look(run)] if patch.mail is not UNSET and self._turns.looks(run) else []
         if patch.state == "ready":
-            if run in self._rings:
+            if run in self._rings or not self._turns.comes(run, now):
                 return []
             return [Look(run)] if patch.pool is UNSET else self._ring_any(run, patch.pool, now)
-        if patch.state == "trial":
-            self._answered(run)
-            return [Look(run)]
         self._answered(run)
+        if patch.owner is not UNSET:
+            self._turns.claimed(run, patch.owner)
+        if patch.state == "trial":
+            return [Look(run)] if self._turns.comes(run, now, each_s=self._bounds.trial_start_s) else []
         if patch.state == "running":
             if patch.owner is not UNSET and patch.owner in self._workers:
                 self._workers[patch.owner].runs += 1
             return []
-        if patch.state == "parked" and patch.wake_at is not UNSET:
+        if patch.state in ENDED:
+            self._turns.ended(run)
+        if patch.state == "parked" and patch.wake_at is not UNSET and self._turns.keeps(run):
             self._set_timer(run, patch.wake_at, wall)
         return self._end_trial(run)
 
@@ -219,10 +229,11 @@ class Dispatcher:
     def lost(self, run: str) -> None:
         """A look found no entry: nothing to ring for."""
         self._answered(run)
+        self._turns.ended(run)
 
     def tick(self, now: float, wall: float) -> list[Command]:
         """Time passed: timers that are due, rings that nobody answered, trials that came to nothing."""
-        commands: list[Command] = []
+        commands: list[Command] = [Look(run) for run in self._turns.over(now)]
         while self._timers and self._timers[0][0] <= wall:
             commands.append(Look(heapq.heappop(self._timers)[1]))
         while self._rings:
@@ -248,6 +259,7 @@ class Dispatcher:
 
     def _found(self, entry: RunEntry, now: float, wall: float) -> list[Command]:
         run = entry.run
+        self._turns.claimed(run, entry.owner)
         ring = self._rings.get(run)
         if ring is not None and not ring.stale:
             return []
@@ -255,12 +267,16 @@ class Dispatcher:
             return self._try_alone(entry, now)
         if entry.state == "running" and self.alive(entry.owner):
             self._answered(run)
+            if entry.owner not in self._workers:  # its own host's business
+                return self._end_trial(run)
             return [Bell(entry.owner, run)] if entry.mail > entry.seen else []
         if entry.state != "running" and not entry.due(wall):
             self._answered(run)
-            if entry.state == "parked":
+            if entry.state == "parked" and self._turns.keeps(run):
                 self._set_timer(run, entry.wake_at, wall)
             return self._end_trial(run)
+        if ring is None and not self._turns.comes(run, now, entry.owner):
+            return []
         tried = ring.tried if ring is not None else set[str]()
         if entry.owner not in tried and self._live(entry.owner) and not self._workers[entry.owner].solo_for:
             return [self._ring(entry.owner, run, now, tried)]
@@ -270,6 +286,8 @@ class Dispatcher:
         trial = self._trials.get(entry.run)
         if trial is not None:
             return [self._ring(trial.worker, entry.run, now, set())] if self._live(trial.worker) else []
+        if not self._turns.comes(entry.run, now, each_s=self._bounds.trial_start_s):
+            return []
         self._answered(entry.run)
         young = sum(now - other.asked_at < self._bounds.trial_start_s for other in self._trials.values())
         if young >= self._bounds.trials_max or len(self._trials) >= self._bounds.trial_workers_max:
@@ -308,7 +326,14 @@ class Dispatcher:
         known.rung.add(run)
         return Bell(worker, run, solo=bool(known.solo_for))
 
+    def _begin_trial(self, trial: _Trial, worker: str, run: str, now: float) -> list[Command]:
+        trial.worker = worker
+        if self._turns.shared:  # another host may have tried it meanwhile: a second trial would cost it that one
+            return [Look(run)]
+        return [self._ring(worker, run, now, set())]
+
     def _answered(self, run: str) -> None:
+        self._turns.answered(run)
         ring = self._rings.pop(run, None)
         if ring is not None and ring.worker in self._workers:
             self._workers[ring.worker].rung.discard(run)
@@ -321,5 +346,3 @@ class Dispatcher:
     def _end_trial(self, run: str) -> list[Command]:
         trial = self._trials.pop(run, None)
         return [Retire(trial.worker)] if trial is not None and trial.worker in self._workers else []
-
-

@@ -25,6 +25,8 @@ class Bounds(msgspec.Struct, frozen=True):
     owned_every: int = 2
     """Each so manieth scan also looks for runs whose owner is not alive."""
     asks_max: int = 20_000
+    disowned_max: int = 50
+    """Workers of other hosts that are looked up one by one when they go together; the scan finds what the rest own."""
 
 
 class Ringer(Protocol):
@@ -110,6 +112,15 @@ class Doorbell:
         """A worker is dead: its runs are rung elsewhere at once."""
         self._do(self._dispatcher.left(worker))
         self._disown(worker)
+
+    def disowned(self, workers: Iterable[str]) -> None:
+        """Workers of other hosts are gone, as it seems: what they own or were to take is looked up."""
+        gone = list(workers)
+        for worker in gone[: self._bounds.disowned_max]:
+            self._disown(worker)
+        if gone:
+            self._scan_now = True
+            self._asked.set()
 
     # What the store tells
 

@@ -95,7 +95,11 @@ class _Member:
 
 
 class Roster:
-    """The state. `now` is monotonic; methods return what is to be done, in order."""
+    """The state. `now` is monotonic; methods return what is to be done, in order.
+
+    `writer`: whether the store needs a writing process; where it does, all but the gateway wait for that one, and it
+    ends last.
+    """
 
     def __init__(
         self,
@@ -106,15 +110,17 @@ class Roster:
         *,
         server: bool,
         gateway: bool = False,
+        writer: bool = True,
     ) -> None:
         self._bounds = bounds
         self._pools = dict(pools)
         self._randomness = randomness
         self._members: dict[str, _Member] = {}
-        self._slots: dict[str, _Slot] = {"writer": _Slot("writer", "writer", "", now)}
+        self._slots: dict[str, _Slot] = {"writer": _Slot("writer", "writer", "", now)} if writer else {}
         if gateway:  # it needs no journal
             self._slots["gateway"] = _Slot("gateway", "gateway", "", now)
         self._with_server = server
+        self._with_writer = writer
         self._served: set[Kind] = set()
         self._phase: Literal["running", "draining", "stopping", "stopped"] = "running"
         self._trouble = ""
@@ -197,7 +203,7 @@ class Roster:
             commands += self._watch(child, member, now)
         if self._phase != "running":
             return commands + self._end(now)
-        if "writer" in self._served:
+        if not self._with_writer or "writer" in self._served:
             self._fill(now)
         for slot in list(self._slots.values()):
             if slot.start_at is not None and now >= slot.start_at:
@@ -232,7 +238,7 @@ class Roster:
         return commands + self.tick(now)
 
     def drain(self, now: float) -> list[Command]:
-        """End the cell gently: workers and server drain, then the writer."""
+        """End the cell gently: workers and server drain, then the writer if there is one."""
         if self._phase != "running":
             return self.stop(now)
         self._phase = "draining"
@@ -257,6 +263,15 @@ class Roster:
     def stopping(self) -> bool:
         """Whether everything was told to end at once."""
         return self._phase == "stopping"
+
+    @property
+    def bounds(self) -> Bounds:
+        return self._bounds
+
+    @property
+    def with_writer(self) -> bool:
+        """Whether the store has a writing process here."""
+        return self._with_writer
 
     @property
     def pools(self) -> frozenset[str]:

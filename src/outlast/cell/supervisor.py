@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -12,7 +12,10 @@ import msgspec
 from outlast.agent.executor import Executors
 from outlast.cell import event as news
 from outlast.cell.child import Beat, Child, ChildHost, ChildPlan, FromChild, Ring
+from outlast.cell.dispatch import Dispatcher
 from outlast.cell.doorbell import Doorbell
+from outlast.cell.lookout import Lookout
+from outlast.cell.presence import Presence
 from outlast.cell.roster import ChildView, Command, Kill, Roster, Say, Start
 from outlast.journal.index import RunIndex
 from outlast.journal.stream import EventStore
@@ -33,7 +36,7 @@ class Times(msgspec.Struct, frozen=True):
 
 
 class Journal(Protocol):
-    """What the supervisor reads once the writer serves."""
+    """What the supervisor reads once the writer serves, if there is one."""
 
     @property
     def index(self) -> RunIndex: ...
@@ -48,7 +51,9 @@ class Supervisor:
     """Runs one cell until it has stopped.
 
     `plan` says what to start for a slot, `connect` opens the journal once the writer serves, `listener` is told what
-    happens. All children are gone when `run` returns, unless the host would not let them die within `stop_within_s`.
+    happens. Where other hosts share the store, `presence` is where they say that they are there, and `name` is this
+    supervisor's among them, unique for ever. All children are gone when `run` returns, unless the host would not let
+    them die within `stop_within_s`.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class Supervisor:
         executors: Executors,
         listener: Callable[[news.CellEvent], None],
         times: Times | None = None,
+        presence: Presence | None = None,
+        name: str = "",
     ) -> None:
         self._roster = roster
         self._host = host
@@ -72,7 +79,14 @@ class Supervisor:
         self._times = times or Times()
         self._children: dict[str, Child] = {}
         self._doorbell: Doorbell | None = None
-        self._writer_serves = asyncio.Event()
+        self._lookout: Lookout | None = None
+        if presence is not None:
+            self._lookout = Lookout(
+                presence, name, clock, roster.bounds, self._speaking, self._disowned, self._complain
+            )  # fmt: skip
+        self._journal_serves = asyncio.Event()
+        if not roster.with_writer:
+            self._journal_serves.set()
         self._ended = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._stop_by: float | None = None
@@ -89,6 +103,8 @@ class Supervisor:
                     group.create_task(self._weigh(), name="supervisor-memory"),
                     group.create_task(self._dispatch(), name="supervisor-dispatch"),
                 ]
+                if self._lookout is not None:
+                    tasks.append(group.create_task(self._lookout.run(), name="supervisor-lookout"))
                 await self._ended.wait()
                 for task in tasks:
                     task.cancel()
@@ -96,6 +112,8 @@ class Supervisor:
             self._ended.set()
             for child in self._children.values():
                 child.kill()
+            if self._lookout is not None:
+                await self._lookout.leave()
 
     def drain(self) -> None:
         """End gently; a second call, or `stop`, ends at once."""
@@ -172,7 +190,7 @@ class Supervisor:
         self._tell_doorbell(event)
         match event:
             case news.ChildReady(kind="writer"):
-                self._writer_serves.set()
+                self._journal_serves.set()
             case news.ChildDead(kind="worker") if self._group is not None and not self._ended.is_set():
                 self._group.create_task(self._confirm(event.id))
             case news.CellFailed():
@@ -202,6 +220,14 @@ class Supervisor:
             case _:
                 pass
 
+    def _speaking(self) -> list[str]:
+        """Workers that are not silent."""
+        return [view.id for view in self._roster.view() if view.kind == "worker" and view.state in ("up", "leaving")]
+
+    def _disowned(self, workers: Sequence[str]) -> None:
+        if self._doorbell is not None:
+            self._doorbell.disowned(workers)
+
     async def _confirm(self, worker: str) -> None:
         """Leave word that it is surely dead, for a step in doubt that asks long after (another boot included)."""
         await self._executors.confirm_dead(worker)
@@ -223,11 +249,12 @@ class Supervisor:
             await self._clock.sleep(self._times.memory_every_s)
 
     async def _dispatch(self) -> None:
-        await self._writer_serves.wait()
+        await self._journal_serves.wait()
         async with AsyncExitStack() as stack:
             journal = await self._open()
             stack.push_async_callback(journal.close)
-            bell = Doorbell(journal.index, self._clock, self, self._complain)
+            dispatcher = Dispatcher(neighbours=self._lookout.neighbours if self._lookout is not None else None)
+            bell = Doorbell(journal.index, self._clock, self, self._complain, dispatcher)
             stack.callback(journal.store.listen(bell.notices))
             self._doorbell = bell
             bell.serves(self._roster.pools)

@@ -8,8 +8,8 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -20,6 +20,7 @@ from outlast.adapters.host.lock import DirectoryLock
 from outlast.adapters.host.process import HostChildren
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.engine import Engine, Journal, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory, Up, gateway_file, write_whole
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
@@ -28,9 +29,7 @@ from outlast.cell.roster import ChildView, Roster, Start
 from outlast.cell.supervisor import Supervisor
 from outlast.kernel.error import ConfigurationError, OutlastError, StoreCorrupt, StoreUnavailable
 from outlast.kernel.identity import new_id
-
-if TYPE_CHECKING:
-    from outlast.adapters.sqlite.client import SqliteClient
+from outlast.kernel.point import NoPoints
 
 log_bytes_max = 10 * 1024 * 1024
 """A log file of the children that is larger, 10 MiB, is copied aside and begun anew: one generation is kept."""
@@ -68,6 +67,8 @@ class Cell:
         self._randomness = OsRandomness()
         self._supervisor: Supervisor | None = None
         self._stop_wanted = False
+        self._engine: Engine | None = None
+        """Where it is shared; else the journal is opened once its writer serves."""
 
     async def run(self) -> None:
         """Until it has stopped: by `drain`, by `stop`, or because it cannot work.
@@ -79,15 +80,19 @@ class Cell:
         with DirectoryLock(self._state.path):
             await self._bury_leftovers()
             self._state.write_cell(self._blueprint)
-            self._supervisor = supervisor = self._make()
-            logs = asyncio.create_task(self._bound_logs(), name="cell-logs")
-            try:
-                if not self._stop_wanted:
-                    await supervisor.run()
-            finally:
-                logs.cancel()
-                self._state.up.unlink(missing_ok=True)
-                gateway_file(self._state.home).unlink(missing_ok=True)
+            async with AsyncExitStack() as stack:
+                if is_shared(self._blueprint):
+                    opening = open_engine(self._state.home, self._blueprint, NoPoints())
+                    self._engine = await stack.enter_async_context(opening)
+                self._supervisor = supervisor = self._make()
+                logs = asyncio.create_task(self._bound_logs(), name="cell-logs")
+                stack.callback(logs.cancel)
+                try:
+                    if not self._stop_wanted:
+                        await supervisor.run()
+                finally:
+                    self._state.up.unlink(missing_ok=True)
+                    gateway_file(self._state.home).unlink(missing_ok=True)
         failure = supervisor.failure
         if failure is not None:
             raise _KINDS.get(failure.code, StoreUnavailable)(failure.message)
@@ -129,10 +134,13 @@ class Cell:
             self._clock.monotonic(),
             server=self._options.server,
             gateway=self._options.server and self._blueprint.gateway is not None,
+            writer=self._engine is None,
         )
         executors = HostExecutors(self._state.alive("worker"), self._clock)
         return Supervisor(
-            roster, HostChildren(), self._clock, self._plan, self._connect, executors, self._happened
+            roster, HostChildren(), self._clock, self._plan, self._connect, executors, self._happened,
+            presence=self._engine.presence if self._engine is not None else None,
+            name=new_id("host", self._clock, self._randomness),
         )  # fmt: skip
 
     def _happened(self, event: news.CellEvent) -> None:
@@ -157,10 +165,13 @@ class Cell:
             log=str(self._state.logs / f"{start.kind}.log"),
         )
 
-    async def _connect(self) -> Journal:
+    async def _connect(self) -> View:
+        if self._engine is not None:
+            return View(self._engine.journal)
         from outlast.adapters.sqlite.client import SqliteClient
 
-        return Journal(await SqliteClient.open(self._state.journal, self._state.socket, clock=self._clock))
+        client = await SqliteClient.open(self._state.journal, self._state.socket, clock=self._clock)
+        return View(client, client.close)
 
     async def _bury_leftovers(self) -> None:
         """What an earlier supervisor left behind is dead before anything new starts."""
@@ -193,22 +204,23 @@ _KINDS: dict[str, type[OutlastError]] = {
 }
 
 
-class Journal:
+class View:
     """What the supervisor reads."""
 
-    def __init__(self, client: SqliteClient) -> None:
-        self._client = client
+    def __init__(self, journal: Journal, close: Callable[[], None] = lambda: None) -> None:
+        self._journal = journal
+        self._close = close
 
     @property
-    def index(self) -> SqliteClient:
-        return self._client
+    def index(self) -> Journal:
+        return self._journal
 
     @property
-    def store(self) -> SqliteClient:
-        return self._client
+    def store(self) -> Journal:
+        return self._journal
 
     async def close(self) -> None:
-        self._client.close()
+        self._close()
 
 
 async def run_cell(

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import os
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
-from outlast.blueprint.schema import Blueprint
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.blueprint.schema import Blueprint, PostgresJournal
+from outlast.bootstrap.home import StateDirectory
 from outlast.cell.presence import Presence
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunIndex
 from outlast.journal.lineage import Lineage
 from outlast.journal.snapshot import SnapshotStore
 from outlast.journal.stream import EventStore
-from outlast.kernel.error import invariant
+from outlast.kernel.error import ConfigurationError, invariant
 from outlast.kernel.point import Points
+
+T = TypeVar("T")
 
 EngineName = Literal["sqlite", "postgres", "dynamodb"]
 
@@ -48,6 +54,47 @@ async def open_engine(
 
     Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
     """
-    chosen = blueprint.run_on.local.journal
-    invariant(chosen != "sqlite", "SQLite is opened by whoever writes it, not as a shared engine")
-    yield None  # type: ignore[misc]
+    chosen, where = blueprint.run_on.local.journal, blueprint.stores.journal
+    if chosen == "postgres":
+        async with _postgres(home, _said(where.postgres), points, first) as engine:
+            yield engine
+    else:
+        invariant(False, "SQLite is opened by whoever writes it, not as a shared engine")
+
+
+def _said(where: T | None) -> T:
+    """The blueprint's own check demands it."""
+    assert where is not None, "the blueprint chose an engine of which it says nothing"
+    return where
+
+
+@asynccontextmanager
+async def _postgres(
+    home: Path, said: PostgresJournal, points: Points, first: Lineage | None
+) -> AsyncGenerator[Engine]:
+    with _extra("postgres", "psycopg"):
+        from outlast.adapters.postgres.engine import PostgresEngine
+        from outlast.adapters.postgres.options import PostgresOptions
+
+    state = StateDirectory(home)
+    options = PostgresOptions(
+        url=said.url.resolve(os.environ, home),
+        schema=said.namespace,
+        strong=said.strong,
+        replicas=said.replicas.resolve(os.environ, home) if said.replicas is not None else None,
+        memory=state.path / "postgres.json",
+        first=first,
+    )
+    async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points) as engine:
+        yield Engine(engine.journal, engine.blobs, engine.presence)
+
+
+@contextmanager
+def _extra(name: str, package: str) -> Generator[None]:
+    """Raises ConfigurationError where the packages of an extra are missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != package:
+            raise
+        raise ConfigurationError(f"this engine needs the extra: pip install 'outlast[{name}]'") from None

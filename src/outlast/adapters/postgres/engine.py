@@ -18,7 +18,7 @@ from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.server import Servers
 from outlast.adapters.postgres.session import Session
-from outlast.adapters.postgres.store import PostgresReader, PostgresStore
+from outlast.adapters.postgres.store import PostgresStore
 from outlast.journal.lineage import Lineage
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import NoPoints, Points

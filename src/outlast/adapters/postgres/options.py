@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from outlast.journal.lineage import Lineage
 from outlast.kernel.error import ConfigurationError
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,47}\Z")
@@ -23,6 +24,8 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The schema that holds the tables."""
     region: str = "local"
     """Names the first lineage of a new journal."""
+    first: Lineage | None = None
+    """The first lineage of a new journal; None: one of its own."""
     strong: bool = False
     """Refuse to write unless a synchronous standby has what is acknowledged."""
     replicas: str | None = None

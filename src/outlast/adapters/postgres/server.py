@@ -17,7 +17,7 @@ from outlast.adapters.postgres.fault import text_of, translated
 from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.session import Session, Standing
-from outlast.kernel.error import ConfigurationError, OutlastError, StoreUnavailable
+from outlast.kernel.error import ConfigurationError, StoreUnavailable
 
 Purpose = Literal["write", "read", "hint", "listen", "replica", "prepare"]
 

@@ -10,16 +10,28 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.anchor import SqliteAnchors, beside, damaged
 from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.reader import SqliteReader
+from outlast.blueprint.load import load
+from outlast.bootstrap.engine import is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.journal.audit import Flaw, Report, audit
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
+from outlast.kernel.point import NoPoints
 
 
 async def audit_journal(home: Path, progress: Callable[[Report], None] | None = None) -> Report:
     """Read everything and say what is not as it was written. Damage of whatever kind stands in the report.
 
-    Raises NotFound if nothing has run yet, StoreUnavailable if the journal is there and cannot be read now.
+    On an engine that many machines share no heads are anchored. Raises NotFound if nothing has run yet,
+    StoreUnavailable if the journal is there and cannot be read now, ConfigurationError.
     """
+    blueprint = load(home)
+    if is_shared(blueprint):
+        async with open_engine(home, blueprint, NoPoints(), write=False) as engine:
+            return await audit(engine.journal, engine.blobs, progress=progress)
+    return await _audit_file(home, progress)
+
+
+async def _audit_file(home: Path, progress: Callable[[Report], None] | None) -> Report:
     state = StateDirectory(home)
     heads = beside(state.journal)
     if not state.journal.exists():

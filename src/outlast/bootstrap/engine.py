@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar, cast
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
@@ -17,9 +17,10 @@ from outlast.cell.presence import Presence
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunIndex
 from outlast.journal.lineage import Lineage
-from outlast.journal.snapshot import SnapshotStore
-from outlast.journal.stream import EventStore
-from outlast.kernel.error import ConfigurationError, invariant
+from outlast.journal.notice import Listener
+from outlast.journal.snapshot import Snapshot, SnapshotStore
+from outlast.journal.stream import Append, EventStore
+from outlast.kernel.error import ConfigurationError, StoreUnavailable, invariant
 from outlast.kernel.point import Points
 
 T = TypeVar("T")
@@ -48,15 +49,15 @@ def is_shared(blueprint: Blueprint) -> bool:
 
 @asynccontextmanager
 async def open_engine(
-    home: Path, blueprint: Blueprint, points: Points, *, first: Lineage | None = None
+    home: Path, blueprint: Blueprint, points: Points, *, first: Lineage | None = None, write: bool = True
 ) -> AsyncGenerator[Engine]:
     """The engine that many machines share; a new journal begins with lineage `first`, or one of its own.
 
-    Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
+    `write` False: nothing is made or changed. Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
     """
     chosen, where = blueprint.run_on.local.journal, blueprint.stores.journal
     if chosen == "postgres":
-        async with _postgres(home, _said(where.postgres), points, first) as engine:
+        async with _postgres(home, _said(where.postgres), points, first, write) as engine:
             yield engine
     else:
         invariant(False, "SQLite is opened by whoever writes it, not as a shared engine")
@@ -70,10 +71,10 @@ def _said(where: T | None) -> T:
 
 @asynccontextmanager
 async def _postgres(
-    home: Path, said: PostgresJournal, points: Points, first: Lineage | None
+    home: Path, said: PostgresJournal, points: Points, first: Lineage | None, write: bool
 ) -> AsyncGenerator[Engine]:
     with _extra("postgres", "psycopg"):
-        from outlast.adapters.postgres.engine import PostgresEngine
+        from outlast.adapters.postgres.engine import PostgresEngine, reading
         from outlast.adapters.postgres.options import PostgresOptions
 
     state = StateDirectory(home)
@@ -85,8 +86,33 @@ async def _postgres(
         memory=state.path / "postgres.json",
         first=first,
     )
+    if not write:
+        async with reading(options, OsRandomness()) as found:
+            yield Engine(cast(Journal, ReadOnly(found.journal)), found.blobs, found.presence)
+        return
     async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points) as engine:
         yield Engine(engine.journal, engine.blobs, engine.presence)
+
+
+class ReadOnly:
+    """The reading half of a journal, as one that refuses to be written."""
+
+    def __init__(self, behind: Any) -> None:
+        self._behind = behind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._behind, name)
+
+    async def append(self, append: Append) -> NoReturn:
+        """Raises StoreUnavailable."""
+        raise StoreUnavailable(f"stream {append.stream}: the journal is open for reading only")
+
+    async def save(self, snapshot: Snapshot) -> None:
+        """Forget it: a snapshot can be made again at any time."""
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Nobody is told of growth here; look again."""
+        return lambda: None
 
 
 @contextmanager

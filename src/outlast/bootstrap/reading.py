@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import cast
 
 import msgspec
 
@@ -16,57 +16,49 @@ from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.agent.platform import Platform
 from outlast.blueprint.schema import Blueprint, Model
+from outlast.bootstrap.engine import Engine, Journal, ReadOnly, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.platform import build_endpoints
-from outlast.journal.notice import Listener
-from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Append
-from outlast.kernel.error import NotFound, StoreUnavailable
+from outlast.kernel.error import NotFound
+from outlast.kernel.point import NoPoints
 from outlast.model.endpoint import Endpoint
-
-
-class ReadingStore(SqliteReader):
-    """Implements `EventStore`, `RunIndex` and `SnapshotStore` for one who never writes."""
-
-    async def append(self, append: Append) -> NoReturn:
-        """Raises StoreUnavailable."""
-        raise StoreUnavailable(f"stream {append.stream}: the journal is open for reading only")
-
-    async def save(self, snapshot: Snapshot) -> None:
-        """Forget it: a snapshot can be made again at any time."""
-
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Nobody is told of growth here; look again."""
-        return lambda: None
 
 
 @contextlib.asynccontextmanager
 async def open_reading_platform(home: Path, blueprint: Blueprint, *, models: bool = False) -> AsyncGenerator[Platform]:
-    """Opens the journal's file for reading; changes nothing on disk. Raises NotFound if nothing has run yet,
-    StoreUnavailable, StoreCorrupt, ConfigurationError.
+    """Opens the journal for reading; changes nothing in it. Raises NotFound if nothing has run yet, StoreUnavailable,
+    StoreCorrupt, ConfigurationError.
 
     `models`: model names are known, for a rehearsal of code that asks them; nobody is asked, so no key is needed.
     """
     state = StateDirectory(home)
-    if not state.journal.exists():
-        raise NotFound(f"nothing has run in {home} yet: start something with `outlast run` or `outlast up`")
-    clock, randomness = SystemClock(), OsRandomness()
-    store = cast(ReadingStore, ReadingStore.open(state.journal))  # open() makes what it is called on
-    endpoints: Mapping[str, Endpoint] = build_endpoints(_without_keys(blueprint), home) if models else {}
+    clock = SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(store.close)
+        if is_shared(blueprint):
+            engine = await stack.enter_async_context(open_engine(home, blueprint, NoPoints(), write=False))
+        else:
+            engine = _of_file(state, stack)
+        endpoints: Mapping[str, Endpoint] = build_endpoints(_without_keys(blueprint), home) if models else {}
         for endpoint in endpoints.values():
             stack.push_async_callback(endpoint.close)
         yield Platform(
             clock=clock,
-            randomness=randomness,
-            store=store,
-            index=store,
-            snapshots=store,
-            blobs=FileBlobs(state.blobs, randomness),
+            randomness=OsRandomness(),
+            store=engine.journal,
+            index=engine.journal,
+            snapshots=engine.journal,
+            blobs=engine.blobs,
             executors=HostExecutors(state.alive("worker"), clock),
             endpoints=endpoints,
         )
+
+
+def _of_file(state: StateDirectory, stack: contextlib.AsyncExitStack) -> Engine:
+    if not state.journal.exists():
+        raise NotFound(f"nothing has run in {state.home} yet: start something with `outlast run` or `outlast up`")
+    store = SqliteReader.open(state.journal)
+    stack.callback(store.close)
+    return Engine(cast(Journal, ReadOnly(store)), FileBlobs(state.blobs, OsRandomness()))
 
 
 def _without_keys(blueprint: Blueprint) -> Blueprint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -23,9 +24,11 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import blueprint_file, check_agents, load
 from outlast.blueprint.schema import Blueprint, Listen
+from outlast.bootstrap.engine import is_shared, open_engine
 from outlast.bootstrap.home import state_directory
 from outlast.cli.home import project
-from outlast.kernel.error import ConfigurationError, OutlastError, StoreUnavailable
+from outlast.kernel.error import ConfigurationError, NotFound, OutlastError, StoreUnavailable
+from outlast.kernel.point import NoPoints
 from outlast.kernel.unit import duration_text
 
 app_import_timeout_s = 60.0
@@ -39,7 +42,7 @@ fsync_slow_s = 0.02
 files_open_min = 1024
 _fsync_rounds = 15
 _sqlite_min = (3, 51, 3)
-_extras = {"local": ("numpy", "onnxruntime", "tokenizers", "xllamacpp"), "pydantic": ("pydantic",)}
+_extras = {"aws": ("aiobotocore",), "postgres": ("psycopg",), "local": ("numpy", "onnxruntime", "tokenizers", "xllamacpp"), "pydantic": ("pydantic",)}
 
 Status = Literal["ok", "warning", "failed"]
 
@@ -77,6 +80,8 @@ def run_checks(home: Path | None) -> Iterator[Check]:
     has_file = (directory / blueprint_file).exists()
     yield Check(blueprint_file, "ok", f"{blueprint.name}, accepted" if has_file else "none: all defaults")
     yield _secrets(blueprint, directory)
+    if is_shared(blueprint):
+        yield _engine(blueprint, directory)
     yield _address(blueprint.server.listen, directory)
     yield _app(blueprint, directory)
 
@@ -182,6 +187,12 @@ def _secrets(blueprint: Blueprint, directory: Path) -> Check:
     for name, model in blueprint.models.items():
         everybody = (*model.endpoints, *([model.fallback] if model.fallback is not None else []))
         named |= {f"models.{name}.{endpoint.name}.key": endpoint.key for endpoint in everybody}
+    postgres = blueprint.stores.journal.postgres
+    if postgres is not None:
+        named |= {
+            "stores.journal.postgres.url": postgres.url,
+            "stores.journal.postgres.replicas": postgres.replicas,
+        }
     found = {path: secret for path, secret in named.items() if secret is not None}
     for path, secret in found.items():
         try:
@@ -189,6 +200,25 @@ def _secrets(blueprint: Blueprint, directory: Path) -> Check:
         except ConfigurationError as error:
             return Check("secrets", "failed", path, str(error))
     return Check("secrets", "ok", f"{len(found)} referenced, all there" if found else "none referenced")
+
+
+def _engine(blueprint: Blueprint, directory: Path) -> Check:
+    name = f"journal ({blueprint.run_on.local.journal})"
+
+    async def look() -> tuple[float, int]:
+        async with open_engine(directory, blueprint, NoPoints(), write=False) as engine:
+            clock = SystemClock()
+            begun = clock.monotonic()
+            counts = await engine.journal.counts()
+            return clock.monotonic() - begun, sum(counts.values())
+
+    try:
+        took_s, runs = asyncio.run(look())
+    except NotFound:
+        return Check(name, "ok", "reached; nothing has run there yet")
+    except OutlastError as error:
+        return Check(name, "failed", "not usable", str(error))
+    return Check(name, "ok", f"reached, {runs} runs; counting them took {took_s * 1000:.1f} ms")
 
 
 def _address(listen: Listen, directory: Path) -> Check:

@@ -42,7 +42,12 @@ fsync_slow_s = 0.02
 files_open_min = 1024
 _fsync_rounds = 15
 _sqlite_min = (3, 51, 3)
-_extras = {"aws": ("aiobotocore",), "postgres": ("psycopg",), "local": ("numpy", "onnxruntime", "tokenizers", "xllamacpp"), "pydantic": ("pydantic",)}
+_extras = {
+    "aws": ("aiobotocore",),
+    "local": ("numpy", "onnxruntime", "tokenizers", "xllamacpp"),
+    "postgres": ("psycopg",),
+    "pydantic": ("pydantic",),
+}
 
 Status = Literal["ok", "warning", "failed"]
 

@@ -76,7 +76,8 @@ class Calls:
         try:
             return await self._client.get()
         except foreseen() as error:
-            raise CallFailed("hopeless", f"{self.where} cannot be asked: {error}; check region and endpoint_url") from None
+            message = f"{self.where} cannot be asked: {error}; check region and endpoint_url"
+            raise CallFailed("hopeless", message) from None
 
     async def whole(self, operation: str, body: Any) -> bytes:
         """The rest of a streamed answer. Raises CallFailed."""

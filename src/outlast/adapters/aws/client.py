@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -29,7 +29,7 @@ def _loader() -> Any:
     """Reads the services' models, each once in a process."""
     from botocore import loaders  # pyright: ignore[reportMissingTypeStubs] (it ships none)
 
-    return loaders.create_loader()
+    return cast("Any", loaders).create_loader()
 
 
 class Client:

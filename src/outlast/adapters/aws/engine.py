@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from outlast.adapters.aws.call import Calls
@@ -35,7 +35,7 @@ class AwsEngine:
     async def open(
         cls, options: AwsOptions, clock: Clock, randomness: Randomness, points: Points, *,
         protection: Protection | None = None, hints: HintBounds | None = None,
-    ) -> AsyncIterator[AwsEngine]:  # fmt: skip
+    ) -> AsyncGenerator[AwsEngine]:  # fmt: skip
         """The stores of `options`, which must be there, or are made with this `protection` (`prepare.py`). Credentials:
         the standard chain.
 

@@ -10,8 +10,8 @@ import aiohttp
 from outlast.kernel.error import StoreUnavailable
 
 Kind = Literal["refused", "throttled", "lost", "absent", "hopeless"]
-"""refused: a condition did not hold, nothing was written · throttled, lost: it may or may not have been done, try again ·
-absent: there is no such object · hopeless: the same call will fail again until a person changes something."""
+"""refused: a condition did not hold, nothing was written · throttled, lost: it may or may not have been done, try
+again · absent: there is no such object · hopeless: the same call fails again until a person changes something."""
 
 _REFUSED = frozenset({"ConditionalCheckFailedException", "PreconditionFailed"})
 _THROTTLED = frozenset({

@@ -29,7 +29,9 @@ class AwsOptions(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not _TABLE.match(self.table):
-            raise ConfigurationError(f"table {self.table[:80]!r} is not a name: 3 to 255 letters, digits, '_', '.', '-'")
+            raise ConfigurationError(
+                f"table {self.table[:80]!r} is not a name: 3 to 255 letters, digits, '_', '.', '-'"
+            )
         if not _BUCKET.match(self.bucket):
             raise ConfigurationError(
                 f"bucket {self.bucket[:80]!r} is not a name: 3 to 63 small letters, digits, '.', '-'"

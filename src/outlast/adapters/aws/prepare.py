@@ -29,7 +29,7 @@ class Protection(msgspec.Struct, frozen=True):
     deletion_protection: bool = True
     point_in_time_recovery: bool = True
     expiry: bool = True
-    """Let DynamoDB remove expired items by itself; switch it off where it cannot (strongly consistent global tables)."""
+    """Let DynamoDB remove expired items; switch it off where it cannot (strongly consistent global tables)."""
     object_lock: bool = False
     """Make a new bucket with object lock, for retention rules of your own."""
 

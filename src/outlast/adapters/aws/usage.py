@@ -9,8 +9,8 @@ class Usage:
     """Counts of one engine, since it was opened. Units are DynamoDB's request units of on-demand tables.
 
     A unit is what the server said that a call consumed (`ReturnConsumedCapacity`), or, where it said nothing, what
-    DynamoDB's published rule gives for the item's size: `ruled` says how many writes were counted that way. `ruled_units`
-    is the rule's answer for every write, index units included, so that the two can be compared.
+    DynamoDB's published rule gives for the item's size: `ruled` counts those writes. `ruled_units` is the rule's answer
+    for every write, index units included, so that the two can be compared.
     """
 
     def __init__(self) -> None:

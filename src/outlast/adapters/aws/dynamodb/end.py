@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from outlast.journal.stream import Head
@@ -37,7 +37,7 @@ class Ends:
             self._ends.popitem(last=False)
 
     @asynccontextmanager
-    async def turn(self, stream: str) -> AsyncIterator[None]:
+    async def turn(self, stream: str) -> AsyncGenerator[None]:
         """Appends of this process to one stream go one after the other, in the order in which they were asked."""
         lock, waiting = self._turns.setdefault(stream, (asyncio.Lock(), []))
         waiting.append(None)

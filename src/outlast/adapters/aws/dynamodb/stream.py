@@ -125,6 +125,6 @@ def record_of(item: Item) -> StoredRecord:
         return StoredRecord(seq, count, found["body"]["S"].encode(), bytes(found["hash"]["B"]))
     except (KeyError, ValueError, TypeError) as error:
         raise StoreCorrupt(
-            f"item {str(found.get('pk'))[:200]} {str(found.get('sk'))[:40]} is no record: {type(error).__name__} {error}; "
+            f"item {str(found.get('pk'))[:200]} {str(found.get('sk'))[:40]} is no record ({type(error).__name__} {error}): "
             "something else has written to this table"
         ) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.dynamodb import layout
@@ -96,17 +96,17 @@ class Table:
     async def count(self, index: str, partition: str) -> int:
         """How many items an index holds in one of its partitions."""
         hash_name, _ = layout.INDEXES[index]
-        question = {
+        question: dict[str, Any] = {
             "IndexName": index, "KeyConditionExpression": f"{hash_name} = :in", "Select": "COUNT",
             "ExpressionAttributeValues": {":in": {"S": partition}},
         }  # fmt: skip
-        total, more = 0, True
-        while more:
+        total = 0
+        while True:
             answer = await self._read("Query", **question)
             total += int(answer["Count"])
-            question["ExclusiveStartKey"] = answer.get("LastEvaluatedKey")
-            more = question["ExclusiveStartKey"] is not None
-        return total
+            if answer.get("LastEvaluatedKey") is None:
+                return total
+            question["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     async def delete(self, at: Key, old: Item | None = None) -> None:
         """Remove an item; nothing if it is not there."""
@@ -161,8 +161,8 @@ class Table:
 
     async def _read_any(self, operation: str, **question: Any) -> dict[str, Any]:
         answer = await self._calls.many(operation, ReturnConsumedCapacity=_counted, **question)
-        told = answer.get("ConsumedCapacity") or []
-        for consumed in told if isinstance(told, list) else [told]:
+        told: Any = answer.get("ConsumedCapacity") or []
+        for consumed in cast("list[dict[str, Any]]", told if isinstance(told, list) else [told]):
             self.usage.read_units += float(consumed.get("CapacityUnits", 0.0))
         return answer
 
@@ -173,12 +173,13 @@ class Table:
         base = write_units(*sizes)
         indexes = index_units(old, new, layout.INDEXES, layout.WHOLE)
         usage.ruled_units += base + indexes
-        told = answer.get("ConsumedCapacity")
+        told = cast("dict[str, Any] | None", answer.get("ConsumedCapacity"))
         if not told or "CapacityUnits" not in told:
             usage.ruled += 1
             usage.write_units += base
             usage.index_units += indexes
             return
-        of_indexes = sum(float(one["CapacityUnits"]) for one in (told.get("GlobalSecondaryIndexes") or {}).values())
+        of_each = cast("dict[str, dict[str, Any]]", told.get("GlobalSecondaryIndexes") or {})
+        of_indexes = sum(float(one["CapacityUnits"]) for one in of_each.values())
         usage.write_units += float(told["CapacityUnits"]) - of_indexes
         usage.index_units += of_indexes

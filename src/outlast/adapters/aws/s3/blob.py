@@ -1,16 +1,15 @@
 """Blobs in a bucket, under the hash of their content. A put of what is there makes it young again.
 
-The collector (`collect.py`) removes blobs that are old and that nothing names, by the very version that it saw. So a put
-must end with a version that is younger than `refresh_after_s`: it writes the object if there is none (``If-None-Match:
-*``), else it looks how old it is and copies it onto itself if it is too old. A copy is a new version: the collector's
-removal of the old one does not touch it, and if the removal came first, there is nothing to copy and the put begins
-again. Object lock is no obstacle: locked versions stay, a new one may stand above them.
+The collector (`collect.py`) removes blobs that are old and that nothing names, by the very version that it saw. So a
+put must end with a version that is younger than `refresh_after_s`: it writes the object if there is none
+(``If-None-Match: *``), else it looks how old it is and copies it onto itself if it is too old. A copy is a new version:
+the collector's removal of the old one does not touch it, and if the removal came first, there is nothing to copy and
+the put begins again. Object lock is no obstacle: locked versions stay, a new one may stand above them.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -21,7 +20,7 @@ from outlast.kernel.error import NotFound, StoreUnavailable
 from outlast.kernel.point import Points
 
 refresh_after_s = 24 * 3600.0
-"""A blob that is put again and older than a day becomes young. Collectors must leave alone what is younger than a week."""
+"""A blob that is put again becomes young if it is older than a day; what is younger than a week is never collected."""
 _rounds_max = 4
 
 
@@ -82,8 +81,8 @@ class S3Blobs:
             found = await self._calls.many("HeadObject", **where)
             if found["ContentLength"] != ref.size:
                 raise StoreUnavailable(
-                    f"blob {ref.sha256[:16]} in bucket {self._bucket} has {found['ContentLength']} bytes, {ref.size} were "
-                    "expected: something else has written there; remove that object"
+                    f"blob {ref.sha256[:16]} in bucket {self._bucket} has {found['ContentLength']} bytes, "
+                    f"{ref.size} were expected: something else has written there; remove that object"
                 )
             if _age_s(found) <= self._refresh_after_s:
                 return True
@@ -105,7 +104,3 @@ def _age_s(found: dict[str, Any]) -> float:
         return float("inf")
     return (parsedate_to_datetime(said) - found["LastModified"]).total_seconds()
 
-
-def digest_of(content: bytes) -> str:
-    """The checksum that S3 is to verify: SHA-256 in base 64."""
-    return base64.b64encode(hashlib.sha256(content).digest()).decode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -27,6 +28,7 @@ from outlast.agent.view import RunView
 from outlast.blueprint.load import load
 from outlast.bootstrap.app import configure_app, load_app
 from outlast.bootstrap.cell import CellOptions
+from outlast.bootstrap.engine import is_shared
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.platform import open_client_platform
 from outlast.cell.bound import Bounds
@@ -40,17 +42,29 @@ class System:
     """Use: ``async with System(directory) as system: run = await system.start_run("bookings", ...)``."""
 
     def __init__(
-        self, home: Path, *, environment: dict[str, str] | None = None, bounds: Bounds | None = None, yaml: str = ""
+        self,
+        home: Path,
+        *,
+        environment: dict[str, str] | None = None,
+        bounds: Bounds | None = None,
+        yaml: str = "",
+        world: Path | None = None,
+        workers: int = 3,
     ) -> None:
+        """`workers` are waited for at the start; `world` is where ledger and gates are, outside the system: hosts that
+        share a store share it too.
+        """
         self.home = home
+        self.world = world or home
+        self._workers = workers
         self.state = StateDirectory(home)
         self._environment = environment or {}
         self._options = CellOptions(server=False, bounds=bounds or Bounds())
         shutil.copy(PROJECT / "app.py", home / "app.py")
         (home / "outlast.yaml").write_text(f"outlast: 1\n{yaml}")
-        with sqlite3.connect(home / "ledger.sqlite") as ledger:
+        with sqlite3.connect(self.world / "ledger.sqlite") as ledger:
             ledger.execute("PRAGMA journal_mode = WAL")
-            ledger.execute("CREATE TABLE attempt (at REAL, pid INTEGER, key TEXT, tag TEXT, n INTEGER)")
+            ledger.execute("CREATE TABLE IF NOT EXISTS attempt (at REAL, pid INTEGER, key TEXT, tag TEXT, n INTEGER)")
         ledger.close()
         self._stack = AsyncExitStack()
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -73,12 +87,14 @@ class System:
 
     async def _open(self) -> System:
         self.spawn()
-        await self.until(self.state.socket.exists, 30, "the writer serves")
         blueprint = load(self.home)
+        if not is_shared(blueprint):
+            await self.until(self.state.socket.exists, 30, "the writer serves")
+        await self.until(lambda: self.living("worker"), 30, "a worker is there")
         self.platform = await self._stack.enter_async_context(open_client_platform(self.home, blueprint))
         app: App[Any] = configure_app(load_app("app:app", self.home), blueprint)
         self.control = Control(self.platform, app)
-        await self.until_workers(3)
+        await self.until_workers(self._workers)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -100,7 +116,7 @@ class System:
         log = (self.home / "supervisor.log").open("ab")
         self._supervisor = subprocess.Popen(
             [sys.executable, str(Path(__file__).parent / "supervise.py"), str(self.home), self._encoded()],
-            env={**os.environ, "CRASH_HOME": str(self.home), **self._environment},
+            env={**os.environ, "CRASH_HOME": str(self.world), **self._environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -132,6 +148,15 @@ class System:
                 process.wait()
                 pytest.fail(f"the supervisor did not stop within {within_s} s\n{self.told()}")
         return process.wait()
+
+    def kill_whole(self) -> None:
+        """The host is gone: supervisor and children at once, as when its power is cut."""
+        self.supervisor.kill()
+        for kind in ("writer", "worker", "server"):
+            for pid in self.living(kind).values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGKILL)
+        self.supervisor.wait()
 
     async def until(self, condition: Callable[[], Any], deadline_s: float, what: str) -> None:
         """Wait for a condition; fails with what the cell said when it does not come."""
@@ -218,7 +243,7 @@ class System:
 
     def attempts(self) -> dict[tuple[str, int], int]:
         """How often each effect was done, as the ledger outside the system knows."""
-        ledger = sqlite3.connect(self.home / "ledger.sqlite", timeout=30)
+        ledger = sqlite3.connect(self.world / "ledger.sqlite", timeout=30)
         rows = ledger.execute("SELECT tag, n, count(*) FROM attempt GROUP BY tag, n, key").fetchall()
         ledger.close()
         counts: dict[tuple[str, int], int] = {}

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar, cast
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
-from outlast.blueprint.schema import Blueprint, PostgresJournal
+from outlast.blueprint.schema import Blueprint, DynamoJournal, PostgresJournal
 from outlast.bootstrap.home import StateDirectory
 from outlast.cell.presence import Presence
 from outlast.journal.blob import BlobStore
@@ -60,7 +60,9 @@ async def open_engine(
         async with _postgres(home, _said(where.postgres), points, first, write) as engine:
             yield engine
     else:
-        invariant(False, "SQLite is opened by whoever writes it, not as a shared engine")
+        invariant(chosen == "dynamodb", "SQLite is opened by whoever writes it, not as a shared engine")
+        async with _dynamodb(_said(where.dynamodb), points, first) as engine:
+            yield engine if write else replace(engine, journal=cast(Journal, ReadOnly(engine.journal)))
 
 
 def _said(where: T | None) -> T:
@@ -91,6 +93,19 @@ async def _postgres(
             yield Engine(cast(Journal, ReadOnly(found.journal)), found.blobs, found.presence)
         return
     async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points) as engine:
+        yield Engine(engine.journal, engine.blobs, engine.presence)
+
+
+@asynccontextmanager
+async def _dynamodb(said: DynamoJournal, points: Points, first: Lineage | None) -> AsyncGenerator[Engine]:
+    from outlast.adapters.aws.engine import AwsEngine
+    from outlast.adapters.aws.option import AwsOptions
+
+    region = said.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region:
+        raise ConfigurationError("stores.journal.dynamodb has no region, and AWS_REGION is not set: write region: …")
+    options = AwsOptions(said.table, said.bucket, region, said.endpoint_url, first=first)
+    async with AwsEngine.open(options, SystemClock(), OsRandomness(), points) as engine:
         yield Engine(engine.journal, engine.blobs, engine.presence)
 
 

@@ -52,6 +52,18 @@ async def _(ctx: outlast.Context[None], tag: str, n: int) -> outlast.Verdict[int
     return verdict(ctx.key, n)
 
 
+@app.tool(effect="once", settle="500ms")
+async def book_from_afar(ctx: outlast.Context[None], tag: str, n: int) -> int:
+    """What its process has sent arrives within the settle time: a host that never answers is not waited for."""
+    log_attempt(ctx.key, tag, n)
+    return n
+
+
+@book_from_afar.verify
+async def _(ctx: outlast.Context[None], tag: str, n: int) -> outlast.Verdict[int]:
+    return verdict(ctx.key, n)
+
+
 @app.tool(effect="once")
 async def book_and_fail(ctx: outlast.Context[None], tag: str, n: int) -> int:
     log_attempt(ctx.key, tag, n)
@@ -112,6 +124,14 @@ async def bookings(run: outlast.Run[None], tag: str, count: int, seconds: float 
     """Effect after effect, with something harmless between."""
     for n in range(count):
         await book(tag, n)
+        await nap(seconds)
+    return count
+
+
+@app.agent
+async def far_bookings(run: outlast.Run[None], tag: str, count: int, seconds: float = 0.0) -> int:
+    for n in range(count):
+        await book_from_afar(tag, n)
         await nap(seconds)
     return count
 

@@ -52,7 +52,7 @@ class AwsEngine:
             if protection is not None:
                 await prepare_with(clients, options, clock, randomness, protection)
             table = Table(options.table, calls["dynamodb"])
-            lineage = await lineage_of(table, options.region, randomness)
+            lineage = await lineage_of(table, options.region, randomness, options.first)
             blobs = S3Blobs(options.bucket, calls["s3"], points)
             journal = DynamoJournal(table, lineage, blobs, clock, points, hints)
             try:

@@ -6,6 +6,7 @@ import re
 
 import msgspec
 
+from outlast.journal.lineage import Lineage
 from outlast.kernel.error import ConfigurationError
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}\Z")
@@ -26,6 +27,8 @@ class AwsOptions(msgspec.Struct, frozen=True):
     """How long one call may take before its outcome is unknown."""
     retention_days: float | None = None
     """How long runs are kept once they have ended; None: for ever."""
+    first: Lineage | None = None
+    """The first lineage of a new table; None: one of its own."""
 
     def __post_init__(self) -> None:
         if not _TABLE.match(self.table):

@@ -9,8 +9,10 @@ from outlast.kernel.error import StoreCorrupt, UsageError
 from outlast.kernel.randomness import Randomness
 
 
-async def lineage_of(table: Table, region: str, randomness: Randomness) -> Lineage:
-    """The lineage of this region; the first who asks makes it, as generation 0. Raises StoreUnavailable, StoreCorrupt.
+async def lineage_of(table: Table, region: str, randomness: Randomness, first: Lineage | None = None) -> Lineage:
+    """The lineage of this region; the first who asks makes it, as `first` or one of its own.
+
+    Raises StoreUnavailable, StoreCorrupt.
 
     Each region has an item of its own, so that two that both believe they are first never overwrite one another where
     the table is replicated.
@@ -18,7 +20,7 @@ async def lineage_of(table: Table, region: str, randomness: Randomness) -> Linea
     at = layout.key("meta", f"lineage/{region}")
     found = await table.get(at)
     if found is None:
-        made = Lineage(0, region, randomness.token(6).hex())
+        made = first or Lineage.first(region, randomness)
         await table.put_new({**at, "lineage": {"S": str(made)}, "format": {"N": "1"}}, again=True)
         found = await table.get(at)
     try:

@@ -16,10 +16,11 @@ from tests.servers.postgres import PostgresServer, required, running
 
 NAMES = ("postgres", "dynamodb")
 _numbers = itertools.count()
-_credentials = {
+credentials = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
 }  # fmt: skip
+"""Of nobody: what a test asks stays on loopback, whatever the machine has."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Servers:
         options = AwsOptions(f"crash{number}", f"crash{number}-blobs", "eu-central-1", self._ministack)
         await prepare(options, SystemClock(), OsRandomness(), Protection(deletion_protection=False))
         where = f'region: {options.region}, endpoint_url: "{self._ministack}"'
-        return Engine(_yaml(name, f"{{table: {options.table}, bucket: {options.bucket}, {where}}}"), _credentials)
+        return Engine(_yaml(name, f"{{table: {options.table}, bucket: {options.bucket}, {where}}}"), credentials)
 
     def _database(self, name: str) -> str:
         if self._postgres is None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -109,13 +109,11 @@ async def test_one_line_a_trouble_and_nobody_is_blamed_for_it() -> None:
         assert len(made.complaints) == 2
 
 
-async def test_a_store_that_never_answers_is_a_trouble_too() -> None:
+async def test_a_store_that_never_answers_is_a_trouble_too(until: Callable[..., Awaitable[None]]) -> None:
     async with post(Bounds(presence_within_s=0.01)) as made:
         made.presence.hangs = True
         await made.clock.advance(0.2)
-        async with asyncio.timeout(10):
-            while not made.complaints:
-                await asyncio.sleep(0.005)
+        await until(lambda: made.complaints)
         assert "no answer within 0.01 s" in made.complaints[0]
         await made.lookout.leave()
         assert made.presence.asked[-1] == "leave me"

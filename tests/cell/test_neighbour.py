@@ -202,7 +202,7 @@ def test_a_host_without_workers_is_the_first_for_nothing() -> None:
     assert desk.first_for() == len(RUNS)
 
 
-def test_worker_that_come_and_go_move_no_run_to_another_host() -> None:
+def test_workers_that_come_and_go_move_no_run_to_another_host() -> None:
     desk = Desk("w")
     desk.beats("b", "b1", "b2", "b3")
     desk.looks(2)
@@ -231,8 +231,10 @@ def test_what_is_remembered_is_bounded() -> None:
 
 
 class Hosts(RuleBasedStateMachine):
-    """Hosts start, die, freeze; the store of their signs goes away, grows old, loses everything. Nobody who is there is
-    ever blamed, whatever the store does; all who are dead are, once it works; and of those there each run has one first.
+    """Hosts start, die, freeze; the store of their signs goes away, grows old, loses everything.
+
+    Nobody who is there is ever blamed, whatever the store does; all who are dead are, once it works; and each run has one
+    host that is first for it.
     """
 
     def __init__(self) -> None:

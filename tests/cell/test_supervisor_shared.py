@@ -218,7 +218,8 @@ async def running(directory: Path, until: Until, *names: str) -> AsyncIterator[T
         for name in names:
             town.start(name)
         await until(lambda: all(host.serves() for host in town.hosts.values()), 60, "all hosts serve")
-        await until(lambda: all(known(host) == len(names) - 1 for host in town.hosts.values()), 20, "they know each other")
+        others = len(names) - 1
+        await until(lambda: all(known(host) == others for host in town.hosts.values()), 20, "they know each other")
         yield town
     finally:
         for host in town.hosts.values():
@@ -241,8 +242,8 @@ def runs(count: int, prefix: str = "r") -> list[str]:
     return [f"{prefix}{number}" for number in range(count)]
 
 
-async def test_work_spreads_and_a_host_that_is_killed_whole_is_taken_over_in_time(
-    tmp_path: Path, until: Until
+async def test_work_spreads_and_what_a_host_owned_that_is_killed_whole_goes_on_elsewhere(
+    tmp_path: Path, until: Until, record_property: Callable[[str, object], None]
 ) -> None:
     async with running(tmp_path, until, "a", "b", "c") as town:
         await town.create(*runs(90))
@@ -256,7 +257,7 @@ async def test_work_spreads_and_a_host_that_is_killed_whole_is_taken_over_in_tim
         await town.create(*runs(30, "new"))
         await until(lambda: all(town.host_of(run) in ("a", "c") for run in lost), 20, "they go on elsewhere")
         took = max(town.claimed_at[run] for run in lost) - died
-        print(f"killed whole to last of {len(lost)} runs claimed elsewhere: {took:.2f} s")
+        record_property("killed_whole_to_the_last_run_claimed_elsewhere_s", round(took, 2))
         await until(lambda: town.running() == 120, 20, "new ones too")
         assert {town.claims[run] for run in lost} == {2}
         assert all(count == 1 for run, count in town.claims.items() if run not in lost), town.story()

@@ -137,9 +137,9 @@ class Neighbours:
     def rank(self, run: str, home: str = "") -> int:
         """How many hosts come before this one for a run, `home` not counted. 0: it is this one's to ring.
 
-        All hosts that see the same hosts agree; how many workers each has is left out, because that changes too often for
-        all to know it at the same time. Who has not been able to look yet, or whom the others may not rank
-        yet (they look as often, and count who was seen to beat), comes last.
+        All that see the same hosts agree; how many workers each has is left out, because that changes too often for all
+        to know it at the same time. Who has not been able to look yet, or whom the others may not rank yet (they look
+        as often, and count who was seen to beat), comes last.
         """
         if not self._count:
             return 1

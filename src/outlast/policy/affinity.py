@@ -73,7 +73,7 @@ class Affinity:
         return best
 
     def ranked(self, key: str, members: Sequence[str]) -> list[str]:
-        """All `members` in the order in which they come for `key`, by equal weights: `prefer` takes the first with room."""
+        """All `members` in their order for `key`, by equal weights: `prefer` takes the first that is not overfull."""
         hashed = _hash(key)
         return sorted(members, key=lambda name: (-_mixed(hashed ^ self._seed(name)), name))
 

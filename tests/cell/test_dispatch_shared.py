@@ -79,7 +79,8 @@ class Host:
                 town.claim(command.run, command.worker)
             elif isinstance(command, Trial):
                 town.trials[command.run] += 1
-                self.joins(command.run)
+                if not town.slow_starts:
+                    self.joins(command.run)
             elif isinstance(command, Retire):
                 self.workers.pop(command.worker, None)
                 self.dispatcher.left(command.worker)
@@ -91,6 +92,7 @@ class Town:
     def __init__(self, *names: str, workers: int = 2, notices: bool = True) -> None:
         self.now = 100.0
         self.presence = True
+        self.slow_starts = False
         self.notices = notices
         self.untold: deque[HintPatch] = deque()
         self.telling = False
@@ -298,6 +300,17 @@ def test_a_suspect_is_tried_on_one_host() -> None:
     town.passes(50)
     assert set(town.trials.values()) == {1}
     assert set(town.claims.values()) == {1}
+
+
+def test_a_trial_that_takes_its_time_to_start_is_not_started_on_other_hosts_meanwhile() -> None:
+    for told in (True, False):
+        town = Town("a", "b", "c")
+        town.slow_starts = True
+        for number in range(8):
+            town.change(f"bad{number}", told=told, state="trial", owner="", pool=POOL)
+        town.passes(TRIAL_START_S - 0.2)
+        assert set(town.trials.values()) == {1}
+        assert len(town.trials) == 8
 
 
 def test_a_suspect_whose_host_dies_before_it_is_tried_is_tried_elsewhere() -> None:

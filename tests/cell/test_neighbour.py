@@ -233,8 +233,8 @@ def test_what_is_remembered_is_bounded() -> None:
 class Hosts(RuleBasedStateMachine):
     """Hosts start, die, freeze; the store of their signs goes away, grows old, loses everything.
 
-    Nobody who is there is ever blamed, whatever the store does; all who are dead are, once it works; and each run has one
-    host that is first for it.
+    Nobody who is there is ever blamed, whatever the store does; all who are dead are, once it works; and each run has
+    one host that is first for it.
     """
 
     def __init__(self) -> None:

@@ -24,12 +24,13 @@ class Shop:
     """A roster and a host that does what it is told: starts are instant, the kills a test wants to see are kept."""
 
     def __init__(
-        self, bounds: Bounds | None = None, *, server: bool = False, workers: int = 2, gateway: bool = False
-    ) -> None:
+        self, bounds: Bounds | None = None, *, server: bool = False, workers: int = 2, gateway: bool = False,
+        writer: bool = True,
+    ) -> None:  # fmt: skip
         self.now = 0.0
         self.bounds = bounds or Bounds()
         pools = {"default": PoolSize(workers, 100)}
-        self.roster = Roster(self.bounds, pools, Half(), 0.0, server=server, gateway=gateway)
+        self.roster = Roster(self.bounds, pools, Half(), 0.0, server=server, gateway=gateway, writer=writer)
         self.alive: dict[str, Start] = {}
         self.beats: dict[str, int] = {}
         self.frozen: set[str] = set()
@@ -107,6 +108,25 @@ def test_the_writer_comes_first_then_server_and_workers_and_the_spare_when_one_o
     shop.die(second)
     shop.pass_time(0.2)
     assert len(shop.of("worker")) == 3, "a spare that was started once is always there"
+
+
+def test_where_the_store_needs_no_writer_workers_and_server_start_at_once_and_ending_waits_for_none() -> None:
+    shop = Shop(server=True, writer=False)
+    shop.do(shop.roster.tick(0.0))
+    assert sorted(start.kind for start in shop.alive.values()) == ["server", "worker", "worker"]
+    for child in list(shop.alive):
+        shop.ready(child)
+    shop.ready(shop.of("worker")[2])
+    assert shop.roster.ready()
+    assert not shop.roster.with_writer
+    shop.die(shop.of("worker")[0])
+    shop.pass_time(1.0)
+    shop.do(shop.roster.drain(shop.now))
+    for child in list(shop.alive):
+        assert not shop.happened(news.CellStopped)
+        shop.die(child, 0)
+    assert len(shop.happened(news.CellStopped)) == 1
+    assert not any(isinstance(start, Start) and start.kind == "writer" for start in shop.log)
 
 
 def test_a_gateway_needs_no_journal_and_stays_when_the_users_code_is_started_anew() -> None:

@@ -42,6 +42,16 @@ def test_when_a_member_leaves_only_its_own_sessions_move(weights: list[float]) -
     assert set(moved) == {"a", "b", "d"}
 
 
+def test_a_ranking_begins_with_the_preferred_and_goes_on_with_who_is_preferred_without_it() -> None:
+    affinity = Affinity(AffinityPolicy())
+    for key in KEYS[:200]:
+        left = list(NAMES)
+        for name in affinity.ranked(key, NAMES[::-1]):
+            assert name == left[affinity.prefer(key, left, [0] * len(left), [1.0] * len(left))]
+            left.remove(name)
+        assert left == []
+
+
 def test_the_order_of_members_is_no_matter() -> None:
     assert preferred(NAMES) == preferred(NAMES[::-1])
 

@@ -32,6 +32,8 @@ from outlast.policy.heartbeat import beat as heard
 
 gone_max = 10_000
 """Workers that are known to be gone; of an older one that still owns a run, the same is found out once more."""
+shown_min = 3
+"""Looks in a row that must have shown workers of this host before it takes its place among others."""
 strangers_max = 10_000
 """Owners that nobody lists and that are watched; beyond it one waits for room."""
 
@@ -78,9 +80,9 @@ class Neighbours:
         self._gone: dict[str, None] = {}  # oldest first
         self._strangers: dict[str, Pulse | None] = {}
         self._count = 0
-        self._weight = 0
-        self._stands = False
-        self._ranking: tuple[list[str], list[float]] = ([], [])
+        self._shown = 0  # looks in a row that showed workers of ours
+        self._doubtful = 0
+        self._taking: list[str] = []
         self._affinity = Affinity(AffinityPolicy())
 
     # What the shell reports
@@ -90,9 +92,8 @@ class Neighbours:
         own = next((beat for beat in beats if beat.host == self._host), None)
         if own is None or own.count <= self._count:
             return Seen()
-        # others rank us from their next look on: we rank ourselves when they had the time for it, not before
-        self._stands = self._weight > 0 and len(own.workers) > 0
-        self._count, self._weight = own.count, len(own.workers)
+        self._count = own.count
+        self._shown = self._shown + 1 if own.workers else 0
         orphaners: list[str] = []
         for host in self._hosts.values():
             host.present = False
@@ -105,12 +106,13 @@ class Neighbours:
             host.pulse = look(self._heartbeat, host.pulse, now)
             if was_alive and not host.alive:
                 orphaners += sorted(host.workers)
-            if host.pulse.verdict == "hung":
-                forgotten += [name] if host.present else []
+            if host.pulse.verdict == "hung" and host.present:
+                forgotten.append(name)
+            elif host.pulse.verdict == "hung":
                 self._forget(name)
         orphaners += self._watch(now)
-        taking = [(name, float(len(host.workers))) for name, host in sorted(self._hosts.items()) if host.takes]
-        self._ranking = [name for name, _ in taking], [weight for _, weight in taking]
+        self._doubtful = sum(host.present and host.alive and not host.proven for host in self._hosts.values())
+        self._taking = [name for name, host in self._hosts.items() if host.takes]
         return Seen(tuple(orphaners), tuple(forgotten))
 
     # What the dispatcher asks
@@ -135,20 +137,18 @@ class Neighbours:
     def rank(self, run: str, home: str = "") -> int:
         """How many hosts come before this one for a run, `home` not counted. 0: it is this one's to ring.
 
-        All hosts that see the same entries agree. Who has not been able to look yet, or whom the others may not know
-        yet, comes last.
+        All that see the same hosts agree; how many workers each has is left out, because that changes too often for all
+        to know it at the same time. Who has not been able to look yet, or whom the others may not rank yet (they look
+        as often, and count who was seen to beat), comes last.
         """
-        names, weights = self._ranking
-        if home in names:
-            place = names.index(home)
-            names, weights = names[:place] + names[place + 1 :], weights[:place] + weights[place + 1 :]
         if not self._count:
             return 1
-        if not names:
+        others = [name for name in self._taking if name != home]
+        if self._shown < shown_min:
+            return len(others) + self._doubtful
+        if not others:
             return 0
-        if not self._stands:
-            return len(names)
-        return self._affinity.ranked(run, [*names, self._host], [*weights, float(self._weight)]).index(self._host)
+        return self._affinity.ranked(run, [*others, self._host]).index(self._host)
 
     # Inside
 

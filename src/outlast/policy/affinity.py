@@ -72,14 +72,10 @@ class Affinity:
         invariant(best >= 0, "affinity: all are overfull, which no bound of 1 or more allows")
         return best
 
-    def ranked(self, key: str, members: Sequence[str], weights: Sequence[float]) -> list[str]:
-        """All `members` in the order in which they come for `key`: the first is preferred while nobody is full."""
+    def ranked(self, key: str, members: Sequence[str]) -> list[str]:
+        """All `members` in their order for `key`, by equal weights: `prefer` takes the first that is not overfull."""
         hashed = _hash(key)
-        scores = {
-            name: weight / -math.log(_mixed(hashed ^ self._seed(name)))
-            for name, weight in zip(members, weights, strict=True)
-        }
-        return sorted(members, key=lambda name: (-scores[name], name))
+        return sorted(members, key=lambda name: (-_mixed(hashed ^ self._seed(name)), name))
 
     def _seed(self, name: str) -> int:
         seed = self._seeds.get(name)

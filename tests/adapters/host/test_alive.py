@@ -110,6 +110,34 @@ async def test_nothing_is_said_of_workers_of_another_boot_or_never_heard_of(tmp_
         await executors.confirm_dead("../../etc/passwd")
 
 
+@pytest.mark.parametrize("boot", ["another boot", ""])
+async def test_of_a_worker_of_another_host_that_shares_the_directory_nothing_is_said_and_nothing_waited_for(
+    tmp_path: Path, workers: list[Worker], monkeypatch: pytest.MonkeyPatch, boot: str
+) -> None:
+    workers.append(Worker(tmp_path, "w1"))  # it lives and holds its lock, as over a network file system
+    path = tmp_path / "w1.alive"
+    said = msgspec.json.decode(path.read_bytes(), type=Alive)
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(said, boot=boot)))
+    if not boot:  # hosts that cannot say which boot they are look the same, and are not
+        monkeypatch.setattr(table, "boot_id", lambda: "")
+    waits = Waits()
+    assert not await HostExecutors(tmp_path, waits).confirm_dead("w1")
+    assert waits.slept == []
+    assert workers[0].process.poll() is None, "a process here has that number, and is a stranger"
+
+
+class Waits(SystemClock):
+    """A clock that keeps who slept."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await super().sleep(seconds)
+
+
 async def test_once_confirmed_dead_is_remembered_over_boots(tmp_path: Path, workers: list[Worker]) -> None:
     workers.append(Worker(tmp_path, "w1"))
     executors = HostExecutors(tmp_path, SystemClock())

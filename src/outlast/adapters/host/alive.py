@@ -37,12 +37,15 @@ class Alive(msgspec.Struct, frozen=True):
 
 
 def this_boot() -> str:
-    """Names this boot of this host and the process name space, if there are such: numbers mean nothing elsewhere."""
+    """Names this boot of this host and the process name space: numbers mean nothing elsewhere. "" if nobody can say."""
+    boot = table.boot_id()
+    if not boot:
+        return ""
     try:
         space = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         space = ""
-    return table.boot_id() + space
+    return boot + space
 
 
 def _file(directory: Path, worker: str) -> Path:
@@ -91,8 +94,9 @@ class HostExecutors:
     async def confirm_dead(self, worker: str) -> bool:
         """Make sure that a worker, and every process of its group, is dead: kill them if they are not.
 
-        True only when surely gone. False for one of another host or boot, for oneself, for one never heard of, and for
-        one that did not die within `confirm_within_s`.
+        True only when surely gone. False for one of another host or boot (at once, also when two hosts share this
+        directory by accident), for oneself, for one never heard of, and for one that did not die within
+        `confirm_within_s`.
         """
         try:
             fd = os.open(_file(self._directory, worker), os.O_RDWR | os.O_CLOEXEC)
@@ -112,7 +116,7 @@ class HostExecutors:
             return True
         if self._boot is None:
             self._boot = await asyncio.to_thread(this_boot)
-        if alive.boot != self._boot or alive.pid == os.getpid():
+        if not self._boot or alive.boot != self._boot or alive.pid == os.getpid():
             return False
         leads = alive.group == alive.pid  # one that shares its group with others is not killed for their sake
         identity = group.Identity(alive.pid, alive.started, worker)

@@ -60,6 +60,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry("switch", "resume", "Operate", "Let a stopped agent go on."),
     "pools": Entry("pools", "pools_app", "Operate", "Show the pools of a gateway; drain, eject or weigh an endpoint."),
     "audit": Entry("audit", "audit_app", "Operate", "Verify the journal's hash chain, or show its records."),
+    "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),
     "demo": Entry("demo", "demo", "More", "Crash everything while agents work, and count what was lost: nothing."),

@@ -23,14 +23,11 @@ from outlast.journal.blob import BlobRef, Payload, inline_bytes_max, store_paylo
 from outlast.journal.chain import genesis, link, verify
 from outlast.journal.index import HintPatch, RunEntry, hint_bytes_max
 from outlast.journal.record import append_id_of, make_append
-from outlast.journal.seal import open_record, seal_append
 from outlast.journal.sealed import QuickSealedStore, SealedBlobs, SealedStore, sealed
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import (
     SEALED,
     Append,
-    Applied,
-    Conflicted,
     Head,
     Notice,
     Outcome,
@@ -42,9 +39,9 @@ from outlast.journal.stream import (
     sealed_bytes_max,
 )
 from outlast.journal.writer import Fenced, StreamWriter, settle_append
-from outlast.kernel.error import StoreCorrupt, StoreSealed, StoreUnavailable, UsageError
+from outlast.kernel.error import StoreCorrupt, StoreSealed, UsageError
 from outlast.kernel.point import NoPoints
-from tests.contracts.note import Noted, applied, fill, key, note
+from tests.contracts.note import Noted, applied, fill, note
 from tests.journal.ring import Ring, key_named
 
 STREAM = "run/r@0.local.memory"
@@ -242,8 +239,8 @@ async def test_a_writer_goes_on_through_rotations_and_faults() -> None:
 async def test_who_is_beaten_by_a_record_it_cannot_open_is_fenced() -> None:
     inner = MemoryStore()
     await fill(SealedStore(inner, Ring(NEW)), STREAM, 1)
+    late = note(STREAM, genesis(STREAM), "late")
     with pytest.raises(Fenced):
-        late = note(STREAM, genesis(STREAM), "late")
         await settle_append(SealedStore(inner, Ring(OLD)), late, SystemClock(), 5.0)
 
 

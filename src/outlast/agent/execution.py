@@ -448,7 +448,8 @@ class Execution:
         async with self._fetching:
             try:
                 fresh = await self._mailbox.fetch(self._platform, self.run_id)
-            except (StoreCorrupt, StoreSealed) as error:  # never acted on, and not looked at again before something new comes
+            except (StoreCorrupt, StoreSealed) as error:
+                # never acted on, and not looked at again before something new comes
                 head = await self._platform.store.head(inbox_key(self._platform, self.run_id))
                 self._recorder.seen = max(self._recorder.seen, head.seq)
                 if not self.is_stopping():

@@ -20,6 +20,7 @@ from outlast.kernel.identity import check_name, new_id
 
 _page = 500
 _race_rounds_max = 200
+_VALUED = (ev.MailSignal, ev.MailResolve)
 _reserve = 100  # messages that only people send: cancel, resolve, redrive
 
 
@@ -99,10 +100,10 @@ async def _number_of(platform: Platform, run: str, letters: list[Letter], mail: 
 async def _same(there: ev.Mail, mail: ev.Mail, blobs: BlobStore) -> bool:
     if isinstance(there, ev.MailResolve) and isinstance(mail, ev.MailResolve):
         mail = msgspec.structs.replace(mail, attempt=there.attempt)  # what the sender saw, not what they said
-    if isinstance(there, ev.MailSignal) and isinstance(mail, ev.MailSignal) and there.payload != mail.payload:
-        if not await _alike(there.payload, mail.payload, blobs):
+    if type(there) is type(mail) and isinstance(there, _VALUED) and isinstance(mail, _VALUED):
+        if there.value != mail.value and not await _alike(there.value, mail.value, blobs):
             return False
-        mail = msgspec.structs.replace(mail, payload=there.payload)
+        mail = msgspec.structs.replace(mail, value=there.value)
     return there == mail
 
 

@@ -69,7 +69,8 @@ async def _read_mail(platform: Platform, run: str, history: History) -> tuple[Ma
     mailbox = Mailbox(history)
     try:
         await mailbox.fetch(platform, run)
-    except (StoreCorrupt, StoreSealed):  # nothing in it is acted on, and it is not looked at again before something new comes
+    except (StoreCorrupt, StoreSealed):
+        # nothing in it is acted on, and it is not looked at again before something new comes
         return Mailbox(history), (await platform.store.head(inbox_key(platform, run))).seq
     return mailbox, mailbox.read_to
 

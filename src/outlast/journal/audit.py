@@ -105,7 +105,8 @@ async def audit(
     """Verify everything; never raises for what it finds. `progress` is called after each stream.
 
     `journal` and `blobs` are those that hold what is stored; the chain of sealed records is verified without a key.
-    With the keys of `sealer` they are looked into too. The journal may be written meanwhile. `inspect` is the store's own check of its file: a line for each fault.
+    With the keys of `sealer` they are looked into too. The journal may be written meanwhile. `inspect` is the store's
+    own check of its file: a line for each fault.
     """
     report = Report()
     found: dict[str, Head] = {}

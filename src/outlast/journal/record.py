@@ -70,8 +70,8 @@ class Reader(Generic[E]):
     def _upcast(self, stream: str, record: StoredRecord) -> Envelope[E]:
         if record.body.startswith(SEALED):
             raise StoreSealed(
-                f"stream {stream}: record {record.seq} is sealed with key {_key_of(record.body)}, and no keys were given "
-                "here: name them in `stores.journal.encrypt` of outlast.yaml"
+                f"stream {stream}: record {record.seq} is sealed with key {_key_of(record.body)}, and no keys were "
+                "given here: name them in `stores.journal.encrypt` of outlast.yaml"
             )
         try:
             raw = self._raw.decode(record.body)

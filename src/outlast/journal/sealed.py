@@ -106,9 +106,7 @@ class SealedStore:
         records = await self._journal.read(stream, after, limit)
         if not any(map(is_sealed, records)):
             return records
-        return [
-            await open_record(stream, record, self._sealer) if is_sealed(record) else record for record in records
-        ]
+        return [await open_record(stream, record, self._sealer) if is_sealed(record) else record for record in records]
 
     async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
         return await self._journal.streams(kind, after, limit)
@@ -161,9 +159,7 @@ class SealedStore:
         id = reason_key(entry.reason)
         if id is None:
             return entry
-        return msgspec.structs.replace(
-            entry, reason=open_reason(entry.run, entry.reason, self._sealer.known(id))
-        )
+        return msgspec.structs.replace(entry, reason=open_reason(entry.run, entry.reason, self._sealer.known(id)))
 
     async def entry(self, run: str) -> RunEntry | None:
         entry = await self._journal.entry(run)

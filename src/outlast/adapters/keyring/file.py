@@ -17,8 +17,8 @@ def read_keys(path: Path) -> Document:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise ConfigurationError(
-            f"key file {path} cannot be opened: {(error.strerror or 'unknown').lower()}; restore it from where you keep "
-            "it, or make one with `outlast keys new`: without its keys nothing that they sealed can be read"
+            f"key file {path} cannot be opened: {(error.strerror or 'unknown').lower()}; restore it from where you "
+            "keep it, or make one with `outlast keys new`: without its keys nothing that they sealed can be read"
         ) from None
     with os.fdopen(descriptor, "rb") as file:
         found = os.fstat(file.fileno())

@@ -12,7 +12,7 @@ from outlast.cli.option import Json, command_group
 if TYPE_CHECKING:
     from outlast.adapters.keyring.document import Document
 
-keys_app = command_group("Make and rotate the keys that payloads are encrypted with at rest. Keys are never printed.")
+keys_app = command_group("Make and rotate the keys that payloads are encrypted with.")
 
 File = Annotated[
     Path,

@@ -20,8 +20,8 @@ def read_keys(path: Path) -> Document:
             f"key file {path} cannot be opened: {(error.strerror or 'unknown').lower()}; restore it from where you "
             "keep it, or make one with `outlast keys new`: without its keys nothing that they sealed can be read"
         ) from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    try:
+        found = os.fstat(descriptor)
         mode = stat.S_IMODE(found.st_mode)
         if not stat.S_ISREG(found.st_mode):
             raise ConfigurationError(f"key file {path} is not a file")
@@ -29,7 +29,10 @@ def read_keys(path: Path) -> Document:
             raise ConfigurationError(f"key file {path} belongs to another user: its owner could replace the keys")
         if mode & 0o077:
             raise ConfigurationError(f"key file {path} has mode {mode:04o}, expected 0600: run chmod 600 {path}")
-        text = file.read(document_bytes_max + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            text = file.read(document_bytes_max + 1)
+    finally:
+        os.close(descriptor)
     return Document.parse(text, f"key file {path}")
 
 

@@ -35,7 +35,15 @@ from outlast.journal.blob import load_payload, store_payload
 from outlast.journal.index import State
 from outlast.journal.stream import Head
 from outlast.kernel.codec import encode
-from outlast.kernel.error import Conflict, OutlastError, StoreCorrupt, StoreError, TypeMismatch, invariant
+from outlast.kernel.error import (
+    Conflict,
+    OutlastError,
+    StoreCorrupt,
+    StoreError,
+    StoreSealed,
+    TypeMismatch,
+    invariant,
+)
 from outlast.model.answer import Answer
 from outlast.model.endpoint import Message
 
@@ -440,11 +448,12 @@ class Execution:
         async with self._fetching:
             try:
                 fresh = await self._mailbox.fetch(self._platform, self.run_id)
-            except StoreCorrupt as error:  # never acted on, and not looked at again before something new comes
+            except (StoreCorrupt, StoreSealed) as error:
+                # never acted on, and not looked at again before something new comes
                 head = await self._platform.store.head(inbox_key(self._platform, self.run_id))
                 self._recorder.seen = max(self._recorder.seen, head.seq)
                 if not self.is_stopping():
-                    hold = self._hold("store_corrupt", f"its inbox cannot be read: {error}")
+                    hold = self._hold(error.code, f"its inbox cannot be read: {error}")
                     self._holding = asyncio.get_running_loop().create_task(hold)
                 return
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)

@@ -9,6 +9,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.history import History
 from outlast.agent.platform import Platform
+from outlast.journal.blob import BlobStore, Payload, load_payload
 from outlast.journal.chain import genesis, verify
 from outlast.journal.index import HintPatch
 from outlast.journal.record import make_append
@@ -19,6 +20,7 @@ from outlast.kernel.identity import check_name, new_id
 
 _page = 500
 _race_rounds_max = 200
+_VALUED = (ev.MailSignal, ev.MailResolve)
 _reserve = 100  # messages that only people send: cancel, resolve, redrive
 
 
@@ -60,7 +62,7 @@ async def post(platform: Platform, run: str, mail: ev.Mail, *, unborn: bool = Fa
     key = inbox_key(platform, run)
     letters, head = await read_inbox(platform, run)
     for _ in range(_race_rounds_max):
-        number = _number_of(run, letters, mail)
+        number = await _number_of(platform, run, letters, mail)
         if number is not None:
             return number
         if head.seq >= _room(platform.settings.inbox_events_max, mail):
@@ -83,22 +85,33 @@ async def post(platform: Platform, run: str, mail: ev.Mail, *, unborn: bool = Fa
 async def is_posted(platform: Platform, run: str, mail: ev.Mail) -> bool:
     """Whether this message is in the inbox already. Raises Conflict for an id used with other content."""
     letters, _ = await read_inbox(platform, run)
-    return _number_of(run, letters, mail) is not None
+    return await _number_of(platform, run, letters, mail) is not None
 
 
-def _number_of(run: str, letters: list[Letter], mail: ev.Mail) -> int | None:
+async def _number_of(platform: Platform, run: str, letters: list[Letter], mail: ev.Mail) -> int | None:
     for letter in letters:
         if letter.mail.id == mail.id:
-            if not _same(letter.mail, mail):
+            if not await _same(letter.mail, mail, platform.blobs):
                 raise Conflict(f"run {run}: message id {mail.id!r} was used before with other content: use a new id")
             return letter.number
     return None
 
 
-def _same(there: ev.Mail, mail: ev.Mail) -> bool:
+async def _same(there: ev.Mail, mail: ev.Mail, blobs: BlobStore) -> bool:
     if isinstance(there, ev.MailResolve) and isinstance(mail, ev.MailResolve):
         mail = msgspec.structs.replace(mail, attempt=there.attempt)  # what the sender saw, not what they said
+    if type(there) is type(mail) and isinstance(there, _VALUED) and isinstance(mail, _VALUED):
+        if there.value != mail.value and not await _alike(there.value, mail.value, blobs):
+            return False
+        mail = msgspec.structs.replace(mail, value=there.value)
     return there == mail
+
+
+async def _alike(there: Payload, payload: Payload, blobs: BlobStore) -> bool:
+    """Whether two blobs hold the same: sealed with two keys, the same content has two names."""
+    if there.blob is None or payload.blob is None:
+        return False
+    return await load_payload(there, blobs) == await load_payload(payload, blobs)
 
 
 def _room(bound: int, mail: ev.Mail) -> int:

@@ -17,7 +17,7 @@ from outlast.agent.mail import Mailbox, inbox_key
 from outlast.agent.platform import Platform
 from outlast.agent.wait import stop_child
 from outlast.journal.index import HintPatch, State
-from outlast.kernel.error import OutlastError, StoreCorrupt, StoreUnavailable
+from outlast.kernel.error import OutlastError, StoreCorrupt, StoreSealed, StoreUnavailable
 
 Settled = ev.StepDone | ev.StepFailedEvent | ev.StepCleared
 """What a person's decision makes of a step in doubt."""
@@ -69,7 +69,8 @@ async def _read_mail(platform: Platform, run: str, history: History) -> tuple[Ma
     mailbox = Mailbox(history)
     try:
         await mailbox.fetch(platform, run)
-    except StoreCorrupt:  # nothing in it is acted on, and it is not looked at again before something new comes
+    except (StoreCorrupt, StoreSealed):
+        # nothing in it is acted on, and it is not looked at again before something new comes
         return Mailbox(history), (await platform.store.head(inbox_key(platform, run))).seq
     return mailbox, mailbox.read_to
 

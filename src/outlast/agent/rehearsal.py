@@ -21,7 +21,7 @@ from outlast.agent.history import History
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import never
 from outlast.agent.step import Step
-from outlast.journal.blob import BlobRef, BlobStore
+from outlast.journal.blob import BlobRef, BlobStore, load_payload
 from outlast.journal.chain import genesis, link
 from outlast.journal.lineage import Lineage
 from outlast.journal.snapshot import Snapshot
@@ -92,14 +92,19 @@ class _Pretend:
 
 
 class _NoNewBlobs:
+    """Keeps what is put for as long as the rehearsal lasts."""
+
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
+        self._new: dict[BlobRef, bytes] = {}
 
     async def put(self, content: bytes) -> BlobRef:
-        return BlobRef.of(content)
+        ref = BlobRef.of(content)
+        self._new[ref] = content
+        return ref
 
     async def get(self, ref: BlobRef) -> bytes:
-        return await self._blobs.get(ref)
+        return self._new[ref] if ref in self._new else await self._blobs.get(ref)
 
 
 class _Dry(Execution):
@@ -139,22 +144,22 @@ async def rehearse(app: App[Any], platform: Platform, run: str) -> Rehearsal:
     history.held.clear()
     history.quarantined = history.cancelling = None
     created = history.created = msgspec.structs.replace(created, deadline_at=0.0)
-    pretend = _Pretend(platform)
+    pretend, blobs = _Pretend(platform), _NoNewBlobs(platform.blobs)
     dry = _Dry(
-        app, agent, _pretending(platform, pretend), run, stream, "rehearsal", history, head, "rehearsal", None,
+        app, agent, _pretending(platform, pretend, blobs), run, stream, "rehearsal", history, head, "rehearsal", None,
         Threads(1), {},
     )  # fmt: skip
     await asyncio.wait_for(dry.run(), platform.settings.step_timeout_s)
     drifts = [Drift(event.place, event.name) for event in pretend.events if isinstance(event, ev.StepDrifted)]
     held = next((event.reason for event in pretend.events if isinstance(event, ev.RunHeld)), "")
-    reason = dry.refusal or held or _other_end(end, pretend.events)
+    reason = dry.refusal or held or await _other_end(end, pretend.events, blobs)
     verdict: Verdict = "mismatch" if reason else "drift" if drifts else "same"
     return Rehearsal(run, created.agent, verdict, reason, outcomes, end is not None, drifts)
 
 
-def _pretending(platform: Platform, pretend: _Pretend) -> Platform:
+def _pretending(platform: Platform, pretend: _Pretend, blobs: BlobStore) -> Platform:
     return Platform(
-        platform.clock, platform.randomness, pretend, platform.index, pretend, _NoNewBlobs(platform.blobs),
+        platform.clock, platform.randomness, pretend, platform.index, pretend, blobs,
         platform.executors, platform.endpoints, settings=platform.settings,
     )  # fmt: skip
 
@@ -175,7 +180,7 @@ async def _history_without_end(platform: Platform, stream: str) -> tuple[History
             return history, head, None
 
 
-def _other_end(end: ev.RunEnd | None, events: Sequence[ev.RunEvent]) -> str:
+async def _other_end(end: ev.RunEnd | None, events: Sequence[ev.RunEvent], blobs: BlobStore) -> str:
     """In words, how today's end differs from the recorded one; "" if it does not."""
     if not isinstance(end, ev.RunCompleted | ev.RunFailed):
         return ""
@@ -184,6 +189,9 @@ def _other_end(end: ev.RunEnd | None, events: Sequence[ev.RunEvent]) -> str:
         return "the code asks for another step where the history ends"
     if type(now) is not type(end):
         return f"the code now ends with {now.__struct_config__.tag}, the history with {end.__struct_config__.tag}"
-    if isinstance(end, ev.RunCompleted) and isinstance(now, ev.RunCompleted) and end.value != now.value:
+    if not isinstance(end, ev.RunCompleted) or not isinstance(now, ev.RunCompleted) or end.value == now.value:
+        return ""
+    # a sealed blob is named by what is stored: the same result may have had another name
+    if bytes(await load_payload(end.value, blobs)) != bytes(await load_payload(now.value, blobs)):
         return "the code now returns another result than the history holds"
     return ""

@@ -10,7 +10,7 @@ from outlast.journal.chain import genesis, verify
 from outlast.journal.record import make_append
 from outlast.journal.stream import Head, StreamKey
 from outlast.journal.writer import Fenced, settle_append
-from outlast.kernel.error import Conflict, StoreCorrupt
+from outlast.kernel.error import Conflict, StoreCorrupt, StoreSealed
 from outlast.kernel.identity import check_name, new_id
 
 _race_rounds_max = 50
@@ -40,12 +40,12 @@ async def stopped_reason(platform: Platform, agent: str) -> str | None:
 
 
 async def read_stopped(platform: Platform, agents: Iterable[str]) -> dict[str, str]:
-    """The stopped ones among `agents`, with reasons; one whose switch is damaged counts as stopped."""
+    """The stopped ones among `agents`, with reasons; one whose switch is damaged or sealed counts as stopped."""
     found: dict[str, str] = {}
     for agent in agents:
         try:
             reason = await stopped_reason(platform, agent)
-        except StoreCorrupt as error:
+        except (StoreCorrupt, StoreSealed) as error:
             reason = str(error)
         if reason is not None:
             found[agent] = reason

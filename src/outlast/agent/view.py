@@ -10,7 +10,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.journal.blob import BlobStore, Payload, load_payload
 from outlast.journal.record import Envelope
-from outlast.kernel.error import NotFound, StoreCorrupt
+from outlast.kernel.error import NotFound, StoreCorrupt, StoreSealed
 
 _PAYLOADS = ("value", "input", "session")
 
@@ -73,7 +73,7 @@ def _failure(error: ev.Failure) -> dict[str, Any]:
 async def _value(payload: Payload, blobs: BlobStore) -> Any:
     try:
         return msgspec.json.decode(await load_payload(payload, blobs))
-    except (NotFound, StoreCorrupt) as error:  # what else there is to see is shown all the same
+    except (NotFound, StoreCorrupt, StoreSealed) as error:  # what else there is to see is shown all the same
         return {"unreadable": str(error)}
 
 

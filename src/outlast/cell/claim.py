@@ -43,7 +43,7 @@ async def read_history(platform: Platform, run: str) -> tuple[History, Head]:
     while True:
         records = await platform.store.read(stream, head.seq, _page)
         for record in records:
-            if record.seq != head.seq + 1 or record.hash != link(head.hash, record.body):
+            if record.seq != head.seq + 1 or record.hash != link(head.hash, record.stored):
                 raise StoreCorrupt(
                     f"run {run}: its events from {head.seq + 1} are not what was written: see `outlast audit verify`"
                 )

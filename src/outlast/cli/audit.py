@@ -55,6 +55,8 @@ def verify(home: Home = None, json: Json = False) -> None:
         )
         verdict = "whole" if report.whole else "NOT what was written"
         print(f"{verdict}: {counted}")
+        if report.sealed:
+            print(f"{report.sealed} records are sealed and were not looked into, nor the blobs that they name")
     if not report.whole:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -89,7 +91,7 @@ def show(
         try:
             types = ", ".join(str(event["type"]) for event in record["body"]["events"])
         except (KeyError, TypeError):
-            types = "unreadable"
+            types = _sealed_with(record["body"]) or "unreadable"
         last = record["seq"] + record["count"] - 1
         span = str(record["seq"]) if record["count"] == 1 else f"{record['seq']}-{last}"
         print(plain(f"{record['hash'][:16]}  {record['stream']}  {span:>5}  {types}"))
@@ -132,6 +134,14 @@ async def _stream(platform: Platform, stream: str) -> list[dict[str, Any]]:
             )
             at = Head(record.seq + record.count - 1, record.hash)
     return found
+
+
+def _sealed_with(body: Any) -> str:
+    """What to say of a record whose events are sealed; "" if they are not."""
+    try:
+        return f"sealed with key {body['sealed']['key']}"
+    except (KeyError, TypeError):
+        return ""
 
 
 def _parsed(body: bytes) -> Any:

@@ -154,6 +154,7 @@ _KINDS: dict[str, type[errors.OutlastError]] = {
         errors.Conflict,
         errors.StoreUnavailable,
         errors.StoreCorrupt,
+        errors.StoreSealed,
     )
 }
 _BY_STATUS: dict[int, type[errors.OutlastError]] = {

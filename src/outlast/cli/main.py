@@ -61,6 +61,7 @@ COMMANDS: dict[str, Entry] = {
     "pools": Entry("pools", "pools_app", "Operate", "Show the pools of a gateway; drain, eject or weigh an endpoint."),
     "audit": Entry("audit", "audit_app", "Operate", "Verify the journal's hash chain, or show its records."),
     "migrate": Entry("migrate", "migrate", "Operate", "Move the journal to another engine, and verify the copy."),
+    "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),
     "demo": Entry("demo", "demo", "More", "Crash everything while agents work, and count what was lost: nothing."),

@@ -16,6 +16,7 @@ from outlast.journal.anchor import AnchorStore
 from outlast.journal.blob import BlobRef, BlobStore, references
 from outlast.journal.chain import genesis, verify
 from outlast.journal.index import RunEntry
+from outlast.journal.seal import Sealer, is_sealed, open_record
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, StoredRecord, StreamKey
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreError, UsageError
@@ -26,7 +27,7 @@ its place · truncated: it ends before its anchored head · diverged: another hi
 missing or damaged · snapshot: damaged, or folded from another history · index: hints disagree · file: what the store
 found."""
 
-KINDS = ("run", "inbox", "session", "agent")
+KINDS = ("run", "inbox", "session", "agent", "key")
 _page = 500
 
 
@@ -48,6 +49,8 @@ class Report(msgspec.Struct):
     streams: int = 0
     records: int = 0
     events: int = 0
+    sealed: int = 0
+    """Records whose events were not looked into, nor the blobs that they name: no keys were given."""
     blobs: int = 0
     snapshots: int = 0
     anchors: int = 0
@@ -91,7 +94,7 @@ class _Loose(msgspec.Struct):
     stream: str
     seq: int
     append_id: str
-    events: list[dict[str, Any]]
+    events: list[dict[str, Any]] = []
 
 
 _loose = msgspec.json.Decoder(_Loose)
@@ -104,10 +107,13 @@ async def audit(
     *,
     progress: Callable[[Report], None] | None = None,
     inspect: Callable[[], Sequence[str]] | None = None,
+    sealer: Sealer | None = None,
 ) -> Report:
     """Verify everything; never raises for what it finds. `progress` is called after each stream.
 
-    The journal may be written meanwhile. `inspect` is the store's own check of its file: a line for each fault.
+    `journal` and `blobs` are those that hold what is stored; the chain of sealed records is verified without a key.
+    With the keys of `sealer` they are looked into too. The journal may be written meanwhile. `inspect` is the store's
+    own check of its file: a line for each fault.
     """
     report = Report()
     found: dict[str, Head] = {}
@@ -120,7 +126,7 @@ async def audit(
     anchored = await _anchored(anchors, report)  # read first: streams only grow
     seen_blobs: set[BlobRef] = set()
     async for stream in _streams(journal, report):
-        head = await _stream(journal, blobs, stream, anchored.pop(stream, None), seen_blobs, report)
+        head = await _stream(journal, blobs, stream, anchored.pop(stream, None), seen_blobs, report, sealer)
         if head is not None:
             found[stream] = head
         if progress is not None:
@@ -176,6 +182,7 @@ async def _stream(
     anchor: Head | None,
     seen: set[BlobRef],
     report: Report,
+    sealer: Sealer | None,
 ) -> Head | None:
     """Verify one stream; its end, or None if it is flawed."""
     report.streams += 1
@@ -199,7 +206,7 @@ async def _stream(
                     marks[end] = record.hash
                 report.records += 1
                 report.events += record.count
-                for ref in _inside(stream, record, report):
+                for ref in _inside(stream, await _opened(stream, record, sealer, report), report):
                     await _blob(blobs, ref, stream, seen, report)
     except StoreCorrupt as error:
         _add(report, Flaw("chain", stream, str(error)))
@@ -242,6 +249,18 @@ async def _damaged_snapshots(journal: Journal, report: Report) -> None:
         _add(report, Flaw("snapshot", "snapshots", f"{error}; readers do without them", grave=False))
 
 
+async def _opened(stream: str, record: StoredRecord, sealer: Sealer | None, report: Report) -> StoredRecord:
+    """The record as its writer made it, if there are keys; else as it is."""
+    if sealer is not None and is_sealed(record):
+        try:
+            return await open_record(stream, record, sealer)
+        except StoreCorrupt as error:
+            _add(report, Flaw("record", stream, str(error)))
+        except StoreError as error:
+            _add(report, Flaw("unreadable", stream, str(error)))
+    return record
+
+
 def _inside(stream: str, record: StoredRecord, report: Report) -> Iterator[BlobRef]:
     """Check what a record says of itself; the blobs that its events name."""
     try:
@@ -249,8 +268,11 @@ def _inside(stream: str, record: StoredRecord, report: Report) -> Iterator[BlobR
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         _add(report, Flaw("record", stream, f"record {record.seq} cannot be read: {error}"))
         return
-    if (loose.stream, loose.seq, len(loose.events)) != (stream, record.seq, record.count):
-        message = f"record {record.seq} says that it is {loose.stream} {loose.seq} with {len(loose.events)} events"
+    sealed = is_sealed(record)
+    report.sealed += sealed
+    count = record.count if sealed else len(loose.events)
+    if (loose.stream, loose.seq, count) != (stream, record.seq, record.count):
+        message = f"record {record.seq} says that it is {loose.stream} {loose.seq} with {count} events"
         _add(report, Flaw("record", stream, message))
     if b'"sha256"' in record.body:
         yield from references(loose.events)

@@ -25,7 +25,7 @@ def verify(stream: str, records: Iterable[StoredRecord], start: Head | None = No
     for record in records:
         if record.seq != head.seq + 1:
             raise StoreCorrupt(f"stream {stream}: event {head.seq + 1} expected, {record.seq} found: some are missing")
-        expected = link(head.hash, record.body)
+        expected = link(head.hash, record.stored)
         if record.hash != expected:
             raise StoreCorrupt(
                 f"stream {stream}: events {record.seq} to {record.seq + record.count - 1} are not what was written: "

@@ -91,6 +91,11 @@ hint_bytes_max = 16 * 1024
 _encoder = msgspec.msgpack.Encoder()
 
 
+def hint_bytes(patch: HintPatch) -> int:
+    """What a patch takes of `hint_bytes_max`."""
+    return len(_encoder.encode(patch))
+
+
 def check_hint(patch: HintPatch) -> None:
     """What every store refuses: raises UsageError. A hint must not fail the commit of its neighbours."""
     for number in (patch.mail, patch.seen):
@@ -100,7 +105,7 @@ def check_hint(patch: HintPatch) -> None:
         if moment != moment:
             raise UsageError(f"hint of run {patch.run[:128]!r} holds a time that is not a number")
     try:
-        size = len(_encoder.encode(patch))
+        size = hint_bytes(patch)
     except UnicodeEncodeError:
         raise UsageError(f"hint of run {patch.run[:128]!r} holds text that is not UTF-8") from None
     if not patch.run or size > hint_bytes_max:

@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from outlast.journal.index import HintPatch
-from outlast.journal.stream import Append, Head, StoredRecord
-from outlast.kernel.error import StoreCorrupt
+from outlast.journal.stream import SEALED, Append, Head, StoredRecord
+from outlast.kernel.error import StoreCorrupt, StoreSealed
 
 E = TypeVar("E")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
@@ -24,7 +24,7 @@ class Envelope(msgspec.Struct, Generic[E], frozen=True, omit_defaults=True):
     at: float
     events: list[E]
     format: int = 1
-    """Of the envelope itself; a record that says none is of format 1."""
+    """Of the envelope itself; a record that says none is of format 1, one of format 2 is sealed (`journal/seal.py`)."""
 
 
 _encoder = msgspec.json.Encoder()
@@ -58,7 +58,7 @@ class Reader(Generic[E]):
         self._versions = versions
 
     def read(self, stream: str, record: StoredRecord) -> Envelope[E]:
-        """The envelope; raises StoreCorrupt for bytes that are not one, UsageError never."""
+        """The envelope; raises StoreCorrupt for bytes that are not one, StoreSealed for sealed ones."""
         try:
             envelope: Envelope[E] = self._fast.decode(record.body)
             if all(event.v == self._versions[event.__struct_config__.tag] for event in envelope.events):  # type: ignore[attr-defined] # every event struct has v
@@ -68,6 +68,11 @@ class Reader(Generic[E]):
         return self._checked(stream, record, self._upcast(stream, record))
 
     def _upcast(self, stream: str, record: StoredRecord) -> Envelope[E]:
+        if record.body.startswith(SEALED):
+            raise StoreSealed(
+                f"stream {stream}: record {record.seq} is sealed with key {_key_of(record.body)}, and no keys were "
+                "given here: name them in `stores.journal.encrypt` of outlast.yaml"
+            )
         try:
             raw = self._raw.decode(record.body)
             events = [msgspec.convert(self._current(event), self._union) for event in raw.events]
@@ -88,6 +93,21 @@ class Reader(Generic[E]):
                 f"with {len(envelope.events)} events"
             )
         return envelope
+
+
+class _KeyId(msgspec.Struct):
+    key: str
+
+
+class _SealedWith(msgspec.Struct):
+    sealed: _KeyId
+
+
+def _key_of(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_SealedWith).sealed.key[:128]
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return "(unreadable)"
 
 
 class _Id(msgspec.Struct):

@@ -15,6 +15,13 @@ from outlast.kernel.error import UsageError
 append_bytes_max = 256 * 1024
 """Bound of one append's body: 256 KiB. Larger payloads go to the blob store."""
 
+sealed_bytes_max = 352 * 1024
+"""Bound of a body that is sealed (`journal/seal.py`): 352 KiB. Base64 makes four bytes of three, so that whatever fits
+unsealed also fits sealed, and no effect is lost for being encrypted."""
+
+SEALED = b'{"format":2,'
+"""How a sealed body begins, and no other."""
+
 seq_max = 2**53
 """Bound of event numbers: what every JSON reader holds exactly."""
 
@@ -88,12 +95,19 @@ Outcome = Applied | Conflicted | Unknown
 
 
 class StoredRecord(msgspec.Struct, frozen=True, array_like=True):
-    """An applied append as stored: its first event's number, how many events, its bytes, the chain hash after it."""
+    """An applied append: its first event's number, how many events, its bytes, the chain hash after it."""
 
     seq: int
     count: int
     body: bytes
     hash: bytes
+    sealed: bytes = b""
+    """The bytes that are stored, if they are sealed and `body` was opened."""
+
+    @property
+    def stored(self) -> bytes:
+        """What the chain hash covers: the bytes that are stored."""
+        return self.sealed or self.body
 
 
 class Notice(msgspec.Struct, frozen=True, array_like=True):
@@ -108,7 +122,7 @@ class EventStore(Protocol):
     """Stores streams. Every adapter passes `tests/contracts/event_store.py`.
 
     Operating faults on reads raise StoreUnavailable or StoreCorrupt; `append` turns them into Unknown, and raises only
-    UsageError (a body over `append_bytes_max`) and StoreCorrupt.
+    UsageError (a body over `append_bytes_max`, or over `sealed_bytes_max` if it is sealed) and StoreCorrupt.
     """
 
     @property
@@ -160,9 +174,13 @@ def quick(store: EventStore) -> QuickStore | None:
     return cast("QuickStore", store) if hasattr(type(store), "submit") else None
 
 
+def _is_sealed_and_fits(body: bytes) -> bool:
+    return body.startswith(SEALED) and len(body) <= sealed_bytes_max
+
+
 def check_append(append: Append) -> None:
     """What every store refuses: raises UsageError."""
-    if len(append.body) > append_bytes_max:
+    if len(append.body) > append_bytes_max and not _is_sealed_and_fits(append.body):
         raise UsageError(
             f"append to {append.stream} is {len(append.body)} bytes, the bound append_bytes_max is {append_bytes_max}: "
             "put large payloads into the blob store"

@@ -10,7 +10,7 @@ from outlast.journal.index import HintPatch
 from outlast.journal.record import append_id_of, encode_event, make_append
 from outlast.journal.stream import Append, Applied, Conflicted, EventStore, Head, Outcome, append_bytes_max, quick
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import Conflict, StoreError, StoreUnavailable, UsageError
+from outlast.kernel.error import Conflict, StoreError, StoreSealed, StoreUnavailable, UsageError
 from outlast.kernel.point import Points
 
 _backoff_first_s = 0.02
@@ -43,6 +43,8 @@ async def settle_append(store: EventStore, append: Append, clock: Clock, patienc
                 found = await store.read(append.stream, append.expected.seq, 1)
             except StoreUnavailable:
                 found = None
+            except StoreSealed:
+                found = ()  # with a key that is not here: whoever wrote it, it was not this append
             if found is not None:
                 if found and append_id_of(found[0]) == append.append_id:
                     return Head(append.head, found[0].hash)

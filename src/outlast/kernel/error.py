@@ -11,6 +11,7 @@
     ├── StoreError              the journal or the blob store
     │   ├── StoreUnavailable    it cannot be reached or written now (retryable)
     │   ├── StoreCorrupt        what it holds is not what was written
+    │   ├── StoreSealed         what it holds is encrypted with a key that is not here
     │   └── NotFound            no such run, session, agent or blob
     ├── StepError               raised in agent code by a step
     │   ├── StepFailed          the step ended in an error that cannot be rebuilt here
@@ -88,6 +89,12 @@ class StoreCorrupt(StoreError):
     """What the store holds is not what was written."""
 
     code = "store_corrupt"
+
+
+class StoreSealed(StoreError):
+    """What the store holds is encrypted with a key that this process does not have."""
+
+    code = "store_sealed"
 
 
 class NotFound(StoreError):

@@ -1,0 +1,1 @@
+"""Keys in a file or an environment variable: the Sealer of one machine."""

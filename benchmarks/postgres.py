@@ -82,16 +82,18 @@ async def measure(url: str, trials: int, scale: float, size: int) -> dict[str, A
             ("bare", lambda: bare(url, count, body)),
             ("lone", lambda: lone(engine, count, text)),
         ]
-        for name, work in works:
+        for _, work in works:
             await work()  # plans, files and caches are there
         for _ in range(trials):
             for name, work in works:
                 spent[name].append(statistics.median(await work()))
-            for streams in rates:
+            for streams, found in rates.items():
                 rate, each = await crowd(engine, streams, max(5, int(40 * scale)), text)
-                rates[streams].append(rate)
+                found.append(rate)
                 waits[streams] += each
-    result: dict[str, Any] = {f"{name}_p50_ms": round(statistics.median(each) * 1000, 3) for name, each in spent.items()}
+    result: dict[str, Any] = {
+        f"{name}_p50_ms": round(statistics.median(each) * 1000, 3) for name, each in spent.items()
+    }
     result["lone_to_bare"] = round(statistics.median(spent["lone"]) / statistics.median(spent["bare"]), 2)
     result["crowd"] = [
         {
@@ -122,7 +124,11 @@ def main() -> int:
     print(f"bare INSERT and commit   p50 {result['bare_p50_ms']:.3f} ms")
     print(f"lone append              p50 {result['lone_p50_ms']:.3f} ms   {result['lone_to_bare']:.2f} x")
     for line in result["crowd"]:
-        print("{streams:4d} streams at once     {steps_per_s:6d} steps/s   p50 {p50_ms} ms, p99 {p99_ms} ms".format(**line))
+        print(
+            "{streams:4d} streams at once     {steps_per_s:6d} steps/s   p50 {p50_ms} ms, p99 {p99_ms} ms".format(
+                **line
+            )
+        )
     return 0
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from outlast.adapters.postgres.engine import PostgresEngine
 from outlast.adapters.postgres.loss import LossReport, Lost, losses_beside, read_losses
 from outlast.journal.chain import genesis
-from outlast.journal.stream import Applied, Unknown
+from outlast.journal.stream import Applied, Head, Unknown
 from outlast.kernel.error import StoreUnavailable
 from tests.adapters.postgres.opening import Site, opened
 from tests.contracts.note import fill, key, names, note, settle
@@ -121,7 +122,7 @@ async def test_a_primary_that_returns_under_a_running_engine_is_refused(pair: Pa
             await store.head(stream)
 
 
-async def _end(pair: Pair, stream: str) -> object:
+async def _end(pair: Pair, stream: str) -> Head:
     async with opened(Site(pair.primary.url(), "outlast")) as other:  # one that has seen nothing takes it for real
         return await other.journal.head(stream)
 
@@ -178,10 +179,10 @@ def _cut_off(pair: Pair) -> None:
     pair.standby.reload()
 
 
-async def _settled_head(engine: object, stream: str) -> object:
+async def _settled_head(engine: PostgresEngine, stream: str) -> Head:
     while True:
         try:
-            return await engine.journal.head(stream)  # type: ignore[attr-defined]
+            return await engine.journal.head(stream)
         except StoreUnavailable:
             await asyncio.sleep(0.05)
 

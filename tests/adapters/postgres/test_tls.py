@@ -52,7 +52,8 @@ async def test_a_server_that_proves_its_name_is_used_encrypted(tls_server: Postg
     async with opened(at(tls_server, "localhost", f"sslmode=verify-full&sslrootcert={root}")) as engine:
         assert (await fill(engine.journal, key(engine.journal, "a"), 3)).seq == 3
         rows = tls_server.execute(
-            "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity a USING (pid) WHERE a.application_name LIKE 'outlast %'"
+            "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity a USING (pid) "
+            "WHERE a.application_name LIKE 'outlast %'"
         )
         assert rows == [(True,)]
 

@@ -97,12 +97,8 @@ class Round:
                     await self._apart(session, half, known)
 
     async def _commit(self, session: Session, writes: Sequence[Write], known: dict[str, Outcome]) -> None:
-        hints = [(write.append.stream, write.append.hint) for write in writes if write.append.hint is not None]
-        values = statement.record_values(writes)
-        if hints:
-            values += statement.patch_values(hints)
         self._reach("commit.before", writes)
-        text = statement.appending(hinted=bool(hints), with_lsn=session.standing is not None)
+        text, values = statement.appending(writes, with_lsn=session.standing is not None)
         rows = await session.quickly(text, values)
         self._assure(session, all(guarded for _, _, guarded in rows))
         if not rows:

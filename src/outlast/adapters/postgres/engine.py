@@ -17,6 +17,7 @@ from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
+from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
 from outlast.adapters.postgres.store import PostgresStore
@@ -67,7 +68,8 @@ class PostgresEngine:
             stack.push_async_callback(hints.close)
             doorbell = Doorbell(servers, hints, options.schema, token, clock)
             stack.push_async_callback(doorbell.close)
-            committer = Committer(servers, lineage, books.acknowledged, doorbell.ring, points, strong=options.strong)
+            round = Round(books.acknowledged, doorbell.ring, points, options.lock_s_max, strong=options.strong)
+            committer = Committer(servers, lineage, round)
             stack.push_async_callback(committer.close)
             await committer.connect()
             replicas = await _replicas(options, token, stack)

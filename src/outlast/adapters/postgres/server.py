@@ -35,6 +35,7 @@ _SETTINGS = """
         set_config('idle_in_transaction_session_timeout', %s, false), set_config('default_transaction_isolation',
         'read committed', false), set_config('synchronous_commit', CASE WHEN %s THEN 'off'
         WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
+        set_config('plan_cache_mode', CASE WHEN %s THEN 'force_generic_plan' ELSE 'auto' END, false),
         current_setting('transaction_read_only') = 'on', current_setting('server_encoding'), current_setting('fsync'),
         current_setting('synchronous_standby_names')
 """
@@ -193,6 +194,7 @@ class Servers:
                     f"{options.lock_s_max * 1000:.0f}ms",
                     f"{options.statement_s_max * 1000:.0f}ms",
                     purpose == "hint",
+                    purpose == "write",  # or each append is planned anew, which costs as much as running it
                 ),
             )
             read_only, encoding, fsync, standbys = rows[0][-4:]

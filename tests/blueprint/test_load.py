@@ -27,7 +27,7 @@ from outlast.blueprint.schema import (
     Server,
     Workers,
 )
-from outlast.blueprint.secret import Secret
+from outlast.blueprint.secret import KeyPlace, Secret
 from outlast.kernel.error import ConfigurationError
 
 EVERYTHING = b"""
@@ -321,3 +321,20 @@ run_on: {local: {journal: postgres}}
     assert blueprint.stores.journal.dynamodb == DynamoJournal(
         "outlast-blobs", "t", "eu-central-1", "http://127.0.0.1:4566", "q"
     )
+
+
+@pytest.mark.parametrize(
+    "text", ["env:KEYS", "file:keys.json", "kms:alias/outlast", "kms:arn:aws:kms:eu-central-1:111122223333:key/1"]
+)
+def test_payloads_may_be_sealed_with_keys_that_are_elsewhere(text: str) -> None:
+    kind, _, place = text.partition(":")
+    blueprint = parse(f"stores: {{journal: {{encrypt: '{text}'}}}}".encode())
+    assert blueprint.stores.journal.encrypt == KeyPlace(kind, place)  # type: ignore[arg-type]
+    assert str(blueprint.stores.journal.encrypt) == text
+
+
+@pytest.mark.parametrize("text", ["c2VjcmV0", "env:", "kms:", "vault:x", "env:A B"])
+def test_a_key_that_stands_there_itself_is_refused_and_not_shown(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="env:NAME, file:PATH or kms:alias/NAME") as caught:
+        parse(f"stores: {{journal: {{encrypt: '{text}'}}}}".encode())
+    assert repr(text) not in str(caught.value)

@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from outlast.blueprint.schema import Listen, Quantity, Text
-from outlast.blueprint.secret import Secret
+from outlast.blueprint.secret import KeyPlace, Secret
 from outlast.kernel import unit
 from outlast.kernel.error import ConfigurationError
 from outlast.kernel.identity import check_name
@@ -119,7 +119,7 @@ _QUANTITIES: dict[Quantity, tuple[Callable[[str], float | int], str]] = {
     Quantity.RATE: (unit.rate, "/m"),
 }
 _PLAIN = frozenset({Quantity.NUMBER, Quantity.SCORE})
-SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, Listen: _listen}
+SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, KeyPlace: KeyPlace.parse, Listen: _listen}
 _TEXTS: dict[Text, Callable[[str], str]] = {
     Text.NAME: lambda text: check_name("the", text),
     Text.MODULE_OBJECT: _module_object,

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from outlast.blueprint.secret import Secret
+from outlast.blueprint.secret import KeyPlace, Secret
 
 
 class Quantity(enum.Enum):
@@ -258,6 +258,8 @@ class JournalStore(msgspec.Struct, frozen=True):
 
     postgres: PostgresJournal | None = None
     dynamodb: DynamoJournal | None = None
+    encrypt: KeyPlace | None = None
+    """Where the keys are with which payloads are sealed on whatever engine; None: they are stored as they are."""
 
 
 class Stores(msgspec.Struct, frozen=True):

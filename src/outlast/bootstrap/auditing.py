@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.anchor import SqliteAnchors, beside, damaged
 from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.blueprint.load import load
-from outlast.bootstrap.engine import is_shared, open_engine
+from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.engine import Journal, ReadOnly, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.sealing import open_sealer
 from outlast.journal.audit import Flaw, Report, audit
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
 from outlast.kernel.point import NoPoints
@@ -26,12 +29,15 @@ async def audit_journal(home: Path, progress: Callable[[Report], None] | None = 
     """
     blueprint = load(home)
     if is_shared(blueprint):
-        async with open_engine(home, blueprint, NoPoints(), write=False) as engine:
-            return await audit(engine.journal, engine.blobs, progress=progress)
-    return await _audit_file(home, progress)
+        async with (
+            open_engine(home, blueprint, NoPoints(), write=False) as engine,
+            open_sealer(home, blueprint, engine.journal, write=False) as sealer,
+        ):
+            return await audit(engine.journal, engine.blobs, progress=progress, sealer=sealer)
+    return await _audit_file(home, blueprint, progress)
 
 
-async def _audit_file(home: Path, progress: Callable[[Report], None] | None) -> Report:
+async def _audit_file(home: Path, blueprint: Blueprint, progress: Callable[[Report], None] | None) -> Report:
     state = StateDirectory(home)
     heads = beside(state.journal)
     if not state.journal.exists():
@@ -39,7 +45,7 @@ async def _audit_file(home: Path, progress: Callable[[Report], None] | None) -> 
             message = f"{state.journal} is gone, {heads.name} remembers what it held: restore it from a backup"
             return Report(flaws=[Flaw("file", "journal", message)])
         raise NotFound(f"nothing has run in {home} yet: there is nothing to verify")
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
         try:
             store = SqliteReader.open(state.journal)
         except StoreCorrupt as error:
@@ -56,6 +62,8 @@ async def _audit_file(home: Path, progress: Callable[[Report], None] | None) -> 
             message = f"a damaged file was put aside as {damaged(heads)}: look why, then remove it"
             flaws.append(Flaw("file", "anchors", message, grave=False))
         blobs = FileBlobs(state.blobs, OsRandomness())
-        report = await audit(store, blobs, anchors, progress=progress, inspect=store.inspect)
+        journal = cast(Journal, ReadOnly(store))
+        sealer = await stack.enter_async_context(open_sealer(home, blueprint, journal, write=False))
+        report = await audit(store, blobs, anchors, progress=progress, inspect=store.inspect, sealer=sealer)
     report.flaws = [*flaws, *report.flaws]
     return report

@@ -19,6 +19,7 @@ from outlast.adapters.host.crash import crash_points
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.vault import vault
 from outlast.cell.bound import Bounds
 from outlast.cell.child import Beat, Drain, Failed, Log, Ready, Ring, ToChild, beat_every_s
 from outlast.kernel.error import OutlastError, StoreCorrupt, UsageError
@@ -136,7 +137,7 @@ async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlL
             Control(platform, app),
             app,
             listen=blueprint.server.listen,
-            token=secret.resolve(os.environ, state.home) if secret is not None else None,
+            token=secret.resolve(os.environ, state.home, vault(blueprint)) if secret is not None else None,
             stop=orders.drained,
             ready=lambda address: link.say(Ready(address=address)),
             beat=beat,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -9,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Protocol, TypeVar, cast
 
+from outlast.adapters.aws.client import Place
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
-from outlast.blueprint.schema import Blueprint, DynamoJournal, PostgresJournal
+from outlast.blueprint.schema import Blueprint, DynamoJournal
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.vault import vault
 from outlast.cell.presence import Presence
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunIndex
@@ -57,7 +60,7 @@ async def open_engine(
     """
     chosen, where = blueprint.run_on.local.journal, blueprint.stores.journal
     if chosen == "postgres":
-        async with _postgres(home, _said(where.postgres), points, first, write) as engine:
+        async with _postgres(home, blueprint, points, first, write) as engine:
             yield engine
     else:
         invariant(chosen == "dynamodb", "SQLite is opened by whoever writes it, not as a shared engine")
@@ -73,18 +76,19 @@ def _said(where: T | None) -> T:
 
 @asynccontextmanager
 async def _postgres(
-    home: Path, said: PostgresJournal, points: Points, first: Lineage | None, write: bool
+    home: Path, blueprint: Blueprint, points: Points, first: Lineage | None, write: bool
 ) -> AsyncGenerator[Engine]:
+    said, secrets = _said(blueprint.stores.journal.postgres), vault(blueprint)
     with _extra("postgres", "psycopg"):
         from outlast.adapters.postgres.engine import PostgresEngine, reading
         from outlast.adapters.postgres.options import PostgresOptions
 
     state = StateDirectory(home)
     options = PostgresOptions(
-        url=said.url.resolve(os.environ, home),
+        url=await asyncio.to_thread(said.url.resolve, os.environ, home, secrets),
         schema=said.namespace,
         strong=said.strong,
-        replicas=said.replicas.resolve(os.environ, home) if said.replicas is not None else None,
+        replicas=None if said.replicas is None else said.replicas.resolve(os.environ, home, secrets),
         memory=state.path / "postgres.json",
         first=first,
     )
@@ -94,6 +98,12 @@ async def _postgres(
         return
     async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points) as engine:
         yield Engine(engine.journal, engine.blobs, engine.presence)
+
+
+def place_of(blueprint: Blueprint) -> Place:
+    """Where the services of AWS are asked that the journal needs besides its own."""
+    said = blueprint.stores.journal.dynamodb
+    return Place() if said is None else Place(said.region, said.endpoint_url)
 
 
 @asynccontextmanager

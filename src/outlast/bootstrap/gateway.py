@@ -23,6 +23,7 @@ from outlast.blueprint.schema import Gateway as GatewaySection
 from outlast.blueprint.secret import Secret
 from outlast.bootstrap.pool import build_pool
 from outlast.bootstrap.service import is_service, service_of
+from outlast.bootstrap.vault import vault
 from outlast.kernel.error import ConfigurationError
 from outlast.model.member import Member
 from outlast.model.pool import Pool
@@ -174,7 +175,7 @@ class Assembly:
         return HttpLine(Upstream(member.url, self._clock), (lambda: self._secret(secret)) if secret else (lambda: ""))
 
     def _secret(self, secret: Secret) -> str:
-        return secret.resolve(self._environ, self._home)
+        return secret.resolve(self._environ, self._home, vault())
 
 
 def _is_idle(pool: Pool) -> bool:

@@ -14,6 +14,7 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint, Local, RunOn
 from outlast.bootstrap.engine import Engine, EngineName, open_engine
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.sealing import open_sealer
 from outlast.journal.audit import Report, audit
 from outlast.journal.copy import Copied, Copy
 from outlast.journal.lineage import Lineage
@@ -53,8 +54,9 @@ async def migrate(
         new = await stack.enter_async_context(_opened(state, blueprint, target, old.journal.lineage))
         for engine in (old, new):
             await _check_rest(engine)
-        copied = await Copy(old.journal, new.journal, old.blobs, new.blobs, SystemClock(), progress).run()
-        return Migrated(copied, await audit(new.journal, new.blobs))
+        sealer = await stack.enter_async_context(open_sealer(home, blueprint, old.journal, write=False))
+        copy = Copy(old.journal, new.journal, old.blobs, new.blobs, SystemClock(), progress, sealer)
+        return Migrated(await copy.run(), await audit(new.journal, new.blobs, sealer=sealer))
 
 
 @asynccontextmanager

@@ -17,6 +17,7 @@ from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.engine import Engine, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.pool import pooled_endpoint
+from outlast.bootstrap.sealing import sealing
 from outlast.journal.blob import BlobStore
 from outlast.kernel.point import NoPoints, Points
 from outlast.model.endpoint import Endpoint
@@ -44,13 +45,13 @@ async def open_client_platform(
     async with AsyncExitStack() as stack:
         if is_shared(blueprint):
             engine = await stack.enter_async_context(open_engine(home, blueprint, listening))
-            yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
-            return
-        from outlast.adapters.sqlite.client import SqliteClient
+        else:
+            from outlast.adapters.sqlite.client import SqliteClient
 
-        store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s, clock=SystemClock())
-        stack.callback(store.close)
-        engine = Engine(store, _blobs(state, listening))
+            store = await SqliteClient.open(state.journal, state.socket, wait_s=wait_s, clock=SystemClock())
+            stack.callback(store.close)
+            engine = Engine(store, _blobs(state, listening))
+        engine = await stack.enter_async_context(sealing(home, blueprint, engine))
         yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
 
 
@@ -69,14 +70,14 @@ async def open_direct_platform(
         stack.callback(DirectoryLock(state.path).close)
         if is_shared(blueprint):
             engine = await stack.enter_async_context(open_engine(home, blueprint, listening))
-            yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
-            return
-        from outlast.adapters.sqlite.store import SqliteStore
+        else:
+            from outlast.adapters.sqlite.store import SqliteStore
 
-        durability = blueprint.run_on.local.durability
-        store = SqliteStore.open(state.journal, OsRandomness(), durability=durability, points=listening)
-        stack.callback(store.close)
-        engine = Engine(store, _blobs(state, listening))
+            durability = blueprint.run_on.local.durability
+            store = SqliteStore.open(state.journal, OsRandomness(), durability=durability, points=listening)
+            stack.callback(store.close)
+            engine = Engine(store, _blobs(state, listening))
+        engine = await stack.enter_async_context(sealing(home, blueprint, engine))
         yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
 
 

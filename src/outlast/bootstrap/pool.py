@@ -9,6 +9,7 @@ from pathlib import Path
 from outlast.blueprint.schema import Canary as CanarySection
 from outlast.blueprint.schema import Model, ModelEndpoint, ModelGuard
 from outlast.bootstrap.service import address_of, is_service, probe, service_of
+from outlast.bootstrap.vault import vault
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import ConfigurationError
 from outlast.kernel.randomness import Randomness
@@ -126,8 +127,10 @@ def _reporter(member: Member, where: str, home: Path, clock: Clock) -> Reporter:
 
     if kind not in ("metrics", "slots"):
         return PageReporter(where, clock)  # elsewhere: the endpoint's key has no business there
-    secret = member.secret
-    return PageReporter(load_url(member.url, kind), clock, lambda: secret.resolve(os.environ, home) if secret else "")
+    secret, asks = member.secret, vault()
+    return PageReporter(
+        load_url(member.url, kind), clock, lambda: secret.resolve(os.environ, home, asks) if secret else ""
+    )
 
 
 def pool_policy(model: Model) -> PoolPolicy:

@@ -19,6 +19,7 @@ from outlast.blueprint.schema import Blueprint, Model
 from outlast.bootstrap.engine import Engine, Journal, ReadOnly, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.platform import build_endpoints
+from outlast.bootstrap.sealing import sealing
 from outlast.kernel.error import NotFound
 from outlast.kernel.point import NoPoints
 from outlast.model.endpoint import Endpoint
@@ -38,6 +39,7 @@ async def open_reading_platform(home: Path, blueprint: Blueprint, *, models: boo
             engine = await stack.enter_async_context(open_engine(home, blueprint, NoPoints(), write=False))
         else:
             engine = _of_file(state, stack)
+        engine = await stack.enter_async_context(sealing(home, blueprint, engine, write=False))
         endpoints: Mapping[str, Endpoint] = build_endpoints(_without_keys(blueprint), home) if models else {}
         for endpoint in endpoints.values():
             stack.push_async_callback(endpoint.close)

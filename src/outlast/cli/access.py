@@ -15,6 +15,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
 from outlast.bootstrap.home import state_directory
+from outlast.bootstrap.vault import vault
 from outlast.cli.client import Client
 from outlast.cli.direct import Direct
 from outlast.cli.exit import Unavailable
@@ -117,7 +118,7 @@ def _client(home: Path, address: str, token: str | None) -> Client:
 
 def _token(home: Path) -> str | None:
     secret = load(home).server.token
-    return secret.resolve(os.environ, home) if secret is not None else None
+    return secret.resolve(os.environ, home, vault()) if secret is not None else None
 
 
 class _Up(msgspec.Struct):

@@ -15,6 +15,7 @@ from outlast.adapters.host.crash import crash_variable, token_variable
 from outlast.blueprint.load import load
 from outlast.blueprint.schema import Blueprint, Listen, Workers
 from outlast.bootstrap.cell import Cell, CellOptions
+from outlast.bootstrap.vault import vault
 from outlast.cell import event as news
 from outlast.cli.client import Client
 from outlast.cli.output import note
@@ -65,7 +66,7 @@ class PrivateCell:
             self._close()
             raise
         secret = self._blueprint.server.token
-        self._secret = secret.resolve(os.environ, self._home) if secret is not None else None
+        self._secret = secret.resolve(os.environ, self._home, vault()) if secret is not None else None
         self.access = Remote(self._client)
         return self
 

@@ -26,6 +26,7 @@ from outlast.blueprint.load import blueprint_file, check_agents, load
 from outlast.blueprint.schema import Blueprint, Listen
 from outlast.bootstrap.engine import is_shared, open_engine
 from outlast.bootstrap.home import state_directory
+from outlast.bootstrap.vault import vault
 from outlast.cli.home import project
 from outlast.kernel.error import ConfigurationError, NotFound, OutlastError, StoreUnavailable
 from outlast.kernel.point import NoPoints
@@ -201,7 +202,7 @@ def _secrets(blueprint: Blueprint, directory: Path) -> Check:
     found = {path: secret for path, secret in named.items() if secret is not None}
     for path, secret in found.items():
         try:
-            secret.resolve(os.environ, directory)
+            secret.resolve(os.environ, directory, vault(blueprint))
         except ConfigurationError as error:
             return Check("secrets", "failed", path, str(error))
     return Check("secrets", "ok", f"{len(found)} referenced, all there" if found else "none referenced")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from outlast.bootstrap.vault import vault
 from outlast.cli.option import Home, Json, context_settings
 
 if TYPE_CHECKING:
@@ -133,7 +134,8 @@ def _here(home: Path | None) -> tuple[str | None, str | None]:
             raise
         return None, None
     section = load(where).gateway
-    token = section.admin.resolve(os.environ, where) if section is not None and section.admin is not None else None
+    admin = section.admin if section is not None else None
+    token = admin.resolve(os.environ, where, vault()) if admin is not None else None
     try:
         return msgspec.json.decode(gateway_file(where).read_bytes(), type=Up).address, token
     except (OSError, msgspec.MsgspecError):

@@ -7,7 +7,7 @@ along with the first and the last record of a run (a hint that is lost on the wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -19,10 +19,11 @@ from outlast.journal.chain import genesis, verify
 from outlast.journal.index import HintPatch, RunEntry
 from outlast.journal.lineage import Lineage
 from outlast.journal.record import append_id_of
+from outlast.journal.seal import Sealer, is_sealed, open_record
 from outlast.journal.stream import Append, EventStore, Head, StoredRecord, StreamKey
 from outlast.journal.writer import settle_append
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import Conflict
+from outlast.kernel.error import Conflict, StoreSealed
 
 _page = 500
 _patience_s = 60.0
@@ -71,13 +72,16 @@ class Copy:
         to_blobs: BlobStore,
         clock: Clock,
         progress: Callable[[Copied], None] = lambda copied: None,
+        sealer: Sealer | None = None,
     ) -> None:
+        """Stores and blobs are those that hold what is stored; `sealer` opens records to see which blobs they name."""
         self._source = source
         self._target = target
         self._from_blobs = from_blobs
         self._to_blobs = to_blobs
         self._clock = clock
         self._progress = progress
+        self._sealer = sealer
         self._blobs: set[BlobRef] = set()
         self.copied = Copied()
 
@@ -123,16 +127,23 @@ class Copy:
         self._progress(self.copied)
 
     async def _record(self, stream: str, head: Head, record: StoredRecord, hint: HintPatch | None) -> None:
-        if b'"sha256"' in record.body:
-            for ref in references(_events.decode(record.body).events):
-                if ref not in self._blobs:
-                    await self._to_blobs.put(await self._from_blobs.get(ref))
-                    self._blobs.add(ref)
-                    self.copied.blobs += 1
+        for ref in await self._named(stream, record):
+            if ref not in self._blobs:
+                await self._to_blobs.put(await self._from_blobs.get(ref))
+                self._blobs.add(ref)
+                self.copied.blobs += 1
         append = Append(stream, head, append_id_of(record), record.count, record.body, hint)
         await settle_append(self._target, append, self._clock, _patience_s)
         self.copied.records += 1
         self.copied.events += record.count
+
+    async def _named(self, stream: str, record: StoredRecord) -> Iterable[BlobRef]:
+        """The blobs that a record names."""
+        if is_sealed(record):
+            if self._sealer is None:
+                raise StoreSealed(f"stream {stream} is sealed: give the keys (encrypt: …), to see which blobs it names")
+            record = await open_record(stream, record, self._sealer)
+        return references(_events.decode(record.body).events) if b'"sha256"' in record.body else ()
 
 
 def _other(stream: str, there: Head) -> Conflict:

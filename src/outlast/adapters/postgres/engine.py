@@ -20,7 +20,7 @@ from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
-from outlast.adapters.postgres.store import PostgresStore
+from outlast.adapters.postgres.store import PostgresReader, PostgresStore
 from outlast.journal.lineage import Lineage
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import NoPoints, Points

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -94,6 +95,21 @@ async def test_a_failover_is_followed_and_a_returned_primary_refused(pair: Pair,
     with pytest.raises(StoreUnavailable, match="timeline 1"):
         async with opened(site, memory=memory):
             pass
+
+
+async def test_a_primary_that_is_frozen_is_given_up_and_its_successor_found(pair: Pair) -> None:
+    async with opened(Site(pair.url, "outlast"), answer_s_max=1, connect_s_max=2) as engine:
+        store = engine.journal
+        stream = key(store, "a")
+        head = await fill(store, stream, 3)
+        await asyncio.to_thread(pair.primary.signal, signal.SIGSTOP)
+        late = note(stream, head, "a4")
+        outcome = await store.append(late)
+        assert isinstance(outcome, Unknown)
+        assert "answer_s_max" in outcome.reason
+        await asyncio.to_thread(promoted, pair.standby)
+        assert isinstance(await settle(store, late), Applied)
+        assert await names(store, stream) == ["a1", "a2", "a3", "a4"]
 
 
 async def _where(session: object) -> str:

@@ -64,6 +64,8 @@ class PostgresEngine:
             lineage = await _prepared(servers, options, randomness)
             reads = Pool(lambda: servers.connect("read"), lambda: servers.epoch, options.readers_max)
             stack.push_async_callback(reads.close)
+            blobs = Pool(lambda: servers.connect("blob"), lambda: servers.epoch, 2)
+            stack.push_async_callback(blobs.close)
             hints = Pool(lambda: servers.connect("hint"), lambda: servers.epoch, 1)
             stack.push_async_callback(hints.close)
             doorbell = Doorbell(servers, hints, options.schema, token, clock)
@@ -73,8 +75,8 @@ class PostgresEngine:
             stack.push_async_callback(committer.close)
             await committer.connect()
             replicas = await _replicas(options, token, stack)
-            journal = PostgresStore(reads, lineage, replicas, committer, doorbell)
-            yield cls(journal, PostgresBlobs(reads, points), PostgresPresence(hints), books)
+            journal = PostgresStore(reads, hints, lineage, replicas, committer, doorbell)
+            yield cls(journal, PostgresBlobs(blobs, points), PostgresPresence(hints), books)
 
     def losses(self) -> Sequence[LossReport]:
         """What was acknowledged and is missing, as far as processes with this memory have found, oldest first."""

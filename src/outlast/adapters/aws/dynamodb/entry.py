@@ -64,7 +64,7 @@ class Stored(msgspec.Struct, frozen=True):
         patch = _of_late(entry, said.patch) if late else said.patch
         return msgspec.structs.replace(self, entry=entry.patched(patch), at_seq=at_seq)
 
-    def written(self, lineage: Lineage, expires_at: int | None = None) -> Item:
+    def written(self, lineage: Lineage) -> Item:
         """The item that replaces the one it was read from."""
         entry = _finite(self.entry)
         item = {
@@ -74,8 +74,8 @@ class Stored(msgspec.Struct, frozen=True):
             "at_seq": {"N": str(self.at_seq)},
             "rev": {"N": str(self.rev + 1)},
         }
-        if expires_at is not None:
-            item["expires_at"] = {"N": str(expires_at)}
+        if self.item is not None and "expires_at" in self.item:
+            item["expires_at"] = dict(self.item["expires_at"])  # its run goes at that time, whoever still tells of it
         return item
 
 

@@ -18,7 +18,7 @@ from outlast.kernel.error import StoreError, UsageError
 
 
 class HintBounds(msgspec.Struct, frozen=True):
-    """Bounds of what waits to be told; times in seconds. Above one a hint is dropped and counted: the sweep finds it."""
+    """Bounds of what waits to be told; times in seconds. Above one a hint is dropped and counted: left to the sweep."""
 
     runs_max: int = 10_000
     """Runs of which something is to be told."""

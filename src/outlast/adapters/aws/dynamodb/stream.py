@@ -124,7 +124,8 @@ def record_of(item: Item) -> StoredRecord:
         seq, count = int(found["sk"]["S"]), int(found["count"]["N"])
         return StoredRecord(seq, count, found["body"]["S"].encode(), bytes(found["hash"]["B"]))
     except (KeyError, ValueError, TypeError) as error:
+        where = f"{str(found.get('pk'))[:200]} {str(found.get('sk'))[:40]}"
         raise StoreCorrupt(
-            f"item {str(found.get('pk'))[:200]} {str(found.get('sk'))[:40]} is no record ({type(error).__name__} {error}): "
-            "something else has written to this table"
+            f"item {where} is no record: {type(error).__name__} {error}; "
+            "something else wrote to this table"
         ) from None

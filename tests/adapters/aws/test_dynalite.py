@@ -45,7 +45,8 @@ class TestStreamsOnDynalite(EventStoreContract):
             while (await calls.once("DescribeTable", TableName=directory.name))["Table"]["TableStatus"] != "ACTIVE":
                 await clock.sleep(0.02)
             table = Table(directory.name, calls, clock)
-            journal = DynamoJournal(table, await lineage_of(table, "local", randomness), MemoryBlobs(), clock, NoPoints())
+            lineage = await lineage_of(table, "local", randomness)
+            journal = DynamoJournal(table, lineage, MemoryBlobs(), clock, NoPoints())
             yield journal
             await journal.close()
         finally:

@@ -63,6 +63,7 @@ async def one_run(opened: AwsEngine, name: str) -> None:
     await until_done(lambda: opened.presence.beat(HostBeat(name, 1)))
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_whatever_becomes_of_calls_nothing_is_lost_and_nothing_doubled(
     faults: Faults, short_dir: Path, until: Callable[..., Any], fault: str

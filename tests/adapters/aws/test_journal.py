@@ -191,6 +191,20 @@ async def test_a_late_hint_does_not_overwrite_a_newer_one(ministack: str, short_
         assert (entry.mail, entry.seen, entry.updated_at) == (4, 2, 6.0)
 
 
+async def test_of_two_that_begin_a_run_the_index_believes_the_one_that_did(ministack: str, short_dir: Path) -> None:
+    async with AsyncExitStack() as stack:
+        one, two = [await stack.enter_async_context(engine(options(short_dir.name, ministack))) for _ in range(2)]
+        stream = key(one.journal, "r")
+        begin = [note(stream, genesis(stream), name, hint=HintPatch("r", agent=name)) for name in ("loser", "winner")]
+        await one.journal._foretell(begin[0])  # and then it is slow
+        assert isinstance(await two.journal.append(begin[1]), Applied)
+        assert isinstance(await one.journal.append(begin[0]), Conflicted)
+        for journal in (one.journal, two.journal):
+            entry = await journal.entry("r")
+            assert entry is not None
+            assert entry.agent == "winner"
+
+
 async def test_two_processes_tell_of_one_run_at_once_and_nothing_is_lost(ministack: str, short_dir: Path) -> None:
     async with AsyncExitStack() as stack:
         opened = [await stack.enter_async_context(engine(options(short_dir.name, ministack))) for _ in range(4)]

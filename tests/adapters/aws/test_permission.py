@@ -9,6 +9,7 @@ import pytest
 
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.client import Client, Place
+from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.retention import Retention
 from outlast.adapters.aws.permission import OPERATIONS, policy
 from outlast.adapters.aws.prepare import prepare_with
@@ -57,6 +58,7 @@ async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir
             calls.usage = usage
         for now in (clock, Later()):
             table._clock = now  # type: ignore[assignment]
+            await lineage_of(table, "eu-central-1", OsRandomness())
             await Retention(table, journal.lineage, now, 1, by_table=False).walk()
         await collect(opened.blobs._bucket, opened.blobs._calls, Later(), set(), dry_run=False)
         assert set(usage.calls) == set(OPERATIONS["keeper"])

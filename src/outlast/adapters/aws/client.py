@@ -63,6 +63,7 @@ class Client:
             connect_timeout=connect_timeout_s,
             read_timeout=self._read_timeout_s,
             max_pool_connections=self._connections_max,
+            s3=None if self._place.endpoint_url is None else {"addressing_style": "path"},  # it has no host per bucket
         )
         session: Any = sessions.get_session()  # pyright: ignore[reportUnknownMemberType] (no stubs)
         # Reading a service's model takes a tenth of a second and more: not in the loop.

@@ -32,6 +32,7 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
         "s3:CopyObject": (("s3:GetObject", "objects"), ("s3:PutObject", "objects")),
     },
     "keeper": {
+        "dynamodb:GetItem": (("dynamodb:GetItem", "table"),),
         "dynamodb:Query": (("dynamodb:Query", "table"), ("dynamodb:Query", "indexes")),
         "dynamodb:BatchGetItem": (("dynamodb:BatchGetItem", "table"),),
         "dynamodb:UpdateItem": (("dynamodb:UpdateItem", "table"),),

@@ -58,11 +58,14 @@ class Hints:
         """Of how many runs something is to be told."""
         return len(self._tasks)
 
-    async def tell(self, stream: str, seq: int, patch: HintPatch) -> None:
-        """Returns when it is written, or once it could not be: then it is tried again in the background."""
+    async def tell(self, stream: str, seq: int, patch: HintPatch, *, sure: bool = True) -> None:
+        """Returns when it is written, or once it could not be: then it is tried again in the background.
+
+        `seq`: the number of the last event of the append that carries it; `sure`: that append is durable.
+        """
         key = StreamKey.parse(stream)
         own = key.kind == "run" and key.id == patch.run
-        said = Said(patch, seq if own else None)
+        said = Said(patch, seq if own else None, sure)
         run = patch.run
         waiting = self._waiting.get(run)
         if waiting is None:

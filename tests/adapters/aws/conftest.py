@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.servers import dynalite as dynalites
 from tests.servers import ministack as ministacks
 from tests.servers import moto as motos
+from tests.servers.microburst import Faults, microburst
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +35,15 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+
+
+@pytest.fixture
+def faults(ministack: str, tmp_path: Path) -> Iterator[Faults]:
+    with microburst(ministack, tmp_path) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="session")
+def dynalite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with dynalites.dynalite(tmp_path_factory.mktemp("dynalite")) as address:
+        yield address

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from outlast.cell.queue import Message, Parcel, Queue, send_count_max
+from outlast.cell.queue import Message, Parcel, Queue, send_bytes_max, send_count_max
 
 RECEIVES_MAX = 3
 Until = Callable[..., Awaitable[None]]
@@ -98,7 +98,7 @@ class QueueContract(abc.ABC):
         assert {each.body for each in found} == {str(number).encode() for number in range(send_count_max)}
 
     async def test_what_does_not_fit_is_refused_alone(self, queue: Queue) -> None:
-        taken = await queue.send([Parcel(b"one"), Parcel(b""), Parcel(b"x" * (256 * 1024)), Parcel(b"two")])
+        taken = await queue.send([Parcel(b"one"), Parcel(b""), Parcel(b"x" * send_bytes_max), Parcel(b"two")])
         assert list(taken) == [True, False, False, True]
         assert {each.body for each in await drained(queue, 2)} == {b"one", b"two"}
 

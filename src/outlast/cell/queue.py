@@ -14,8 +14,8 @@ from outlast.kernel.error import OutlastError
 
 send_count_max = 10
 """Bound of the messages in one `send`, and of those that one `receive` asks for."""
-send_bytes_max = 256 * 1024
-"""Bound of the bodies in one `send`, 256 KiB."""
+send_bytes_max = 1024 * 1024
+"""Bound of the bodies in one `send`, 1 MiB."""
 
 
 class QueueUnavailable(OutlastError):

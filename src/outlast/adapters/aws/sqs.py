@@ -36,7 +36,9 @@ class SqsQueue:
     ) -> None:
         self.name = url.rstrip("/").rpartition("/")[2]
         if not self.name or "://" not in url:
-            raise ConfigurationError(f"queue {url[:200]!r} is no address: write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME")
+            raise ConfigurationError(
+                f"queue {url[:200]!r} is no address: write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME"
+            )
         if not 1 <= hidden_s <= _hide_max_s:
             raise ConfigurationError(f"queue {self.name}: hidden_s is {hidden_s:g}, it must be 1 to {_hide_max_s} s")
         self.hidden_s = hidden_s

@@ -57,6 +57,7 @@ class MemoryQueue:
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Message]:
         end = self._clock.monotonic() + wait_s
+        await self._clock.sleep(0)  # as with any other queue, others get their turn
         while True:
             found = self._take(limit)
             left = end - self._clock.monotonic()

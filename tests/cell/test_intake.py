@@ -213,7 +213,7 @@ async def test_a_spike_of_a_thousand_malformed_and_oversized_is_quarantined_and_
 async def test_a_message_that_cannot_be_buried_now_stays() -> None:
     place = Place(hidden_s=0.05)
 
-    async def refuses(_: Sequence[Parcel]) -> Sequence[bool]:
+    async def refuses(parcels: Sequence[Parcel]) -> Sequence[bool]:
         raise QueueUnavailable("the dead letters are away")
 
     send, place.dead.send = place.dead.send, refuses

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -13,6 +15,7 @@ from aiohttp import web
 from outlast.adapters.aws.client import Place
 
 FAULTS = ("throttled", "failed", "lost_request", "lost_answer")
+KEPT = ("content-type", "x-amzn-requestid", "x-amz-crc32")
 
 
 class Proxy:
@@ -20,6 +23,7 @@ class Proxy:
 
     def __init__(self, upstream: str, seed: int) -> None:
         self.share = 0.0
+        self.partial = False
         self.counts: Counter[str] = Counter()
         self._upstream = upstream
         self._dice = random.Random(seed)
@@ -35,6 +39,8 @@ class Proxy:
             return web.json_response({"__type": "InternalFailure", "message": "it broke"}, status=500)
         if fault == "lost_request":
             return self._cut(request)
+        if self.partial and request.headers.get("x-amz-target", "").endswith(".PutEvents"):
+            return await self._half(request, json.loads(body)["Entries"])
         async with self._session.request(
             request.method, self._upstream + request.path_qs, data=body, headers=request.headers
         ) as answer:
@@ -45,6 +51,16 @@ class Proxy:
                 name: value for name, value in answer.headers.items() if name.lower().startswith(("x-", "content-t"))
             }
             return web.Response(body=content, status=answer.status, headers=kept)
+
+    async def _half(self, request: web.Request, entries: list[Any]) -> web.Response:
+        """Every other entry goes through; the rest, says the answer, was throttled."""
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "content-length"}
+        kept = json.dumps({"Entries": entries[::2]}).encode()
+        async with self._session.post(self._upstream + request.path_qs, data=kept, headers=headers) as answer:
+            taken = json.loads(await answer.read())["Entries"]
+        told = [taken[n // 2] if n % 2 == 0 else {"ErrorCode": "ThrottlingException"} for n in range(len(entries))]
+        self.counts["partial"] += len(entries) > 1
+        return web.json_response({"FailedEntryCount": len(entries) // 2, "Entries": told})
 
     def _cut(self, request: web.Request) -> web.Response:
         assert request.transport is not None

@@ -155,7 +155,7 @@ def test_whatever_is_found_on_the_shelf_no_wrong_answer_is_given(data: st.DataOb
             found = other if kind == "foreign" else data.draw(st.binary(max_size=200))
         await shelf.put(one._key(b"q"), found, 60)
         assert await one.fetch(b"q", source.load("right")) == Answer("right", 0.5)
-        assert one.counts.bad == 1
+        assert one.counts.bad >= 1
         assert await one.fetch(b"q", source.load("never")) == Answer("right", 0.5)
 
     asyncio.run(check())

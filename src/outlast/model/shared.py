@@ -104,12 +104,14 @@ class Shared(Generic[T]):
         self.counts.misses += 1
         token = new_token(self._randomness)
         leads = found is None and await self._call(key, self._shelf.lead(key, token, self._bounds.lead_s))
-        if leads is False and found is None:
-            followed = await self._follow(key, token)
-            if isinstance(followed, _Found):
-                self.counts.followed += 1
-                return cast("T", followed.value)
-            leads = followed
+        if leads is True:
+            late = await self._come_meanwhile(key, token)
+        else:
+            late = await self._follow(key, token) if leads is False else False
+        if isinstance(late, _Found):
+            self.counts.followed += 1
+            return cast("T", late.value)
+        leads = late
         self.counts.loads += 1
         try:
             value = await load()
@@ -142,12 +144,16 @@ class Shared(Generic[T]):
             if isinstance(found, _Away):
                 return False
             if await self._call(key, self._shelf.lead(key, token, self._bounds.lead_s)) is True:
-                found = await self._read(key)  # it may have come between the look and the lead
-                if isinstance(found, _Found):
-                    await self._call(key, self._shelf.leave(key, token))
-                    return found
-                return True
+                return await self._come_meanwhile(key, token)
         return False
+
+    async def _come_meanwhile(self, key: str, token: str) -> _Found | bool:
+        """What came between the caller's look and its lead, which is then given back; True: nothing, it leads."""
+        found = await self._read(key)
+        if not isinstance(found, _Found):
+            return True
+        await self._call(key, self._shelf.leave(key, token))
+        return found
 
     async def _read(self, key: str) -> _Found | _Away | None:
         raw = await self._call(key, self._shelf.get(key))

@@ -90,7 +90,10 @@ def server(directory: Path, *options: str) -> Iterator[Server]:
 @contextlib.contextmanager
 def cluster(directory: Path, node_timeout_ms: int = 1_000) -> Iterator[list[Server]]:
     """Three primaries and a replica of each, once all slots are served."""
-    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms))
+    options = (
+        "--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
+        "--cluster-require-full-coverage", "no",
+    )  # fmt: skip
     servers: list[Server] = []
     try:
         servers += [Server(directory / str(number), *options) for number in range(6)]

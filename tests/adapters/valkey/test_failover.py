@@ -57,8 +57,6 @@ class Load:
         self.seen: list[Seen] = []
         self.wrong = 0
         self.calls: list[tuple[float, int]] = []
-        self.at_once: Counter[int] = Counter()
-        self.most_at_once = 0
 
     async def connected(self) -> bool:
         """The first connections may take longer than any answer."""
@@ -69,12 +67,7 @@ class Load:
 
     async def origin(self, key: int) -> str:
         self.calls.append((time.monotonic(), key))
-        self.at_once[key] += 1
-        self.most_at_once = max(self.most_at_once, self.at_once[key])
-        try:
-            await asyncio.sleep(ORIGIN_S)
-        finally:
-            self.at_once[key] -= 1
+        await asyncio.sleep(ORIGIN_S)
         return f"the answer to {key}"
 
     async def ask(self, client: int, seed: int) -> None:
@@ -110,6 +103,7 @@ async def test_a_primary_killed_under_load_costs_time_and_no_wrong_answer(tmp_pa
         try:
             await until(lambda: len({key for _, key in load.calls}) == KEYS, 30, "every key was asked for")
             warm = Counter(key for _, key in load.calls)
+            late = sum(cache.counts.away + cache.counts.skipped for cache in load.caches)
             began = time.monotonic()
             await until(lambda: time.monotonic() > began + 2, 10)
             victim = primaries(servers)[1]
@@ -140,7 +134,7 @@ async def test_a_primary_killed_under_load_costs_time_and_no_wrong_answer(tmp_pa
     most = max(outage.values())
     felt = f"its keys {load.hit_rate(killed, back, theirs):.1%}, the others {load.hit_rate(killed, back, others):.1%}"
     print(  # noqa: T201 (the figures that the module's docstring promises)
-        f"\nfirst loads: {sum(warm.values())} origin calls for {KEYS} keys, at most {load.most_at_once} at once for one"
+        f"\nfirst loads: {sum(warm.values())} origin calls for {KEYS} keys, {late} late answers"
         f"\nhit rate before {load.hit_rate(began, killed):.1%}, meanwhile {felt}, after {load.hit_rate(back, end):.1%}"
         f"\nkill to recovered {back - killed:.2f} s (its keys hit again at {RECOVERED:.0%})"
         f"\norigin calls meanwhile: {sum(outage.values())} for {len(outage)} keys, at most {most} for one"
@@ -149,7 +143,7 @@ async def test_a_primary_killed_under_load_costs_time_and_no_wrong_answer(tmp_pa
     )
     assert load.wrong == 0
     assert [each for each in ended if not isinstance(each, asyncio.CancelledError)] == []
-    assert sum(warm.values()) < KEYS * 1.2, "while the shelf is well, one load for each key"
+    assert sum(warm.values()) <= KEYS + late, "whoever the shelf answers in time does not load what another one loads"
     assert load.hit_rate(back, end) > RECOVERED
 
 

@@ -324,7 +324,11 @@ run_on: {local: {journal: postgres}}
 
 
 @pytest.mark.parametrize(
-    "text", ["env:KEYS", "file:keys.json", "kms:alias/outlast", "kms:arn:aws:kms:eu-central-1:111122223333:key/1"]
+    "text",
+    [
+        "env:KEYS", "file:keys.json", "aws-secret:outlast/keys", "kms:alias/outlast",
+        "kms:arn:aws:kms:eu-central-1:111122223333:key/1",
+    ],
 )
 def test_payloads_may_be_sealed_with_keys_that_are_elsewhere(text: str) -> None:
     kind, _, place = text.partition(":")
@@ -335,6 +339,6 @@ def test_payloads_may_be_sealed_with_keys_that_are_elsewhere(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["c2VjcmV0", "env:", "kms:", "vault:x", "env:A B"])
 def test_a_key_that_stands_there_itself_is_refused_and_not_shown(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="env:NAME, file:PATH or kms:alias/NAME") as caught:
+    with pytest.raises(ConfigurationError, match="env:NAME, file:PATH, aws-secret:NAME or kms:alias/NAME") as caught:
         parse(f"stores: {{journal: {{encrypt: '{text}'}}}}".encode())
     assert repr(text) not in str(caught.value)

@@ -101,13 +101,17 @@ class Secret(msgspec.Struct, frozen=True):
             return "", f"it is no JSON object whose field {field} is text"
 
 
-_KEYS = re.compile(r"(env):([A-Za-z_][A-Za-z0-9_]*)\Z|(file):([^\x00-\x1f]{1,4096})\Z|(kms):([A-Za-z0-9:/_-]{1,512})\Z")
+_KEYS = re.compile(
+    r"(env):([A-Za-z_][A-Za-z0-9_]*)\Z"
+    r"|(file):([^\x00-\x1f]{1,4096})\Z"
+    r"|(aws-secret|kms):([A-Za-z0-9/_+=.@:-]{1,512})\Z"
+)
 
 
 class KeyPlace(msgspec.Struct, frozen=True):
-    """Where the keys are that seal payloads: a key file or its text in a variable, or the name of a key of AWS KMS."""
+    """Where the keys are that seal payloads: a key file, its text in a variable or in AWS Secrets Manager, or AWS KMS."""
 
-    kind: Literal["env", "file", "kms"]
+    kind: Literal["env", "file", "aws-secret", "kms"]
     place: str
 
     def __str__(self) -> str:
@@ -115,13 +119,18 @@ class KeyPlace(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> KeyPlace:
-        """``env:NAME``, ``file:PATH`` or ``kms:alias/NAME``. Raises ConfigurationError that does not repeat `text`."""
+        """``env:NAME``, ``file:PATH``, ``aws-secret:NAME`` or ``kms:alias/NAME``.
+
+        Raises ConfigurationError that does not repeat `text`.
+        """
         match = _KEYS.match(text)
         if match is None:
             raise ConfigurationError(
-                "the value is not understood (not shown), expected where the keys are: write env:NAME, file:PATH or "
-                "kms:alias/NAME"
+                "the value is not understood (not shown), expected where the keys are: write env:NAME, file:PATH, "
+                "aws-secret:NAME or kms:alias/NAME"
             )
         if match[1]:
             return cls("env", match[2])
-        return cls("file", match[4]) if match[3] else cls("kms", match[6])
+        if match[3]:
+            return cls("file", match[4])
+        return cls("kms" if match[5] == "kms" else "aws-secret", match[6])

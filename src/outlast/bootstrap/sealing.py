@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.engine import Engine, Journal, place_of
+from outlast.bootstrap.vault import vault
 from outlast.journal.seal import Sealer
 from outlast.journal.sealed import sealed
 
@@ -37,12 +39,17 @@ async def open_sealer(
         finally:
             await sealer.close()
     else:
+        from outlast.adapters.keyring.document import Document
         from outlast.adapters.keyring.keyring import Keyring
 
         if where.kind == "file":
             yield Keyring.of_file(home / where.place)
-        else:
+        elif where.kind == "env":
             yield Keyring.of_variable(where.place, os.environ)
+        else:
+            text = await asyncio.to_thread(vault(blueprint), where.place)
+            document = Document.parse(text, f"secret {where.place}")
+            yield Keyring(lambda: document, f"secret {where.place}")
 
 
 @asynccontextmanager

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 
 from outlast.kernel.deadline import deadline
 from outlast.kernel.error import ConfigurationError, UsageError
 from outlast.kernel.unit import Duration, seconds
+from outlast.model.shared import Shared
 
 T = TypeVar("T")
 
@@ -34,7 +36,8 @@ class Cache(Generic[T]):
 
     A value is fresh for `ttl`, and for `stale` more it may stand in when its source fails. At most `entries_max` are
     kept, the least recently used goes first. `key` makes the key from what a Guard is called with; without it, equal
-    calls of the same function share one, as far as their arguments have a JSON form. For one event loop at a time.
+    calls of the same function share one, as far as their arguments have a JSON form. What is not here is looked for in
+    `shared`, where other processes put what they loaded. For one event loop at a time.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Cache(Generic[T]):
         stale: Duration = 0,
         entries_max: int = 10_000,
         key: Callable[..., Hashable] | None = None,
+        shared: Shared[T] | None = None,
     ) -> None:
         if entries_max < 1:
             raise ConfigurationError(f"cache entries_max is {entries_max}: write one or more")
@@ -53,6 +57,7 @@ class Cache(Generic[T]):
         self.coalesced = 0
         """How many calls joined one that was under way already."""
         self._key = key
+        self._shared = shared
         self._entries: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
         self._flights: dict[Hashable, _Flight[T]] = {}
 
@@ -111,6 +116,8 @@ class Cache(Generic[T]):
         if flight is None or flight.task.get_loop() is not loop:
             context = contextvars.copy_context()
             context.run(deadline.set, None)
+            if self._shared is not None:
+                load = functools.partial(self._shared.fetch, asked_of(key), load)
             flight = _Flight(loop.create_task(_run(load), context=context))
             self._flights[key] = flight
             flight.task.add_done_callback(lambda _: self._landed(loop.time(), key, flight))
@@ -135,6 +142,25 @@ class Cache(Generic[T]):
             del self._flights[key]
             if not failed:
                 self.put(now, key, flight.task.result())
+
+
+def asked_of(key: Hashable) -> bytes:
+    """A key as bytes that mean the same in every process; raises UsageError for one that does not."""
+    try:
+        parts = cast("tuple[Any, ...]", key) if isinstance(key, tuple) else ()
+        if len(parts) == 2 and callable(parts[0]):
+            function, arguments = parts
+            name = f"{function.__module__}.{function.__qualname__}"
+            if "<" not in name:  # a lambda, or a function inside another: its name does not say what it does
+                return name.encode() + b"\x1f" + arguments
+        else:
+            return msgspec.json.encode(key, order="sorted")
+    except (AttributeError, TypeError, ValueError):
+        pass
+    raise UsageError(
+        f"a shared cache cannot name the call {repr(cast('object', key))[:100]} for other processes: call a function "
+        "of a module, or give the cache a key=... that makes text, numbers or tuples of them"
+    )
 
 
 class _Flight(Generic[T]):

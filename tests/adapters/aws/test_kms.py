@@ -29,7 +29,10 @@ from outlast.journal.sealed import SealedStore, sealed
 from outlast.journal.sealers import Sealers
 from outlast.journal.stream import Append, Outcome, StreamKey, Unknown
 from outlast.kernel.error import ConfigurationError, StoreCorrupt, StoreSealed, StoreUnavailable
-from tests.adapters.aws.emulator import Proxy, free_port, ministack, moto, proxied
+from tests.adapters.aws.proxy import Proxy, proxied
+from tests.servers.ministack import ministack
+from tests.servers.moto import moto
+from tests.servers.process import free_port
 from tests.contracts.note import fill, note
 from tests.journal.ring import Ring, key_named
 

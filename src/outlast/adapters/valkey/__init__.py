@@ -1,0 +1,1 @@
+"""Valkey, Redis and what speaks as they do (extra ``valkey``): hints and answers that processes share."""

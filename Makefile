@@ -32,7 +32,7 @@ $(VENV)/ready: pyproject.toml Makefile
 	@set -e; python=$$($(FIND_PYTHON)); \
 	if ! $(PY) -m pip --version >/dev/null 2>&1; then echo "making $(VENV) with $$python" >&2; "$$python" -m venv --clear $(VENV); fi; \
 	$(PY) -m pip install --disable-pip-version-check -q 'pip>=25.1' >&2; \
-	$(PY) -m pip install --disable-pip-version-check -q -e '.[aws,local,postgres,pydantic]' --group dev >&2; \
+	$(PY) -m pip install --disable-pip-version-check -q -e '.[aws,crypto,local,postgres,pydantic,valkey]' --group dev >&2; \
 	touch $@
 
 setup-system: ## install the Debian packages that this needs: python3, python3-venv, make, git, gcc, libc6-dev

@@ -20,9 +20,11 @@ from outlast.adapters.aws.kms import KmsSealer
 from outlast.adapters.aws.secretsmanager import SecretsManager
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
+from outlast.adapters.keyring.file import make_keys
 from outlast.adapters.memory.blob import MemoryBlobs
 from outlast.adapters.memory.store import MemoryStore
 from outlast.blueprint.secret import Secret
+from outlast.bootstrap.encryption import open_sealer
 from outlast.journal.audit import audit
 from outlast.journal.chain import genesis, verify
 from outlast.journal.sealed import SealedStore, sealed
@@ -320,3 +322,20 @@ def test_a_secrets_manager_that_is_away_is_a_configuration_error() -> None:
         Secret.parse("aws-secret:name").resolve({}, Path(), vault)
     with pytest.raises(ConfigurationError, match="cannot be read by this command"):
         Secret.parse("aws-secret:name#field").resolve({}, Path())
+
+
+async def test_the_configuration_names_kms_or_a_secret_that_holds_keys(
+    emulator: str, kms_key: str, tmp_path: Path
+) -> None:
+    name = f"outlast/keys-{time.monotonic_ns()}"
+    made = make_keys(tmp_path / "keys.json", OsRandomness())
+    text = (tmp_path / "keys.json").read_text()
+    client_of("secretsmanager", emulator).create_secret(Name=name, SecretString=text)
+    for encrypt, id in ((f"aws-secret:{name}", made.keys[0].sealed_as), (f"kms:{kms_key}", "key/")):
+        journal = MemoryStore()
+        async with open_sealer(
+            encrypt, tmp_path, {}, system="desk", journal=journal, region="eu-west-1", endpoint_url=emulator
+        ) as opened:
+            assert opened.current.id.startswith(id)
+            await fill(SealedStore(journal, opened), STREAM, 1)
+            assert len(await SealedStore(journal, opened).read(STREAM)) == 1

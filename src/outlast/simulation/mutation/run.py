@@ -52,7 +52,7 @@ def _never_wake(self: Recorder) -> float:
     return 0.0
 
 
-def _never_there(run: str, letters: list[Letter], mail: ev.Mail) -> int | None:
+async def _never_there(platform: Platform, run: str, letters: list[Letter], mail: ev.Mail) -> int | None:
     return None
 
 

@@ -274,7 +274,7 @@ async def test_mail_for_a_running_run_is_seen_where_no_notice_ever_comes() -> No
         return first.result()
 
     async with desk(app, workers=0) as d:
-        d.store._listeners.add = lambda listener: lambda: None  # type: ignore[method-assign]
+        d.store._listeners.add = lambda listener: lambda: None
         await d.hire()
         run = await d.start("race")
         d.ring(run)

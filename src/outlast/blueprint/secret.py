@@ -109,7 +109,7 @@ _KEYS = re.compile(
 
 
 class KeyPlace(msgspec.Struct, frozen=True):
-    """Where the keys are that seal payloads: a key file, its text in a variable or in AWS Secrets Manager, or AWS KMS."""
+    """Where the keys are that seal payloads: in a key file, a variable, AWS Secrets Manager, or wrapped by AWS KMS."""
 
     kind: Literal["env", "file", "aws-secret", "kms"]
     place: str

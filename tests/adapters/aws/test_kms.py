@@ -23,20 +23,21 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.keyring.file import make_keys
 from outlast.adapters.memory.blob import MemoryBlobs
 from outlast.adapters.memory.store import MemoryStore
+from outlast.blueprint.load import parse
 from outlast.blueprint.secret import Secret
-from outlast.bootstrap.encryption import open_sealer
+from outlast.bootstrap.sealing import open_sealer
 from outlast.journal.audit import audit
 from outlast.journal.chain import genesis, verify
 from outlast.journal.sealed import SealedStore, sealed
 from outlast.journal.sealers import Sealers
 from outlast.journal.stream import Append, Outcome, StreamKey, Unknown
 from outlast.kernel.error import ConfigurationError, StoreCorrupt, StoreSealed, StoreUnavailable
-from tests.adapters.aws.proxy import Proxy, proxied
+from tests.adapters.aws.stand_in import Proxy, proxied
+from tests.contracts.note import fill, note
+from tests.journal.ring import Ring, key_named
 from tests.servers.ministack import ministack
 from tests.servers.moto import moto
 from tests.servers.process import free_port
-from tests.contracts.note import fill, note
-from tests.journal.ring import Ring, key_named
 
 STREAM = "run/r@0.local.memory"
 
@@ -333,9 +334,10 @@ async def test_the_configuration_names_kms_or_a_secret_that_holds_keys(
     client_of("secretsmanager", emulator).create_secret(Name=name, SecretString=text)
     for encrypt, id in ((f"aws-secret:{name}", made.keys[0].sealed_as), (f"kms:{kms_key}", "key/")):
         journal = MemoryStore()
-        async with open_sealer(
-            encrypt, tmp_path, {}, system="desk", journal=journal, region="eu-west-1", endpoint_url=emulator
-        ) as opened:
+        engine = f'dynamodb: {{bucket: abc, region: eu-west-1, endpoint_url: "{emulator}"}}'
+        blueprint = parse(f"stores: {{journal: {{encrypt: '{encrypt}', {engine}}}}}".encode())
+        async with open_sealer(tmp_path, blueprint, journal) as opened:
+            assert opened is not None
             assert opened.current.id.startswith(id)
             await fill(SealedStore(journal, opened), STREAM, 1)
             assert len(await SealedStore(journal, opened).read(STREAM)) == 1

@@ -90,6 +90,14 @@ def test_the_highest_standing_wins_whoever_saw_it(tmp_path: Path) -> None:
         Memory(path)
 
 
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match="cannot be kept"):
+        Memory(tmp_path / "file" / "postgres.json")
+    with pytest.raises(StoreUnavailable, match="cannot be kept beside"):
+        Acknowledged(tmp_path / "missing" / "postgres.json", "db/outlast", "one", 10)
+
+
 def test_losses_that_are_not_understood_are_said(tmp_path: Path) -> None:
     memory = tmp_path / "postgres.json"
     assert read_losses(losses_beside(memory)) == []

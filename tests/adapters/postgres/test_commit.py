@@ -117,6 +117,20 @@ async def test_a_commit_whose_standby_was_not_waited_for_is_unknown_and_resendin
         assert await names(store, stream) == ["once"]
 
 
+async def test_strong_mode_notices_when_nobody_is_waited_for_any_more(waiting_server: PostgresServer) -> None:
+    site = await prepared(waiting_server)
+    async with opened(site, strong=True) as engine:
+        stream = key(engine.journal, "a")
+        standbys(waiting_server, "")
+        append = note(stream, genesis(stream), "alone")
+        outcome = await engine.journal.append(append)
+        assert isinstance(outcome, Unknown)
+        assert "is empty now" in outcome.reason
+        outcome = await engine.journal.append(append)
+        assert isinstance(outcome, Unknown)
+        assert "set it" in outcome.reason
+
+
 async def test_strong_mode_answers_once_the_standby_is_there(waiting_server: PostgresServer, until: Until) -> None:
     site = await prepared(waiting_server)
     async with opened(site, strong=True, answer_s_max=60) as engine:

@@ -21,6 +21,7 @@ import msgspec
 from outlast.adapters.postgres.loss import Lost
 from outlast.adapters.postgres.session import Session
 from outlast.journal.commit import Write
+from outlast.kernel.error import StoreUnavailable
 
 _page = 5000
 _MISSING = """
@@ -45,7 +46,10 @@ _decoder = msgspec.json.Decoder(Entry)
 
 
 class Acknowledged:
-    """The books of one process. `memory` is the file that they lie beside, `about` the database and schema."""
+    """The books of one process. `memory` is the file that they lie beside, `about` the database and schema.
+
+    Raises StoreUnavailable when it cannot write there.
+    """
 
     def __init__(self, memory: Path | None, about: str, token: str, bound: int) -> None:
         self._entries: deque[Entry] = deque(maxlen=bound)
@@ -57,10 +61,15 @@ class Acknowledged:
         self.complete = True
         """Whether nothing was forgotten."""
         if memory is not None:
-            others = self._take_over(memory)
-            self._begin()
-            for path in others:
-                path.unlink(missing_ok=True)
+            try:
+                others = self._take_over(memory)
+                self._begin()
+                for path in others:
+                    path.unlink(missing_ok=True)
+            except OSError as error:
+                raise StoreUnavailable(
+                    f"what is acknowledged cannot be kept beside {memory}: {error.strerror}"
+                ) from None
 
     def __len__(self) -> int:
         return len(self._entries)

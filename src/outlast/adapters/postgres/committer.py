@@ -66,6 +66,7 @@ class Committer:
                     raise
                 for (reply, _), outcome in zip(taken, outcomes, strict=True):
                     _answer(reply, outcome)
+                await _next_turn()  # who was answered may have more: it comes along
         finally:
             self._task = None
 
@@ -116,6 +117,13 @@ class Committer:
             with suppress(asyncio.CancelledError):
                 await task
         await self._drop()
+
+
+async def _next_turn() -> None:
+    loop = asyncio.get_running_loop()
+    turn: asyncio.Future[None] = loop.create_future()
+    loop.call_soon(turn.set_result, None)
+    await turn
 
 
 def _answer(reply: Reply, outcome: Outcome) -> None:

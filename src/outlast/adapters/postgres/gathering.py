@@ -38,7 +38,7 @@ class Gathering(Generic[Ticket]):
         streams: set[str] = set()
         runs: set[str] = set()
         size = 0
-        while waiting and len(taken) < self._count_max:
+        while waiting and len(taken) < self._count_max and len(left) < self._count_max:
             item = waiting[0]
             append = item[1]
             if taken and size + len(append.body) > self._bytes_max:

@@ -24,7 +24,10 @@ class Memory:
         self._path = path
         self._known: Standing | None = None
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise StoreUnavailable(f"memory {path} cannot be kept: {error.strerror}") from None
             self._known = self._read()
 
     @property

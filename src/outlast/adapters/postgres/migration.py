@@ -15,6 +15,9 @@ from outlast.adapters.postgres.session import Session
 from outlast.journal.lineage import Lineage
 from outlast.kernel.error import ConfigurationError, StoreCorrupt, UsageError
 
+upgrade_s_max = 60.0
+"""Bound of making or upgrading the tables, the wait for another process that does it included, in seconds."""
+
 _META = 'CREATE TABLE meta (name text COLLATE "C" NOT NULL PRIMARY KEY, value text NOT NULL)'
 
 
@@ -34,7 +37,9 @@ async def migrate(session: Session, schema: str, lineage: Lineage, steps: Sequen
     if found is None or found < len(steps):
         try:
             with translating(session.place):
-                await session.transact(lambda connection: _upgrade(connection, schema, lineage, steps, session.place))
+                await session.transact(
+                    lambda connection: _upgrade(connection, schema, lineage, steps, session.place), upgrade_s_max
+                )
         except ConfigurationError:
             raise ConfigurationError(
                 f"postgres {session.place}: this role may not make or upgrade schema {schema}: run "
@@ -87,6 +92,9 @@ async def _upgrade(
 ) -> None:
     """Within a transaction."""
     lock = int.from_bytes(hashlib.sha256(f"outlast:{schema}".encode()).digest()[:8], "big", signed=True)
+    bound = f"{upgrade_s_max * 1000:.0f}ms"
+    for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+        await connection.execute("SELECT set_config(%s, %s, true)", (name, bound))
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock,))
     there = await (await connection.execute("SELECT to_regnamespace(%s) IS NOT NULL", (schema,))).fetchone()
     if not (there and there[0]):

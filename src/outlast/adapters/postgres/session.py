@@ -90,9 +90,11 @@ class Session:
                 for statement, values in statements:
                     await self._connection.execute(cast("LiteralString", statement), values, binary=True)
 
-    async def transact(self, work: Callable[[psycopg.AsyncConnection[Row]], Awaitable[None]]) -> None:
+    async def transact(
+        self, work: Callable[[psycopg.AsyncConnection[Row]], Awaitable[None]], more_s: float = 0.0
+    ) -> None:
         """Run `work` in one transaction. Raises what psycopg raises."""
-        with self._bounded():
+        with self._bounded(more_s):
             async with self._connection.transaction():
                 await work(self._connection)
 

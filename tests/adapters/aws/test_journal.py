@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.dynamodb import layout
 from outlast.adapters.aws.dynamodb.index import Index
 from outlast.adapters.aws.dynamodb.size import Item
@@ -19,6 +20,7 @@ from outlast.adapters.aws.price import prices, step_cost
 from outlast.cell.presence import HostBeat
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
+from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Applied, Conflicted, Head, append_bytes_max
 from outlast.kernel.error import StoreCorrupt, StoreUnavailable, UsageError
 from tests.adapters.aws.opening import engine, options
@@ -174,6 +176,52 @@ async def test_an_index_that_lags_costs_time_only(ministack: str, short_dir: Pat
         assert await journal.streams("run") == sorted(key(journal, run) for run in ("done", "new", "old"))
         lagging.thaw()
         assert [entry.run for entry in await journal.due(9.0)] == ["new", "old"]
+
+
+def recorded(calls: Calls) -> list[tuple[str, dict[str, Any]]]:
+    """What is asked from now on."""
+    asked: list[tuple[str, dict[str, Any]]] = []
+    once = calls.once
+
+    async def record(operation: str, **parameters: Any) -> dict[str, Any]:
+        asked.append((operation, parameters))
+        return await once(operation, **parameters)
+
+    calls.once = record  # type: ignore[method-assign]
+    return asked
+
+
+async def test_the_table_is_read_consistently(ministack: str, short_dir: Path) -> None:
+    async with engine(options(short_dir.name, ministack)) as opened:
+        journal = opened.journal
+        asked = recorded(journal._streams._table._calls)
+        stream = key(journal, "r")
+        append = note(stream, genesis(stream), "n", hint=HintPatch("r", created_at=1.0))
+        head = applied(await journal.append(append))
+        assert await journal.append(note(stream, genesis(stream), "late")) == Conflicted(head)
+        await journal.save(Snapshot(stream, 1, head.hash, 1, b"{}"))
+        await asyncio.gather(
+            journal.read(stream), journal.head(stream), journal.streams("run"), journal.entry("r"), journal.list(),
+            journal.load(stream), opened.presence.all(),
+        )  # fmt: skip
+        reads = [(op, asking) for op, asking in asked if op in ("Query", "GetItem", "BatchGetItem")]
+        assert {op for op, _ in reads} == {"Query", "GetItem", "BatchGetItem"}
+        for operation, asking in reads:
+            if "IndexName" not in asking:
+                table = next(iter(asking["RequestItems"].values())) if operation == "BatchGetItem" else asking
+                assert table["ConsistentRead"] is True, (operation, asking)
+
+
+async def test_a_stream_is_listed_and_its_run_known_before_its_first_record(ministack: str, short_dir: Path) -> None:
+    async with engine(options(short_dir.name, ministack)) as opened:
+        journal = opened.journal
+        asked = recorded(journal._streams._table._calls)
+        stream = key(journal, "r")
+        applied(await journal.append(note(stream, genesis(stream), "n", hint=HintPatch("r"))))
+        written = [asking["Item"]["pk"]["S"] for operation, asking in asked if operation == "PutItem"]
+        hint = layout.hint("r", journal.lineage)["pk"]["S"]
+        assert set(written[:2]) == {layout.directory("run", layout.shard(stream)), hint}
+        assert written[2:] == [stream]
 
 
 async def test_a_late_hint_does_not_overwrite_a_newer_one(ministack: str, short_dir: Path) -> None:

@@ -13,6 +13,7 @@ from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.retention import Retention
 from outlast.adapters.aws.permission import OPERATIONS, policy
 from outlast.adapters.aws.prepare import prepare_with
+from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.collect import collect
 from outlast.adapters.aws.usage import Usage
 from outlast.adapters.host.clock import SystemClock
@@ -58,6 +59,11 @@ async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir
             calls.usage = usage
         for now in (clock, Later()):
             table._clock = now  # type: ignore[assignment]
+            archive = Archive(opened.blobs._bucket, opened.blobs._calls)
+            if now is clock:
+                await archive.store(journal, stream)
+                await archive.read(stream)
+                await archive.streams("run")
             await lineage_of(table, "eu-central-1", OsRandomness())
             await Retention(table, journal.lineage, now, 1, by_table=False).walk()
         await collect(opened.blobs._bucket, opened.blobs._calls, Later(), set(), dry_run=False)

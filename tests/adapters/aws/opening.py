@@ -15,10 +15,6 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.kernel.point import NoPoints
 
-called: set[str] = set()
-"""Every operation that an engine of this session has called."""
-
-
 def options(name: str, endpoint_url: str, **changes: Any) -> AwsOptions:
     name = name.lower().replace("_", "0")
     made = AwsOptions(f"outlast-{name}", f"outlast-{name}", "eu-central-1", endpoint_url)
@@ -32,7 +28,4 @@ UNPROTECTED = Protection(deletion_protection=False)
 async def engine(options: AwsOptions, **more: Any) -> AsyncIterator[AwsEngine]:
     more.setdefault("protection", UNPROTECTED)
     async with AwsEngine.open(options, SystemClock(), OsRandomness(), NoPoints(), **more) as opened:
-        try:
-            yield opened
-        finally:
-            called.update(opened.usage.calls)
+        yield opened

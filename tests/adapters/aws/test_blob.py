@@ -15,7 +15,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.journal.blob import BlobRef
 from outlast.journal.chain import genesis
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable, UsageError
-from tests.adapters.aws.opening import UNPROTECTED, called, engine, options
+from tests.adapters.aws.opening import UNPROTECTED, engine, options
 from tests.contracts.note import applied, key, note
 
 
@@ -117,4 +117,3 @@ async def test_a_locked_blob_may_be_put_again_and_is_never_collected(ministack: 
         done = await collect(bucket, calls, Later(), set(), dry_run=False)
         assert (done.unnamed, done.removed, done.locked) == (1, 0, 1)
         assert await opened.blobs.get(ref) == b"locked"
-    called.discard("s3:PutObjectLegalHold")

@@ -10,6 +10,7 @@ import pytest
 
 from outlast.adapters.aws.dynamodb.journal import DynamoJournal
 from outlast.adapters.aws.dynamodb.presence import DynamoPresence
+from outlast.adapters.aws.permission import OPERATIONS
 from outlast.adapters.aws.s3.blob import S3Blobs
 from tests.adapters.aws.opening import engine, options
 from tests.contracts.blob_store import BlobStoreContract
@@ -17,6 +18,9 @@ from tests.contracts.event_store import EventStoreContract
 from tests.contracts.presence import PresenceContract
 from tests.contracts.run_index import RunIndexContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
+
+
+ALLOWED = set(OPERATIONS["worker"])
 
 
 class OnMinistack:
@@ -42,6 +46,7 @@ class Journal:
     async def opened(self, directory: Path) -> AsyncIterator[DynamoJournal]:
         async with engine(options(directory.name, self.address)) as opened:
             yield opened.journal
+            assert set(opened.usage.calls) <= ALLOWED
 
 
 class Blobs:
@@ -51,6 +56,7 @@ class Blobs:
     async def opened(self, directory: Path) -> AsyncIterator[S3Blobs]:
         async with engine(options(directory.name, self.address)) as opened:
             yield opened.blobs
+            assert set(opened.usage.calls) <= ALLOWED
 
 
 class Hosts:
@@ -60,6 +66,7 @@ class Hosts:
     async def opened(self, directory: Path) -> AsyncIterator[DynamoPresence]:
         async with engine(options(directory.name, self.address)) as opened:
             yield opened.presence
+            assert set(opened.usage.calls) <= ALLOWED
 
 
 class TestStreamsOnMinistack(OnMinistack, Journal, EventStoreContract):

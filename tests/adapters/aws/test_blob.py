@@ -15,7 +15,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.journal.blob import BlobRef
 from outlast.journal.chain import genesis
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable, UsageError
-from tests.adapters.aws.opening import UNPROTECTED, engine, options
+from tests.adapters.aws.opening import UNGUARDED, engine, options
 from tests.contracts.note import applied, key, note
 
 
@@ -106,8 +106,8 @@ async def test_a_blob_that_is_not_what_was_written_is_corrupt(ministack: str, sh
 async def test_a_locked_blob_may_be_put_again_and_is_never_collected(ministack: str, short_dir: Path) -> None:
     import msgspec
 
-    locked = msgspec.structs.replace(UNPROTECTED, object_lock=True)
-    async with engine(options(short_dir.name, ministack), protection=locked) as opened:
+    locked = msgspec.structs.replace(UNGUARDED, object_lock=True)
+    async with engine(options(short_dir.name, ministack), preparation=locked) as opened:
         calls, bucket = calls_of(opened), opened.blobs._bucket
         ref = await opened.blobs.put(b"locked")
         await calls.once(

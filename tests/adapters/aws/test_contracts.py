@@ -12,13 +12,12 @@ from outlast.adapters.aws.dynamodb.journal import DynamoJournal
 from outlast.adapters.aws.dynamodb.presence import DynamoPresence
 from outlast.adapters.aws.permission import OPERATIONS
 from outlast.adapters.aws.s3.blob import S3Blobs
-from tests.adapters.aws.opening import engine, options
+from tests.adapters.aws.opening import TABLE_ONLY, UNGUARDED, engine, options
 from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.event_store import EventStoreContract
 from tests.contracts.presence import PresenceContract
 from tests.contracts.run_index import RunIndexContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
-
 
 ALLOWED = set(OPERATIONS["worker"])
 
@@ -41,10 +40,11 @@ class OnMoto:
 
 class Journal:
     address: str
+    preparation = TABLE_ONLY  # a client of S3 takes longer to make than most tests take
 
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[DynamoJournal]:
-        async with engine(options(directory.name, self.address)) as opened:
+        async with engine(options(directory.name, self.address), preparation=self.preparation) as opened:
             yield opened.journal
             assert set(opened.usage.calls) <= ALLOWED
 
@@ -64,7 +64,7 @@ class Hosts:
 
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[DynamoPresence]:
-        async with engine(options(directory.name, self.address)) as opened:
+        async with engine(options(directory.name, self.address), preparation=TABLE_ONLY) as opened:
             yield opened.presence
             assert set(opened.usage.calls) <= ALLOWED
 
@@ -78,7 +78,7 @@ class TestIndexOnMinistack(OnMinistack, Journal, RunIndexContract):
 
 
 class TestSnapshotsOnMinistack(OnMinistack, Journal, SnapshotStoreContract):
-    pass
+    preparation = UNGUARDED  # large ones go to the bucket
 
 
 class TestPresenceOnMinistack(OnMinistack, Hosts, PresenceContract):
@@ -98,7 +98,7 @@ class TestIndexOnMoto(OnMoto, Journal, RunIndexContract):
 
 
 class TestSnapshotsOnMoto(OnMoto, Journal, SnapshotStoreContract):
-    pass
+    preparation = UNGUARDED
 
 
 class TestPresenceOnMoto(OnMoto, Hosts, PresenceContract):

@@ -70,7 +70,7 @@ async def test_whatever_becomes_of_calls_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     async with engine(options(short_dir.name, faults.address, read_timeout_s=30)) as warm:
         await warm.blobs.put(b"warm")
-    async with engine(options(short_dir.name, faults.address, read_timeout_s=1), protection=None) as opened:
+    async with engine(options(short_dir.name, faults.address, read_timeout_s=1), preparation=None) as opened:
         journal, usage = opened.journal, opened.usage
         before, began = usage.calls.total(), time.monotonic()
         operations = [name.partition(":")[2] for name in OPERATIONS["worker"]]

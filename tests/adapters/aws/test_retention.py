@@ -105,7 +105,7 @@ async def test_a_walk_that_breaks_off_is_made_good_by_the_next(
         table, clock = moved(opened)
         old = await a_run(opened, "old", 31, clock.now())
         retention = Retention(table, journal.lineage, clock, 30)
-        faults.set({"operation": "UpdateItem", "body": "Key.sk.S == 'hint'", "error": {"code": "ThrottlingException"}})
+        faults.set({"operation": "UpdateItem", "body": "starts_with(Key.pk.S, 'run/')", "error": {"code": "ThrottlingException"}})
         with pytest.raises(StoreUnavailable):
             await retention.walk()
         assert await journal.entry("old") is not None

@@ -81,11 +81,11 @@ async def test_a_put_beside_the_collector_keeps_its_blob(ministack: str, short_d
 
         async def put_first(operation: str, **parameters: Any) -> dict[str, Any]:
             if operation == "DeleteObject":
-                calls.many = many  # type: ignore[method-assign]
+                calls.many = many
                 await opened.blobs.put(b"content")
             return await many(operation, **parameters)
 
-        calls.many = put_first  # type: ignore[method-assign]
+        calls.many = put_first
         done = await collect(opened.blobs._bucket, calls, Later(), set(), dry_run=False)
         assert done.removed == 1
         assert await opened.blobs.get(ref) == b"content", "the collector removed the version it saw, not the new one"

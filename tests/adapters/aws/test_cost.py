@@ -23,7 +23,7 @@ async def test_a_million_steps_cost_what_the_document_says(
 ) -> None:
     async with table_at(ministack, short_dir) as opened:
         journal, usage = opened.journal, opened.usage
-        usage.__init__()  # type: ignore[misc] # the lineage is written once for all runs
+        usage.__init__()
         stream = key(journal, "run_0123456789abcdefghjkmn")
         run = "run_0123456789abcdefghjkmn"
         made = HintPatch(run, agent="desk", pool="main", state="ready", owner="", created_at=1.0, updated_at=1.0)

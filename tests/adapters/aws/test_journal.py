@@ -187,7 +187,7 @@ def recorded(calls: Calls) -> list[tuple[str, dict[str, Any]]]:
         asked.append((operation, parameters))
         return await once(operation, **parameters)
 
-    calls.once = record  # type: ignore[method-assign]
+    calls.once = record
     return asked
 
 

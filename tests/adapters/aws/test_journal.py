@@ -22,7 +22,7 @@ from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Applied, Conflicted, Head, append_bytes_max
-from outlast.kernel.error import StoreCorrupt, StoreUnavailable, UsageError
+from outlast.kernel.error import ConfigurationError, StoreCorrupt, StoreUnavailable, UsageError
 from tests.adapters.aws.opening import engine, options, table_at
 from tests.contracts.note import applied, everything, fill, key, names, note, settle
 
@@ -82,6 +82,18 @@ async def test_what_is_too_large_for_an_item_is_refused_with_its_size(ministack:
 async def test_a_table_that_is_not_there_is_said_at_once(ministack: str, short_dir: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"ResourceNotFoundException.*make it with outlast\.adapters\.aws"):
         async with engine(options(short_dir.name, ministack), preparation=None):
+            pass
+
+
+async def test_a_table_of_another_layout_is_refused(ministack: str, short_dir: Path) -> None:
+    async with table_at(ministack, short_dir) as opened:
+        table: Table = opened.journal._streams._table
+        at = layout.key("meta", "lineage/eu-central-1")
+        meta = await table.get(at)
+        assert meta is not None
+        await table.put({**meta, "shards": {"N": "9"}})
+    with pytest.raises(ConfigurationError, match="with 9 shards, this release reads format 1 with 4"):
+        async with table_at(ministack, short_dir):
             pass
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from outlast.adapters.aws.engine import AwsEngine
 from outlast.adapters.aws.option import AwsOptions
-from outlast.adapters.aws.prepare import Protection
+from outlast.adapters.aws.prepare import Preparation
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.kernel.point import NoPoints
-
-called: set[str] = set()
-"""Every operation that an engine of this session has called."""
 
 
 def options(name: str, endpoint_url: str, **changes: Any) -> AwsOptions:
@@ -25,14 +23,17 @@ def options(name: str, endpoint_url: str, **changes: Any) -> AwsOptions:
     return msgspec.structs.replace(made, **changes)
 
 
-UNPROTECTED = Protection(deletion_protection=False)
+UNGUARDED = Preparation(deletion_protection=False)
+TABLE_ONLY = Preparation(deletion_protection=False, bucket=False)
 
 
 @asynccontextmanager
 async def engine(options: AwsOptions, **more: Any) -> AsyncIterator[AwsEngine]:
-    more.setdefault("protection", UNPROTECTED)
+    more.setdefault("preparation", UNGUARDED)
     async with AwsEngine.open(options, SystemClock(), OsRandomness(), NoPoints(), **more) as opened:
-        try:
-            yield opened
-        finally:
-            called.update(opened.usage.calls)
+        yield opened
+
+
+def table_at(address: str, directory: Path) -> AbstractAsyncContextManager[AwsEngine]:
+    """An engine whose bucket is not there: a client of S3 takes longer to make than many tests take."""
+    return engine(options(directory.name, address), preparation=TABLE_ONLY)

@@ -15,7 +15,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.journal.blob import BlobRef
 from outlast.journal.chain import genesis
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable, UsageError
-from tests.adapters.aws.opening import UNPROTECTED, called, engine, options
+from tests.adapters.aws.opening import UNGUARDED, engine, options
 from tests.contracts.note import applied, key, note
 
 
@@ -75,12 +75,19 @@ async def test_what_nothing_names_is_collected_and_the_rest_stays(ministack: str
 async def test_a_put_beside_the_collector_keeps_its_blob(ministack: str, short_dir: Path) -> None:
     async with engine(options(short_dir.name, ministack)) as opened:
         ref = await opened.blobs.put(b"content")
-        (seen,) = await versions(opened, ref)
         opened.blobs._refresh_after_s = -1.0
-        await opened.blobs.put(b"content")
-        await calls_of(opened).once(
-            "DeleteObject", Bucket=opened.blobs._bucket, Key=seen["Key"], VersionId=seen["VersionId"]
-        )
+        calls = calls_of(opened)
+        many = calls.many
+
+        async def put_first(operation: str, **parameters: Any) -> dict[str, Any]:
+            if operation == "DeleteObject":
+                calls.many = many
+                await opened.blobs.put(b"content")
+            return await many(operation, **parameters)
+
+        calls.many = put_first
+        done = await collect(opened.blobs._bucket, calls, Later(), set(), dry_run=False)
+        assert done.removed == 1
         assert await opened.blobs.get(ref) == b"content", "the collector removed the version it saw, not the new one"
 
 
@@ -99,8 +106,8 @@ async def test_a_blob_that_is_not_what_was_written_is_corrupt(ministack: str, sh
 async def test_a_locked_blob_may_be_put_again_and_is_never_collected(ministack: str, short_dir: Path) -> None:
     import msgspec
 
-    locked = msgspec.structs.replace(UNPROTECTED, object_lock=True)
-    async with engine(options(short_dir.name, ministack), protection=locked) as opened:
+    locked = msgspec.structs.replace(UNGUARDED, object_lock=True)
+    async with engine(options(short_dir.name, ministack), preparation=locked) as opened:
         calls, bucket = calls_of(opened), opened.blobs._bucket
         ref = await opened.blobs.put(b"locked")
         await calls.once(
@@ -110,4 +117,3 @@ async def test_a_locked_blob_may_be_put_again_and_is_never_collected(ministack: 
         done = await collect(bucket, calls, Later(), set(), dry_run=False)
         assert (done.unnamed, done.removed, done.locked) == (1, 0, 1)
         assert await opened.blobs.get(ref) == b"locked"
-    called.discard("s3:PutObjectLegalHold")

@@ -10,13 +10,16 @@ import pytest
 
 from outlast.adapters.aws.dynamodb.journal import DynamoJournal
 from outlast.adapters.aws.dynamodb.presence import DynamoPresence
+from outlast.adapters.aws.permission import OPERATIONS
 from outlast.adapters.aws.s3.blob import S3Blobs
-from tests.adapters.aws.opening import engine, options
+from tests.adapters.aws.opening import TABLE_ONLY, UNGUARDED, engine, options
 from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.event_store import EventStoreContract
 from tests.contracts.presence import PresenceContract
 from tests.contracts.run_index import RunIndexContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
+
+ALLOWED = set(OPERATIONS["worker"])
 
 
 class OnMinistack:
@@ -37,11 +40,13 @@ class OnMoto:
 
 class Journal:
     address: str
+    preparation = TABLE_ONLY  # a client of S3 takes longer to make than most tests take
 
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[DynamoJournal]:
-        async with engine(options(directory.name, self.address)) as opened:
+        async with engine(options(directory.name, self.address), preparation=self.preparation) as opened:
             yield opened.journal
+            assert set(opened.usage.calls) <= ALLOWED
 
 
 class Blobs:
@@ -51,6 +56,7 @@ class Blobs:
     async def opened(self, directory: Path) -> AsyncIterator[S3Blobs]:
         async with engine(options(directory.name, self.address)) as opened:
             yield opened.blobs
+            assert set(opened.usage.calls) <= ALLOWED
 
 
 class Hosts:
@@ -58,8 +64,9 @@ class Hosts:
 
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[DynamoPresence]:
-        async with engine(options(directory.name, self.address)) as opened:
+        async with engine(options(directory.name, self.address), preparation=TABLE_ONLY) as opened:
             yield opened.presence
+            assert set(opened.usage.calls) <= ALLOWED
 
 
 class TestStreamsOnMinistack(OnMinistack, Journal, EventStoreContract):
@@ -71,7 +78,7 @@ class TestIndexOnMinistack(OnMinistack, Journal, RunIndexContract):
 
 
 class TestSnapshotsOnMinistack(OnMinistack, Journal, SnapshotStoreContract):
-    pass
+    preparation = UNGUARDED  # large ones go to the bucket
 
 
 class TestPresenceOnMinistack(OnMinistack, Hosts, PresenceContract):
@@ -91,7 +98,7 @@ class TestIndexOnMoto(OnMoto, Journal, RunIndexContract):
 
 
 class TestSnapshotsOnMoto(OnMoto, Journal, SnapshotStoreContract):
-    pass
+    preparation = UNGUARDED
 
 
 class TestPresenceOnMoto(OnMoto, Hosts, PresenceContract):

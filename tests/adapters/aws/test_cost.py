@@ -9,7 +9,7 @@ import pytest
 from outlast.adapters.aws.price import step_cost
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
-from tests.adapters.aws.opening import engine, options
+from tests.adapters.aws.opening import table_at
 from tests.contracts.note import applied, key, note
 
 STEPS = 50
@@ -21,9 +21,9 @@ STEPS = 50
 async def test_a_million_steps_cost_what_the_document_says(
     ministack: str, short_dir: Path, result_bytes: int, table_units: int, index_units: int, usd: float
 ) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with table_at(ministack, short_dir) as opened:
         journal, usage = opened.journal, opened.usage
-        usage.__init__()  # type: ignore[misc] # the lineage is written once for all runs
+        usage.__init__()
         stream = key(journal, "run_0123456789abcdefghjkmn")
         run = "run_0123456789abcdefghjkmn"
         made = HintPatch(run, agent="desk", pool="main", state="ready", owner="", created_at=1.0, updated_at=1.0)

@@ -20,7 +20,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.memory.blob import MemoryBlobs
 from outlast.kernel.point import NoPoints
-from tests.adapters.aws.opening import UNPROTECTED
+from tests.adapters.aws.opening import UNGUARDED
 from tests.contracts.event_store import EventStoreContract
 
 _unknown = ("SSESpecification", "DeletionProtectionEnabled")  # what dynalite does not know
@@ -37,7 +37,7 @@ class TestStreamsOnDynalite(EventStoreContract):
         client = Client("dynamodb", Place("eu-central-1", self.address), 10.0, 32)
         try:
             calls = Calls("dynamodb", client, "dynalite", Usage(), clock, randomness)
-            definition = table_definition(directory.name, UNPROTECTED)
+            definition = table_definition(directory.name, UNGUARDED)
             try:
                 await calls.once("CreateTable", **{k: v for k, v in definition.items() if k not in _unknown})
             except CallFailed as failed:

@@ -70,7 +70,7 @@ async def test_whatever_becomes_of_calls_nothing_is_lost_and_nothing_doubled(
 ) -> None:
     async with engine(options(short_dir.name, faults.address, read_timeout_s=30)) as warm:
         await warm.blobs.put(b"warm")
-    async with engine(options(short_dir.name, faults.address, read_timeout_s=1), protection=None) as opened:
+    async with engine(options(short_dir.name, faults.address, read_timeout_s=1), preparation=None) as opened:
         journal, usage = opened.journal, opened.usage
         before, began = usage.calls.total(), time.monotonic()
         operations = [name.partition(":")[2] for name in OPERATIONS["worker"]]
@@ -104,6 +104,21 @@ async def test_whatever_becomes_of_calls_nothing_is_lost_and_nothing_doubled(
         windows = 1 + (time.monotonic() - began) // 10
         assert usage.repeated.total() <= 2 * windows * (20 + 2 * 10) + 0.1 * first, "repetitions are on a budget"
         assert usage.hints_lost == 0
+
+
+async def test_a_stream_that_cannot_be_listed_is_not_begun(faults: Faults, short_dir: Path) -> None:
+    async with engine(options(short_dir.name, faults.address, read_timeout_s=30)) as opened:
+        journal = opened.journal
+        stream = key(journal, "r")
+        faults.set(
+            {"operation": "PutItem", "body": "Item.sk.S == '" + stream + "'", "error": {"code": "ThrottlingException"}}
+        )
+        append = note(stream, genesis(stream), "n")
+        assert isinstance(await journal.append(append), Unknown)
+        assert await journal.read(stream) == []
+        faults.set()
+        assert isinstance(await journal.append(append), Applied)
+        assert await journal.streams("run") == [stream]
 
 
 async def test_an_append_is_sent_once_however_it_fails(faults: Faults, short_dir: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.dynamodb import layout
 from outlast.adapters.aws.dynamodb.index import Index
 from outlast.adapters.aws.dynamodb.size import Item
@@ -19,15 +20,16 @@ from outlast.adapters.aws.price import prices, step_cost
 from outlast.cell.presence import HostBeat
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
+from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Applied, Conflicted, Head, append_bytes_max
-from outlast.kernel.error import StoreCorrupt, StoreUnavailable, UsageError
-from tests.adapters.aws.opening import engine, options
+from outlast.kernel.error import ConfigurationError, StoreCorrupt, StoreUnavailable, UsageError
+from tests.adapters.aws.opening import engine, options, table_at
 from tests.contracts.note import applied, everything, fill, key, names, note, settle
 
 
 async def test_of_eight_processes_that_race_one_wins_each_place(ministack: str, short_dir: Path) -> None:
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(engine(options(short_dir.name, ministack))) for _ in range(8)]
+        opened = [await stack.enter_async_context(table_at(ministack, short_dir)) for _ in range(8)]
         stream = key(opened[0].journal, "r")
         won: list[str] = []
 
@@ -45,7 +47,7 @@ async def test_of_eight_processes_that_race_one_wins_each_place(ministack: str, 
 
 async def test_who_has_seen_an_older_end_writes_neither_gap_nor_fork(ministack: str, short_dir: Path) -> None:
     async with AsyncExitStack() as stack:
-        one, two = [await stack.enter_async_context(engine(options(short_dir.name, ministack))) for _ in range(2)]
+        one, two = [await stack.enter_async_context(table_at(ministack, short_dir)) for _ in range(2)]
         stream = key(one.journal, "r")
         seen = await fill(one.journal, stream, 2)
         end = await fill(two.journal, stream, 3)
@@ -58,7 +60,7 @@ async def test_who_has_seen_an_older_end_writes_neither_gap_nor_fork(ministack: 
 
 
 async def test_the_largest_append_fits_an_item_with_its_keys(ministack: str, short_dir: Path) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with table_at(ministack, short_dir) as opened:
         journal = opened.journal
         stream = key(journal, "r" + "x" * 127)
         small = note(stream, genesis(stream), "n", "")
@@ -69,7 +71,7 @@ async def test_the_largest_append_fits_an_item_with_its_keys(ministack: str, sho
 
 
 async def test_what_is_too_large_for_an_item_is_refused_with_its_size(ministack: str, short_dir: Path) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with table_at(ministack, short_dir) as opened:
         workers = tuple(f"worker_{number:030}" for number in range(12_000))
         before = opened.usage.calls.total()
         with pytest.raises(UsageError, match=r"takes \d+ bytes .* item_bytes_max is 409600"):
@@ -79,7 +81,19 @@ async def test_what_is_too_large_for_an_item_is_refused_with_its_size(ministack:
 
 async def test_a_table_that_is_not_there_is_said_at_once(ministack: str, short_dir: Path) -> None:
     with pytest.raises(StoreUnavailable, match=r"ResourceNotFoundException.*make it with outlast\.adapters\.aws"):
-        async with engine(options(short_dir.name, ministack), protection=None):
+        async with engine(options(short_dir.name, ministack), preparation=None):
+            pass
+
+
+async def test_a_table_of_another_layout_is_refused(ministack: str, short_dir: Path) -> None:
+    async with table_at(ministack, short_dir) as opened:
+        table: Table = opened.journal._streams._table
+        at = layout.key("meta", "lineage/eu-central-1")
+        meta = await table.get(at)
+        assert meta is not None
+        await table.put({**meta, "shards": {"N": "9"}})
+    with pytest.raises(ConfigurationError, match="with 9 shards, this release reads format 1 with 4"):
+        async with table_at(ministack, short_dir):
             pass
 
 
@@ -89,19 +103,19 @@ async def test_without_credentials_nothing_is_asked(
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(StoreUnavailable, match="give this process AWS credentials"):
-        async with engine(options(short_dir.name, ministack), protection=None):
+        async with engine(options(short_dir.name, ministack), preparation=None):
             pass
 
 
 async def test_nobody_there_is_unavailable_and_may_be_tried_again(short_dir: Path) -> None:
     with pytest.raises(CallFailed) as caught:
-        async with engine(options(short_dir.name, "http://127.0.0.1:9"), protection=None):
+        async with engine(options(short_dir.name, "http://127.0.0.1:9"), preparation=None):
             pass
     assert caught.value.may_be_done
 
 
 async def test_an_item_that_is_no_record_is_corruption_not_a_crash(ministack: str, short_dir: Path) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with table_at(ministack, short_dir) as opened:
         journal = opened.journal
         stream = key(journal, "r")
         await fill(journal, stream, 1)
@@ -145,7 +159,7 @@ class Lagging:
 
 
 async def test_an_index_that_lags_costs_time_only(ministack: str, short_dir: Path) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with table_at(ministack, short_dir) as opened:
         journal = opened.journal
 
         async def say(run: str, **changes: Any) -> None:
@@ -176,8 +190,54 @@ async def test_an_index_that_lags_costs_time_only(ministack: str, short_dir: Pat
         assert [entry.run for entry in await journal.due(9.0)] == ["new", "old"]
 
 
+def recorded(calls: Calls) -> list[tuple[str, dict[str, Any]]]:
+    """What is asked from now on."""
+    asked: list[tuple[str, dict[str, Any]]] = []
+    once = calls.once
+
+    async def record(operation: str, **parameters: Any) -> dict[str, Any]:
+        asked.append((operation, parameters))
+        return await once(operation, **parameters)
+
+    calls.once = record
+    return asked
+
+
+async def test_the_table_is_read_consistently(ministack: str, short_dir: Path) -> None:
+    async with table_at(ministack, short_dir) as opened:
+        journal = opened.journal
+        asked = recorded(journal._streams._table._calls)
+        stream = key(journal, "r")
+        append = note(stream, genesis(stream), "n", hint=HintPatch("r", created_at=1.0))
+        head = applied(await journal.append(append))
+        assert await journal.append(note(stream, genesis(stream), "late")) == Conflicted(head)
+        await journal.save(Snapshot(stream, 1, head.hash, 1, b"{}"))
+        await asyncio.gather(
+            journal.read(stream), journal.head(stream), journal.streams("run"), journal.entry("r"), journal.list(),
+            journal.load(stream), opened.presence.all(),
+        )  # fmt: skip
+        reads = [(op, asking) for op, asking in asked if op in ("Query", "GetItem", "BatchGetItem")]
+        assert {op for op, _ in reads} == {"Query", "GetItem", "BatchGetItem"}
+        for operation, asking in reads:
+            if "IndexName" not in asking:
+                table = next(iter(asking["RequestItems"].values())) if operation == "BatchGetItem" else asking
+                assert table["ConsistentRead"] is True, (operation, asking)
+
+
+async def test_a_stream_is_listed_and_its_run_known_before_its_first_record(ministack: str, short_dir: Path) -> None:
+    async with table_at(ministack, short_dir) as opened:
+        journal = opened.journal
+        asked = recorded(journal._streams._table._calls)
+        stream = key(journal, "r")
+        applied(await journal.append(note(stream, genesis(stream), "n", hint=HintPatch("r"))))
+        written = [asking["Item"]["pk"]["S"] for operation, asking in asked if operation == "PutItem"]
+        hint = layout.hint("r", journal.lineage)["pk"]["S"]
+        assert set(written[:2]) == {layout.directory("run", layout.shard(stream)), hint}
+        assert written[2:] == [stream]
+
+
 async def test_a_late_hint_does_not_overwrite_a_newer_one(ministack: str, short_dir: Path) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with table_at(ministack, short_dir) as opened:
         journal, stream = opened.journal, f"run/r@{opened.journal.lineage}"
         hints = journal._hints
         await hints.tell(stream, 5, HintPatch("r", state="completed", owner="", updated_at=5.0))
@@ -193,7 +253,7 @@ async def test_a_late_hint_does_not_overwrite_a_newer_one(ministack: str, short_
 
 async def test_of_two_that_begin_a_run_the_index_believes_the_one_that_did(ministack: str, short_dir: Path) -> None:
     async with AsyncExitStack() as stack:
-        one, two = [await stack.enter_async_context(engine(options(short_dir.name, ministack))) for _ in range(2)]
+        one, two = [await stack.enter_async_context(table_at(ministack, short_dir)) for _ in range(2)]
         stream = key(one.journal, "r")
         begin = [note(stream, genesis(stream), name, hint=HintPatch("r", agent=name)) for name in ("loser", "winner")]
         await one.journal._foretell(begin[0])  # and then it is slow
@@ -207,7 +267,7 @@ async def test_of_two_that_begin_a_run_the_index_believes_the_one_that_did(minis
 
 async def test_two_processes_tell_of_one_run_at_once_and_nothing_is_lost(ministack: str, short_dir: Path) -> None:
     async with AsyncExitStack() as stack:
-        opened = [await stack.enter_async_context(engine(options(short_dir.name, ministack))) for _ in range(4)]
+        opened = [await stack.enter_async_context(table_at(ministack, short_dir)) for _ in range(4)]
         stream = key(opened[0].journal, "r", "inbox")
         for journal in (one.journal for one in opened):
             await fill(journal, stream, 1)
@@ -222,7 +282,7 @@ async def test_two_processes_tell_of_one_run_at_once_and_nothing_is_lost(minista
 
 
 async def test_a_step_is_one_write_and_its_units_are_counted(ministack: str, short_dir: Path) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with table_at(ministack, short_dir) as opened:
         journal, usage = opened.journal, opened.usage
         stream = key(journal, "r")
         head = applied(

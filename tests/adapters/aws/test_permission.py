@@ -13,6 +13,7 @@ from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.retention import Retention
 from outlast.adapters.aws.permission import OPERATIONS, policy
 from outlast.adapters.aws.prepare import prepare_with
+from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.collect import collect
 from outlast.adapters.aws.usage import Usage
 from outlast.adapters.host.clock import SystemClock
@@ -22,7 +23,7 @@ from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
 from outlast.journal.snapshot import Snapshot
 from outlast.kernel.error import UsageError
-from tests.adapters.aws.opening import UNPROTECTED, engine, options
+from tests.adapters.aws.opening import UNGUARDED, engine, options
 from tests.adapters.aws.test_blob import Later
 from tests.contracts.note import applied, key, note
 
@@ -57,7 +58,12 @@ async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir
         for calls in (table._calls, opened.blobs._calls):
             calls.usage = usage
         for now in (clock, Later()):
-            table._clock = now  # type: ignore[assignment]
+            table._clock = now
+            archive = Archive(opened.blobs._bucket, opened.blobs._calls)
+            if now is clock:
+                await archive.store(journal, stream)
+                await archive.read(stream)
+                await archive.streams("run")
             await lineage_of(table, "eu-central-1", OsRandomness())
             await Retention(table, journal.lineage, now, 1, by_table=False).walk()
         await collect(opened.blobs._bucket, opened.blobs._calls, Later(), set(), dry_run=False)
@@ -70,7 +76,7 @@ async def test_a_preparers_policy_is_what_preparing_calls(ministack: str, short_
     usage = Usage()
     try:
         for _ in range(2):
-            await prepare_with(clients, place, SystemClock(), OsRandomness(), UNPROTECTED, usage)
+            await prepare_with(clients, place, SystemClock(), OsRandomness(), UNGUARDED, usage)
         made = Calls("dynamodb", clients["dynamodb"], "", Usage(), SystemClock(), OsRandomness())
         table = (await made.once("DescribeTable", TableName=place.table))["Table"]
         bucket = Calls("s3", clients["s3"], "", Usage(), SystemClock(), OsRandomness())

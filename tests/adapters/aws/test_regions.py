@@ -23,7 +23,7 @@ from outlast.journal.index import HintPatch
 from outlast.journal.stream import Applied, Head
 from outlast.kernel.error import StoreCorrupt
 from outlast.kernel.point import NoPoints
-from tests.adapters.aws.opening import UNPROTECTED, options
+from tests.adapters.aws.opening import UNGUARDED, options
 from tests.contracts.note import applied, key, names, note, settle
 from tests.servers.ministack import ministack as server
 from tests.servers.regions import GlobalTable, Mode, RegionCalls
@@ -42,7 +42,7 @@ async def world(
     async with AsyncExitStack() as stack:
         for region, address in zip(REGIONS, addresses, strict=True):
             place = options(name, address, region=region)
-            await prepare(place, clock, randomness, UNPROTECTED)
+            await prepare(place, clock, randomness, UNGUARDED)
             client = Client("dynamodb", Place(region, address), 30.0)
             stack.push_async_callback(client.closed)
             calls = RegionCalls("dynamodb", client, region, Usage(), clock, randomness).join(made)

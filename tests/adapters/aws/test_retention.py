@@ -39,7 +39,7 @@ class Moved:
 
 def moved(opened: AwsEngine) -> tuple[Table, Moved]:
     table: Table = opened.journal._streams._table
-    table._clock = clock = Moved(table._clock)  # type: ignore[assignment]
+    table._clock = clock = Moved(table._clock)
     return table, clock
 
 
@@ -105,7 +105,8 @@ async def test_a_walk_that_breaks_off_is_made_good_by_the_next(
         table, clock = moved(opened)
         old = await a_run(opened, "old", 31, clock.now())
         retention = Retention(table, journal.lineage, clock, 30)
-        faults.set({"operation": "UpdateItem", "body": "Key.sk.S == 'hint'", "error": {"code": "ThrottlingException"}})
+        of_records = "starts_with(Key.pk.S, 'run/')"
+        faults.set({"operation": "UpdateItem", "body": of_records, "error": {"code": "ThrottlingException"}})
         with pytest.raises(StoreUnavailable):
             await retention.walk()
         assert await journal.entry("old") is not None

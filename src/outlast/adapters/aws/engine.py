@@ -13,7 +13,7 @@ from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.presence import DynamoPresence
 from outlast.adapters.aws.dynamodb.table import Table
 from outlast.adapters.aws.option import AwsOptions
-from outlast.adapters.aws.prepare import Protection, prepare_with
+from outlast.adapters.aws.prepare import Preparation, prepare_with
 from outlast.adapters.aws.s3.blob import S3Blobs
 from outlast.adapters.aws.usage import Usage
 from outlast.kernel.clock import Clock
@@ -34,10 +34,10 @@ class AwsEngine:
     @asynccontextmanager
     async def open(
         cls, options: AwsOptions, clock: Clock, randomness: Randomness, points: Points, *,
-        protection: Protection | None = None, hints: HintBounds | None = None,
+        preparation: Preparation | None = None, hints: HintBounds | None = None,
     ) -> AsyncGenerator[AwsEngine]:  # fmt: skip
-        """The stores of `options`, which must be there, or are made with this `protection` (`prepare.py`). Credentials:
-        the standard chain.
+        """The stores of `options`, which must be there, or are made with `preparation` (`prepare.py`). Credentials come
+        from the standard chain.
 
         Raises ConfigurationError without the extra ``aws``, StoreUnavailable with what to do.
         """
@@ -52,8 +52,8 @@ class AwsEngine:
             for service, client in clients.items()
         }
         try:
-            if protection is not None:
-                await prepare_with(clients, options, clock, randomness, protection)
+            if preparation is not None:
+                await prepare_with(clients, options, clock, randomness, preparation)
             table = Table(options.table, calls["dynamodb"], clock)
             lineage = await lineage_of(table, options.region, randomness, options.first)
             blobs = S3Blobs(options.bucket, calls["s3"], points)

@@ -13,8 +13,8 @@ from outlast.adapters.aws.option import AwsOptions
 from outlast.kernel.error import UsageError
 
 Role = Literal["worker", "keeper", "preparer"]
-"""worker: whoever runs agents, serves or reads · keeper: who collects blobs and removes runs after their retention ·
-preparer: who makes table and bucket, once."""
+"""worker: whoever runs agents, serves or reads · keeper: who archives streams, collects blobs and
+removes runs after their retention · preparer: who makes table and bucket, once."""
 
 Scope = Literal["table", "indexes", "bucket", "objects"]
 
@@ -38,6 +38,9 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
         "dynamodb:UpdateItem": (("dynamodb:UpdateItem", "table"),),
         "dynamodb:PutItem": (("dynamodb:PutItem", "table"),),
         "dynamodb:DeleteItem": (("dynamodb:DeleteItem", "table"),),
+        "s3:PutObject": (("s3:PutObject", "objects"),),
+        "s3:GetObject": (("s3:GetObject", "objects"), ("s3:ListBucket", "bucket")),
+        "s3:ListObjectsV2": (("s3:ListBucket", "bucket"),),
         "s3:ListObjectVersions": (("s3:ListBucketVersions", "bucket"),),
         "s3:DeleteObject": (("s3:DeleteObjectVersion", "objects"),),
     },

@@ -23,19 +23,21 @@ _noncurrent_days = 30
 _read_timeout_s = 30.0
 
 
-class Protection(msgspec.Struct, frozen=True):
-    """What guards the data against mistakes. Tests switch deletion protection off."""
+class Preparation(msgspec.Struct, frozen=True):
+    """What is made, and what guards the data against mistakes. Tests switch deletion protection off."""
 
     deletion_protection: bool = True
     point_in_time_recovery: bool = True
     expiry: bool = True
     """Let DynamoDB remove expired items; switch it off where it cannot (strongly consistent global tables)."""
+    bucket: bool = True
+    """Make the bucket too."""
     object_lock: bool = False
     """Make a new bucket with object lock, for retention rules of your own."""
 
 
 async def prepare(
-    options: AwsOptions, clock: Clock, randomness: Randomness, protection: Protection | None = None
+    options: AwsOptions, clock: Clock, randomness: Randomness, preparation: Preparation | None = None
 ) -> None:
     """Make what is lacking: the table with its indexes, billed on demand, and the bucket, versioned, closed to the
     public, encrypted. Any number of times. Raises StoreUnavailable.
@@ -45,24 +47,26 @@ async def prepare(
     place = Place(options.region, options.endpoint_url)
     clients = {service: Client(service, place, _read_timeout_s) for service in ("dynamodb", "s3")}
     try:
-        await prepare_with(clients, options, clock, randomness, protection or Protection())
+        await prepare_with(clients, options, clock, randomness, preparation or Preparation())
     finally:
         for client in clients.values():
             await client.closed()
 
 
 async def prepare_with(
-    clients: Mapping[str, Client], options: AwsOptions, clock: Clock, randomness: Randomness, protection: Protection,
+    clients: Mapping[str, Client], options: AwsOptions, clock: Clock, randomness: Randomness, preparation: Preparation,
     usage: Usage | None = None,
 ) -> None:  # fmt: skip
     """As `prepare`, with clients that are there. `usage` counts."""
     usage = usage or Usage()
     for service, make in (("dynamodb", _prepare_table), ("s3", _prepare_bucket)):
+        if service == "s3" and not preparation.bucket:
+            continue
         where = f"{service} in {options.region}"
-        await make(Calls(service, clients[service], where, usage, clock, randomness), options, protection, clock)
+        await make(Calls(service, clients[service], where, usage, clock, randomness), options, preparation, clock)
 
 
-def table_definition(table: str, protection: Protection) -> dict[str, Any]:
+def table_definition(table: str, preparation: Preparation) -> dict[str, Any]:
     """The table as CreateTable takes it."""
     names = {"pk", "sk"} | {name for keys in layout.INDEXES.values() for name in keys}
     return {
@@ -79,7 +83,7 @@ def table_definition(table: str, protection: Protection) -> dict[str, Any]:
             for index, keys in layout.INDEXES.items()
         ],
         "SSESpecification": {"Enabled": True},
-        "DeletionProtectionEnabled": protection.deletion_protection,
+        "DeletionProtectionEnabled": preparation.deletion_protection,
     }
 
 
@@ -90,23 +94,23 @@ def _keys(hash_name: str, range_name: str) -> list[dict[str, str]]:
     ]
 
 
-async def _prepare_table(calls: Calls, options: AwsOptions, protection: Protection, clock: Clock) -> None:
+async def _prepare_table(calls: Calls, options: AwsOptions, preparation: Preparation, clock: Clock) -> None:
     status = await _status(calls, options.table)
     if status is None:
-        await calls.many("CreateTable", **table_definition(options.table, protection))
+        await calls.many("CreateTable", **table_definition(options.table, preparation))
     for _ in range(_active_tries_max):
         if await _status(calls, options.table) == "ACTIVE":
             break
         await clock.sleep(_active_every_s)
     else:
         raise StoreUnavailable(f"table {options.table} is still not active: look at it in the console")
-    if protection.point_in_time_recovery:
+    if preparation.point_in_time_recovery:
         await calls.many(
             "UpdateContinuousBackups",
             TableName=options.table,
             PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
         )
-    if protection.expiry:
+    if preparation.expiry:
         found = await calls.many("DescribeTimeToLive", TableName=options.table)
         if found["TimeToLiveDescription"]["TimeToLiveStatus"] not in ("ENABLED", "ENABLING"):
             await calls.many(
@@ -129,7 +133,7 @@ async def _status(calls: Calls, table: str) -> str | None:
     return str(answer["Table"]["TableStatus"])
 
 
-async def _prepare_bucket(calls: Calls, options: AwsOptions, protection: Protection, clock: Clock) -> None:
+async def _prepare_bucket(calls: Calls, options: AwsOptions, preparation: Preparation, clock: Clock) -> None:
     bucket = options.bucket
     try:
         await calls.many("HeadBucket", Bucket=bucket)
@@ -140,7 +144,7 @@ async def _prepare_bucket(calls: Calls, options: AwsOptions, protection: Protect
     where = {} if options.region == "us-east-1" else {
         "CreateBucketConfiguration": {"LocationConstraint": options.region}
     }  # fmt: skip
-    await calls.many("CreateBucket", Bucket=bucket, ObjectLockEnabledForBucket=protection.object_lock, **where)
+    await calls.many("CreateBucket", Bucket=bucket, ObjectLockEnabledForBucket=preparation.object_lock, **where)
     await calls.many(
         "PutPublicAccessBlock",
         Bucket=bucket,

@@ -24,6 +24,8 @@ class Proxy:
     def __init__(self, upstream: str, seed: int) -> None:
         self.share = 0.0
         self.partial = False
+        self.refuse_once: dict[str, str] = {}
+        """The code with which the next call of an operation is refused."""
         self.counts: Counter[str] = Counter()
         self._upstream = upstream
         self._dice = random.Random(seed)
@@ -31,6 +33,9 @@ class Proxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        if (code := self.refuse_once.pop(operation, None)) is not None:
+            return web.json_response({"__type": code, "message": "told to"}, status=400)
         fault = self._dice.choice(FAULTS) if self._dice.random() < self.share else "none"
         self.counts[fault] += 1
         if fault == "throttled":
@@ -39,7 +44,7 @@ class Proxy:
             return web.json_response({"__type": "InternalFailure", "message": "it broke"}, status=500)
         if fault == "lost_request":
             return self._cut(request)
-        if self.partial and request.headers.get("x-amz-target", "").endswith(".PutEvents"):
+        if self.partial and operation == "PutEvents":
             return await self._half(request, json.loads(body)["Entries"])
         async with self._session.request(
             request.method, self._upstream + request.path_qs, data=body, headers=request.headers

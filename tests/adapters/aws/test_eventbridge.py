@@ -34,7 +34,7 @@ async def count(run: Run[None], number: int) -> int:
     return await run.step(add, number)
 
 
-def add(number: int) -> int:
+async def add(number: int) -> int:
     return number + 1
 
 

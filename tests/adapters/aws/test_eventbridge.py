@@ -31,7 +31,7 @@ app: App[None] = App("t")
 
 @app.agent
 async def count(run: Run[None], number: int) -> int:
-    return await run.step(add, number)
+    return await run.step(add, number, effect="pure")
 
 
 async def add(number: int) -> int:

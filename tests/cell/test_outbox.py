@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
+import pytest
 
 from outlast.adapters.memory.publisher import MemoryPublisher
 from outlast.agent.app import App
@@ -198,10 +199,11 @@ async def test_a_publisher_that_fails_in_every_way_loses_nothing_and_the_last_te
         assert place.told() == await place.journal()
 
 
-async def test_an_outbox_that_dies_in_mid_batch_loses_nothing() -> None:
-    place = Place()
+@pytest.mark.parametrize("cursor_every_s", [0.0, 3_600.0])
+async def test_an_outbox_that_dies_in_mid_batch_loses_nothing(cursor_every_s: float) -> None:
+    place = Place(msgspec.structs.replace(QUICK, cursor_every_s=cursor_every_s))
     await place.play(4)
-    for _ in range(6):  # each dies after one round, its cursors unwritten
+    for _ in range(6):  # each dies after one round, its cursors written in mid-stream, or not at all
         dies = place.another()
         await dies.sweep()
         await dies.round()

@@ -60,6 +60,13 @@ class Refused(msgspec.Struct, frozen=True):
     retry_after_s: float | None
 
 
+class Used(msgspec.Struct, frozen=True):
+    """Requests and tokens that were taken in all, since the limiter was made."""
+
+    requests: int = 0
+    tokens: int = 0
+
+
 class Taken:
     """What was reserved, until it is settled: once."""
 
@@ -102,7 +109,16 @@ class _Bucket:
 class Limiter:
     """The bounds of one key, and what it has taken of them. Each call is O(1)."""
 
-    __slots__ = ("_limit", "_month", "_requests", "_tokens", "_usd_month", "_usd_total")
+    __slots__ = (
+        "_limit",
+        "_month",
+        "_requests",
+        "_tokens",
+        "_usd_month",
+        "_usd_total",
+        "_used_requests",
+        "_used_tokens",
+    )
 
     def __init__(self, limit: Limit, spent: Spent | None = None) -> None:
         spent = spent or Spent()
@@ -110,6 +126,7 @@ class Limiter:
         self._requests = _bucket(limit.requests_per_minute, limit.burst_s)
         self._tokens = _bucket(limit.tokens_per_minute, limit.burst_s)
         self._month, self._usd_month, self._usd_total = spent.month, spent.usd_month, spent.usd_total
+        self._used_requests = self._used_tokens = 0
 
     @property
     def spent(self) -> Spent:
@@ -140,12 +157,15 @@ class Limiter:
             self._tokens.level -= tokens
         self._usd_total += usd
         self._usd_month += usd
+        self._used_requests += 1
+        self._used_tokens += tokens
         return Taken(tokens, usd, self._month)
 
     def settle(self, now: float, taken: Taken, tokens: int, usd: float = 0.0) -> None:
         """What the request really took: nothing, if it did not reach a model. The request itself stays counted."""
         invariant(not taken.settled, "what was taken from a limiter was settled twice")
         taken.settled = True
+        self._used_tokens += tokens - taken.tokens
         if self._tokens is not None:
             self._tokens.fill(now)
             self._tokens.level = min(self._tokens.size, self._tokens.level + taken.tokens - tokens)
@@ -153,12 +173,24 @@ class Limiter:
         if taken.month == self._month:
             self._usd_month = max(0.0, self._usd_month + usd - taken.usd)
 
+    @property
+    def used(self) -> Used:
+        """What went through here, for other replicas to know."""
+        return Used(self._used_requests, self._used_tokens)
+
+    def elsewhere(self, now: float, used: Used) -> None:
+        """Other replicas took this of the same bounds: a hint. It leaves a debt of one bucket at most."""
+        for bucket, amount in ((self._requests, used.requests), (self._tokens, used.tokens)):
+            if bucket is not None and amount > 0:
+                bucket.fill(now)
+                bucket.level = max(-bucket.size, bucket.level - amount)
+
     def left(self, now: float) -> Left:
         """What may be taken at once, for a client that wants to know."""
         requests = tokens = None
         if self._requests is not None:
             self._requests.fill(now)
-            requests = self._requests.whole()
+            requests = max(0, self._requests.whole())
         if self._tokens is not None:
             self._tokens.fill(now)
             tokens = self._tokens.whole()

@@ -92,4 +92,5 @@ async def main(url: str, queue_url: str, dead_url: str, directory: Path, appends
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:4], Path(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6])))
+    told = sys.argv[1:]
+    asyncio.run(main(told[0], told[1], told[2], Path(told[3]), int(told[4]), int(told[5])))

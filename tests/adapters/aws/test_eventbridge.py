@@ -31,10 +31,10 @@ app: App[None] = App("t")
 
 @app.agent
 async def count(run: Run[None], number: int) -> int:
-    return await run.step(add, number)
+    return await run.step(add, number, effect="pure")
 
 
-def add(number: int) -> int:
+async def add(number: int) -> int:
     return number + 1
 
 

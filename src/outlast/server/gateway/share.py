@@ -1,0 +1,79 @@
+"""What other replicas of the gateway let through of each key's bounds: hints, so that all together keep to them.
+
+Each replica has buckets of its own. Every `share_every_s` it adds what it let through to shared counters and takes what
+the others added meanwhile off its buckets. Where the counters are away, slow or were lost, each replica goes by its own
+buckets alone, as it would without them: more may go through, nothing is refused for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+
+from outlast.kernel.clock import Clock
+from outlast.kernel.randomness import Randomness
+from outlast.model.shelf import ShelfUnavailable
+from outlast.model.tally import Tally
+from outlast.policy.limiter import Used
+from outlast.server.gateway.key import Account
+
+share_every_s = 1.0
+"""How often counts are exchanged, give or take a quarter."""
+share_kept_s = 600.0
+"""How long the counters of a key that nobody uses are kept."""
+
+
+class Shares:
+    """All keys with bounds; `run` until it is cancelled. `problem` says why counts could not be exchanged; empty: they
+    could.
+    """
+
+    def __init__(
+        self, tally: Tally, accounts: Callable[[], Iterable[Account]], clock: Clock, randomness: Randomness
+    ) -> None:
+        self.problem = ""
+        self._tally = tally
+        self._accounts = accounts
+        self._clock = clock
+        self._randomness = randomness
+        self._known: dict[str, tuple[Used, Used]] = {}  # what was used here, and the totals, which include it
+
+    async def run(self) -> None:
+        """Exchange counts, again and again."""
+        while True:
+            await self._clock.sleep(share_every_s * (0.75 + 0.5 * self._randomness.uniform()))
+            await self.exchange()
+
+    async def exchange(self) -> None:
+        """Exchange the counts of every key once."""
+        accounts = [account for account in self._accounts() if account.limiter is not None]
+        names = {account.name for account in accounts}
+        self._known = {name: known for name, known in self._known.items() if name in names}
+        for account in accounts:
+            try:
+                await self._exchange(account)
+            except ShelfUnavailable as error:
+                self.problem = str(error)
+                # Whether what was under way was counted is not known: begin anew from what is there next time.
+                self._known.pop(account.name, None)
+                return
+        self.problem = ""
+
+    async def _exchange(self, account: Account) -> None:
+        limiter = account.limiter
+        assert limiter is not None
+        known = self._known.get(account.name)
+        used = limiter.used
+        before = known[0] if known is not None else used
+        mine = (used.requests - before.requests, used.tokens - before.tokens)
+        totals = await self._tally.add(_name(account), mine, share_kept_s)
+        total = Used(totals[0], totals[1])
+        self._known[account.name] = (used, total)
+        if known is None:
+            return
+        others = (total.requests - known[1].requests - mine[0], total.tokens - known[1].tokens - mine[1])
+        limiter.elsewhere(self._clock.monotonic(), Used(max(0, others[0]), max(0, others[1])))
+
+
+def _name(account: Account) -> str:
+    return f"outlast:rate:{hashlib.sha256(account.name.encode()).hexdigest()[:32]}"

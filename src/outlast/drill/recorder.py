@@ -125,21 +125,21 @@ class RecordingStore:
     """
 
     def __init__(self, behind: EventStore, client: str, clock: Clock, book: Book) -> None:
-        self._behind = behind
+        self.behind = behind
         self._client = client
         self._clock = clock
         self._book = book
 
     @property
     def lineage(self) -> Lineage:
-        return self._behind.lineage
+        return self.behind.lineage
 
     async def append(self, append: Append) -> Outcome:
         began = self._clock.monotonic()
         answer: Answer = "unknown"
         head: Place | None = None
         try:
-            outcome = await self._behind.append(append)
+            outcome = await self.behind.append(append)
             if isinstance(outcome, Applied | Conflicted):
                 answer = "applied" if isinstance(outcome, Applied) else "conflict"
                 head = place_of(outcome.head)
@@ -160,14 +160,14 @@ class RecordingStore:
 
     async def head(self, stream: str) -> Head:
         began = self._clock.monotonic()
-        head = await self._behind.head(stream)
+        head = await self.behind.head(stream)
         ended = self._clock.monotonic()
         self._note(HeadCall(client=self._client, stream=stream, began=began, ended=ended, head=place_of(head)))
         return head
 
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
         began = self._clock.monotonic()
-        records = await self._behind.read(stream, after, limit)
+        records = await self.behind.read(stream, after, limit)
         ended = self._clock.monotonic()
         try:
             found = tuple(seen(record) for record in records)
@@ -181,10 +181,10 @@ class RecordingStore:
         return records
 
     async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
-        return await self._behind.streams(kind, after, limit)
+        return await self.behind.streams(kind, after, limit)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        return self._behind.listen(listener)
+        return self.behind.listen(listener)
 
     def _note(self, call: AnyCall) -> None:
         self._book.write(_encoder.encode(call) + b"\n")

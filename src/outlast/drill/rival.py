@@ -24,6 +24,9 @@ page_records = 5
 resends_max = 5
 """So often a client sends the same bytes again while their outcome is unknown; then it gives up, and goes on."""
 
+views_max = 20
+"""How many of the ends that it saw a client remembers, the older ones to append at a place that is taken."""
+
 
 class Rivalry(msgspec.Struct, frozen=True):
     """How much of it: `clients` each make `calls` on `streams` streams, one at a time."""
@@ -34,6 +37,8 @@ class Rivalry(msgspec.Struct, frozen=True):
     calls: int = 60
     first_client: int = 0
     """The number of the first one, for those who share the work with other processes."""
+    pause_s: float = 0.0
+    """Between two calls of a client."""
 
 
 class RivalNote(Event, frozen=True, tag="rival.note"):
@@ -49,15 +54,17 @@ def streams_of(rivalry: Rivalry, store: EventStore) -> list[str]:
     return [f"run/rival-{rivalry.seed}-{number}@{store.lineage}" for number in range(rivalry.streams)]
 
 
-async def compete(store: EventStore, rivalry: Rivalry, clock: Clock, book: Book) -> None:
-    """All clients of this process at once, every call noted in `book`."""
+async def compete(
+    store: EventStore, rivalry: Rivalry, clock: Clock, book: Book, stop: asyncio.Event | None = None
+) -> None:
+    """All clients of this process at once, every call noted in `book`, until they are through or `stop` is set."""
     streams = streams_of(rivalry, store)
     async with asyncio.TaskGroup() as group:
         for number in range(rivalry.first_client, rivalry.first_client + rivalry.clients):
             name = f"client{number}"
             seen_by = RecordingStore(store, name, clock, book)
             chance = derived("rival", str(rivalry.seed), name)
-            group.create_task(_Client(name, seen_by, streams, chance, clock).run(rivalry.calls))
+            group.create_task(_Client(name, seen_by, streams, chance, clock).run(rivalry, stop))
 
 
 async def take_stock(store: EventStore, rivalry: Rivalry, clock: Clock, book: Book) -> None:
@@ -81,8 +88,12 @@ class _Client:
         self._open: list[Append] = []
         self._count = 0
 
-    async def run(self, calls: int) -> None:
-        for _ in range(calls):
+    async def run(self, rivalry: Rivalry, stop: asyncio.Event | None) -> None:
+        for _ in range(rivalry.calls):
+            if stop is not None and stop.is_set():
+                return
+            if rivalry.pause_s:
+                await self._clock.sleep(rivalry.pause_s)
             stream = self._chance.choice(self._streams)
             act = self._chance.random()
             try:
@@ -124,4 +135,6 @@ class _Client:
             self._saw(stream, Head(page[-1].seq + page[-1].count - 1, page[-1].hash))
 
     def _saw(self, stream: str, head: Head) -> None:
-        self._views[stream].append(head)
+        views = self._views[stream]
+        views.append(head)
+        del views[:-views_max]

@@ -1,0 +1,62 @@
+"""PostgreSQL passes the suites of its ports, on a real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from outlast.adapters.postgres.blob import PostgresBlobs
+from outlast.adapters.postgres.presence import PostgresPresence
+from outlast.adapters.postgres.store import PostgresStore
+from tests.adapters.postgres.opening import opened
+from tests.contracts.blob_store import BlobStoreContract
+from tests.contracts.event_store import EventStoreContract
+from tests.contracts.presence import PresenceContract
+from tests.contracts.run_index import RunIndexContract
+from tests.contracts.snapshot_store import SnapshotStoreContract
+from tests.servers.postgres import PostgresServer
+
+
+class OnServer:
+    @pytest.fixture(autouse=True)
+    def _server(self, server: PostgresServer) -> None:
+        self.url = server.url()
+
+    def schema(self, directory: Path) -> str:
+        return "s_" + "".join(character for character in directory.name.lower() if character.isalnum())
+
+
+class Journal(OnServer):
+    @asynccontextmanager
+    async def opened(self, directory: Path) -> AsyncIterator[PostgresStore]:
+        async with opened(self.url, schema=self.schema(directory)) as engine:
+            yield engine.journal
+
+
+class TestPostgresStreams(Journal, EventStoreContract):
+    pass
+
+
+class TestPostgresIndex(Journal, RunIndexContract):
+    pass
+
+
+class TestPostgresSnapshots(Journal, SnapshotStoreContract):
+    pass
+
+
+class TestPostgresBlobs(OnServer, BlobStoreContract):
+    @asynccontextmanager
+    async def opened(self, directory: Path) -> AsyncIterator[PostgresBlobs]:
+        async with opened(self.url, schema=self.schema(directory)) as engine:
+            yield engine.blobs
+
+
+class TestPostgresPresence(OnServer, PresenceContract):
+    @asynccontextmanager
+    async def opened(self, directory: Path) -> AsyncIterator[PostgresPresence]:
+        async with opened(self.url, schema=self.schema(directory)) as engine:
+            yield engine.presence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def make_app(path: Path, pause_s: float) -> App[BookLedger]:
     """An app whose agent books in `path`; each booking takes `pause_s` seconds."""
 
     @asynccontextmanager
-    async def ledger() -> AsyncIterator[BookLedger]:
+    async def ledger() -> AsyncGenerator[BookLedger]:
         yield BookLedger(path)
 
     app = App[BookLedger]("failover", lifespan=ledger)

@@ -21,6 +21,8 @@ Mode = Literal["sync", "async"]
 
 standby_names = ("s1", "s2")
 """What the two standbys call themselves, whichever servers they are."""
+role = database = "outlast"
+"""Owner of its own database, and nothing else."""
 synchronous = "'ANY 1 (s1, s2)'"
 streaming_within_s = 30.0
 _poll_s = 0.02
@@ -32,6 +34,8 @@ class Cluster:
     def __init__(self, place: Path, mode: Mode, password: str, clock: Clock) -> None:
         self.place = place
         self.mode: Mode = mode
+        self.password = password
+        """Of the superuser, and of the role that the load uses: never show it."""
         self._clock = clock
         self.servers = [Server(f"n{number}", place, password, clock) for number in range(3)]
         self.primary = self.servers[0]
@@ -53,7 +57,14 @@ class Cluster:
         await self.primary.ask("SELECT pg_reload_conf()")
         for server in self.standbys:
             await server.ask(f"ALTER SYSTEM SET synchronous_standby_names = {names}")
+        await self.primary.ask(f"CREATE ROLE {role} LOGIN PASSWORD '{self.password}'")
+        await self.primary.ask(f"CREATE DATABASE {database} OWNER {role}")
         return self
+
+    def url(self, servers: Sequence[Server] | None = None) -> str:
+        """How Outlast reaches the database on these servers (default: on all). It holds a password."""
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers or self.servers)
+        return f"postgresql://{role}:{self.password}@{hosts}/{database}"
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -85,7 +96,7 @@ class Cluster:
                 raise StoreUnavailable(f"only {sorted(found)} follow {self.primary.name}, {count} were expected")
             await self._clock.sleep(_poll_s)
 
-    async def promoted(self, server: Server) -> str:
+    def promoted(self, server: Server) -> str:
         """The watcher has promoted `server`: the name that has become free."""
         self.primary = server
         return self.names.pop(server.name)
@@ -105,8 +116,3 @@ async def opened(
             yield cluster
     finally:
         await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
-
-
-def ports(servers: Sequence[Server]) -> list[int]:
-    """Where they listen, on 127.0.0.1."""
-    return [server.port for server in servers]

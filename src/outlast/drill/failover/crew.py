@@ -104,15 +104,19 @@ class LoadHand(Hand):
     """One process of the load, and its book as far as it was read."""
 
     def __init__(self, orders: LoadOrders) -> None:
-        super().__init__("outlast.drill.failover.load", orders.home / f"load-{orders.number}.log")
+        super().__init__("outlast.drill.failover.load", Path(orders.home) / f"load-{orders.number}.log")
         self._orders = orders
         self._read = 0
         self.calls: list[AnyCall] = []
 
     async def __aenter__(self) -> LoadHand:
         await super().__aenter__()
-        await self.tell(msgspec.json.encode(self._orders))
-        await self.hear(ready_within_s)
+        try:
+            await self.tell(msgspec.json.encode(self._orders))
+            await self.hear(ready_within_s)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
         return self
 
     def read(self) -> list[AnyCall]:

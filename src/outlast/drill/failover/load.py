@@ -1,7 +1,7 @@
 """One process of the load: runs that book, and rivals that fight for streams, on an engine that loses its server.
 
-``python -m outlast.drill.failover.load``: its orders as one line of JSON on its input; says ``ready``; goes on until its
-input says ``stop`` or ends, then finishes what it has begun, and tells the runs that it started with their states.
+``python -m outlast.drill.failover.load``: its orders are one line of JSON on its input; it says ``ready``, goes on
+until its input says ``stop`` or ends, finishes what it has begun, and tells what it started, with states.
 
 Every call of the journal, and what came of it, is in this process's book before anybody here acts on it: the drill's
 judge believes the book, not the engine.
@@ -41,7 +41,7 @@ class Orders(msgspec.Struct, frozen=True):
     number: int
     url: str
     strong: bool
-    home: Path
+    home: str
     """Where its book, the ledger, and the memory that it shares with the others are."""
     seed: int
     runs: int = 8
@@ -54,15 +54,15 @@ class Orders(msgspec.Struct, frozen=True):
 
     @property
     def book(self) -> Path:
-        return self.home / f"book-{self.number}.jsonl"
+        return Path(self.home) / f"book-{self.number}.jsonl"
 
     @property
     def ledger(self) -> Path:
-        return self.home / "ledger.jsonl"
+        return Path(self.home) / "ledger.jsonl"
 
     @property
     def memory(self) -> Path:
-        return self.home / "memory" / "standing.json"
+        return Path(self.home) / "memory" / "standing.json"
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -91,7 +91,7 @@ async def platform_of(orders: Orders) -> AsyncGenerator[tuple[Platform, Book]]:
                     index=engine.journal,
                     snapshots=engine.journal,
                     blobs=engine.blobs,
-                    executors=HostExecutors(orders.home / "workers", clock),
+                    executors=HostExecutors(Path(orders.home) / "workers", clock),
                     settings=Settings(append_patience_s=finish_within_s),
                 ),
                 book,

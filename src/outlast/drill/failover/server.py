@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ command_within_s = 60.0
 """How long one of PostgreSQL's own commands may take."""
 ready_within_s = 30.0
 _poll_s = 0.02
-_places = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+_places = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin", "opt/homebrew/opt/postgresql*/bin")
 _settings: Mapping[str, str] = {
     "listen_addresses": "'127.0.0.1'",
     "unix_socket_directories": "''",
@@ -44,14 +45,12 @@ def binaries() -> Path | None:
     found = shutil.which("postgres")
     if found is not None:
         return Path(found).resolve().parent
-    places = [
-        path for pattern in _places for path in Path("/").glob(pattern.lstrip("/")) if (path / "postgres").exists()
-    ]
-    return max(
-        places,
-        key=lambda path: [int(part) for part in "".join(c if c.isdigit() else " " for c in str(path)).split()],
-        default=None,
-    )
+    places = [path for pattern in _places for path in Path("/").glob(pattern) if (path / "postgres").exists()]
+    return max(places, key=_version, default=None)
+
+
+def _version(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", str(path))]
 
 
 def owner() -> str | None:
@@ -152,13 +151,13 @@ class Server:
     def running(self) -> bool:
         return self.process is not None and alive(self.process)
 
-    async def ask(self, query: str) -> list[tuple[Any, ...]]:
+    async def ask(self, query: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Rows of one query on a connection of its own. Raises StoreUnavailable."""
         import psycopg
 
         try:
             async with await psycopg.AsyncConnection.connect(
-                f"{self.conninfo()} connect_timeout=2", autocommit=True
+                f"{self.conninfo(database)} connect_timeout=2", autocommit=True
             ) as connection:
                 cursor = await connection.execute(query.encode())
                 return await cursor.fetchall() if cursor.description else []

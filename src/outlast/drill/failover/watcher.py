@@ -57,6 +57,8 @@ class Promotion(msgspec.Struct, frozen=True):
 
 
 class Watcher:
+    """Knows who is the primary, as long as it lives."""
+
     def __init__(self, orders: Orders, clock: Clock) -> None:
         self._servers = {server.name: server for server in orders.servers}
         self._primary = orders.primary

@@ -94,7 +94,13 @@ class PostgresServer:
         command = [str(self.binaries / program), *map(str, arguments)]
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", **more}
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, env=environment, cwd="/", **self._account  # type: ignore[call-overload]
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            env=environment,
+            cwd="/",
+            **self._account,  # type: ignore[call-overload]
         )
         assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -112,10 +118,11 @@ class PostgresServer:
     def copy_of(self, primary: PostgresServer, *, slot: str | None = None, name: str = "") -> None:
         """Make the files of a standby of `primary`, which runs; `name` is its application_name there."""
         source = f"host={primary.host} port={primary.port} user={USER} password={PASSWORD}"
-        if name:
-            source += f" application_name={name}"
-        slotted = ("-C", "-S", slot) if slot else ()
-        self.run("pg_basebackup", "-D", self.data, "-d", source, "-R", "-X", "stream", "-c", "fast", "--no-sync", *slotted)
+        how = ["-X", "stream", "-c", "fast", "--no-sync", *(("-C", "-S", slot) if slot else ())]
+        # not under its name: a copy that streams would itself be waited for as that standby
+        self.run("pg_basebackup", "-D", self.data, "-d", source, *how)
+        self._write("standby.signal", [])
+        self.settings.append(f"primary_conninfo = '{source} application_name={name or 'copy'}'")
 
     def configure(self) -> None:
         """Write the configuration as it stands now; a running server takes it with `reload`."""
@@ -124,6 +131,7 @@ class PostgresServer:
             f"listen_addresses = '{self.host}'",
             "unix_socket_directories = ''",
             "fsync = on",
+            "recovery_init_sync_method = syncfs",
             "max_connections = 60",
             "shared_buffers = 32MB",
             "logging_collector = off",
@@ -177,7 +185,7 @@ class PostgresServer:
                 ended = self.process is None or self.process.poll() is not None
                 if ended or time.monotonic() > end:
                     raise AssertionError(f"it does not answer: {error}\n{self.log.read_text()[-2000:]}") from None
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def reload(self) -> None:
         """Have a running server read its configuration again."""
@@ -222,8 +230,9 @@ class PostgresServer:
         self.process = None
 
     def remove(self) -> None:
-        """Stop it and remove its files."""
-        self.stop()
+        """Kill it (an orderly end would sync what is thrown away) and remove its files."""
+        if self.process is not None:
+            self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def promote(self) -> None:
@@ -236,8 +245,9 @@ class PostgresServer:
         return f"postgresql://{user}:{password}@{self.host}:{self.port}/{database}" + (f"?{options}" if options else "")
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[object, ...]]:
-        """Run one statement as the superuser; its rows."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        """Run one statement as the superuser, whose commits wait for no standby; its rows."""
+        local = "-c synchronous_commit=local"
+        with psycopg.connect(self.url(database), autocommit=True, options=local) as connection:
             cursor = connection.execute(statement)  # type: ignore[call-overload]
             return cursor.fetchall() if cursor.description else []
 

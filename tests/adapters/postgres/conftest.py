@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.adapters.postgres.opening import Site
 from tests.servers.postgres import PostgresServer, running
 
 
@@ -15,7 +16,6 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def database(server: PostgresServer, request: pytest.FixtureRequest) -> str:
-    """The URL of a new database."""
-    taken = server.execute("SELECT count(*) FROM pg_database")[0][0]
-    return server.create_database(f"t{taken}")
+def site(server: PostgresServer) -> Site:
+    """A schema of its own, not made yet."""
+    return Site.on(server)

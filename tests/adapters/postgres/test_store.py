@@ -11,7 +11,7 @@ import pytest
 from outlast.adapters.postgres.blob import PostgresBlobs
 from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.store import PostgresStore
-from tests.adapters.postgres.opening import opened
+from tests.adapters.postgres.opening import Site, opened
 from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.event_store import EventStoreContract
 from tests.contracts.presence import PresenceContract
@@ -23,16 +23,17 @@ from tests.servers.postgres import PostgresServer
 class OnServer:
     @pytest.fixture(autouse=True)
     def _server(self, server: PostgresServer) -> None:
-        self.url = server.url()
+        self.server = server
 
-    def schema(self, directory: Path) -> str:
-        return "s_" + "".join(character for character in directory.name.lower() if character.isalnum())
+    def site(self, directory: Path) -> Site:
+        name = "".join(character for character in directory.name.lower() if character.isalnum())
+        return Site(self.server.url(), f"s_{name}")
 
 
 class Journal(OnServer):
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[PostgresStore]:
-        async with opened(self.url, schema=self.schema(directory)) as engine:
+        async with opened(self.site(directory)) as engine:
             yield engine.journal
 
 
@@ -51,12 +52,12 @@ class TestPostgresSnapshots(Journal, SnapshotStoreContract):
 class TestPostgresBlobs(OnServer, BlobStoreContract):
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[PostgresBlobs]:
-        async with opened(self.url, schema=self.schema(directory)) as engine:
+        async with opened(self.site(directory)) as engine:
             yield engine.blobs
 
 
 class TestPostgresPresence(OnServer, PresenceContract):
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[PostgresPresence]:
-        async with opened(self.url, schema=self.schema(directory)) as engine:
+        async with opened(self.site(directory)) as engine:
             yield engine.presence

@@ -58,4 +58,4 @@ async def _put(session: Session, ref: BlobRef, content: bytes) -> None:
     else:
         await session.rows(_INSERT, (digest, ref.size, content))
     if session.warnings:
-        raise StoreUnavailable(f"postgres {session.place} stored a blob with a warning: {session.warnings[0]}; try again")
+        raise StoreUnavailable(f"postgres {session.place} stored a blob with a warning: {session.warnings[0]}")

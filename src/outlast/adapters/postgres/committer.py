@@ -22,7 +22,7 @@ from outlast.adapters.postgres.acknowledged import Acknowledged
 from outlast.adapters.postgres.fault import is_passing, translated
 from outlast.adapters.postgres.gathering import Gathering
 from outlast.adapters.postgres.server import Servers
-from outlast.adapters.postgres.session import Session
+from outlast.adapters.postgres.session import Session, Standing
 from outlast.journal.chain import genesis, link
 from outlast.journal.commit import Write
 from outlast.journal.lineage import Lineage
@@ -114,6 +114,7 @@ class Committer:
         writes = [_write(append) for _, append in taken]
         sound = [write for write in writes if write is not None]
         session = await self._connected()
+        ends: dict[str, Head] = {}
         try:
             session.warnings.clear()
             done = await self._insert(session, sound) if sound else set[str]()
@@ -123,7 +124,11 @@ class Committer:
             if done:
                 self._grow([write for write in sound if write.append.stream in done])
             missed = [append.stream for _, append in taken if append.stream not in done]
-            ends = await self._ends(session, missed) if missed else {}
+            if missed:
+                ends = await self._ends(session, missed)
+            again = [write for write in sound if ends.get(write.append.stream) == write.head]
+            if again:  # sent again, and now known to be there
+                self._remember(session, again, 0)
         except psycopg.Error as error:
             if not is_passing(error) or not session.usable:
                 await self._drop()
@@ -150,18 +155,22 @@ class Committer:
         self._assure(session, all(guarded for _, _, guarded in rows))
         if rows:
             done = {str(stream) for stream, _, _ in rows}
-            # before anybody is told: what was acknowledged and not remembered could be lost without a word
-            self._acknowledged.note(
-                [write for write in writes if write.append.stream in done], int(rows[0][1]), session.standing
-            )
+            self._remember(session, [write for write in writes if write.append.stream in done], int(rows[0][1]))
             return done
         return set()
+
+    def _remember(self, session: Session, writes: Sequence[Write], lsn: int) -> None:
+        """Before anybody is told: what was acknowledged and not remembered could be lost without a word."""
+        standing = session.standing
+        if standing is not None and lsn > standing.lsn:
+            standing = session.standing = Standing(standing.system, standing.timeline, lsn)
+        self._acknowledged.note(writes, standing.system if standing else "", standing.lsn if standing else 0)
 
     def _assure(self, session: Session, guarded: bool) -> None:
         if session.warnings:
             raise _Doubt(f"postgres {session.place} committed with a warning: {session.warnings[0]}")
         if self._strong and not guarded:
-            raise _Doubt(f"postgres {session.place}: synchronous_standby_names was emptied: strong mode needs a standby")
+            raise _Doubt(f"postgres {session.place}: synchronous_standby_names is empty now: strong mode needs it")
 
     async def _ends(self, session: Session, streams: Sequence[str]) -> dict[str, Head]:
         rows = await session.quickly(statement.HEADS, (sorted(set(streams)),))
@@ -189,6 +198,8 @@ class Committer:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+            with suppress(StoreUnavailable):
+                self._servers.note(session.standing)
 
     async def connect(self) -> None:
         """Have a connection now. Raises StoreUnavailable, ConfigurationError, StoreCorrupt."""
@@ -224,8 +235,3 @@ def _outcome(write: Write | None, append: Append, done: set[str], ends: dict[str
 def _answer(reply: Reply, outcome: Outcome) -> None:
     if not reply.done():
         reply.set_result(outcome)
-
-
-def unavailable(error: OutlastError) -> StoreUnavailable:
-    """`error` as what a reader is told."""
-    return error if isinstance(error, StoreUnavailable) else StoreUnavailable(str(error))

@@ -60,9 +60,7 @@ class Doorbell:
         """Tell everybody, soon. Never fails."""
         if self._listeners:
             self._listeners.tell(notices)
-        self._unsent.extend(
-            notice for notice in notices if notice.hint is not None or notice.stream.startswith(_KINDS)
-        )
+        self._unsent.extend(notice for notice in notices if notice.hint is not None or notice.stream.startswith(_KINDS))
         if self._unsent and self._ringing is None and not self._closed:
             self._ringing = asyncio.get_running_loop().create_task(self._ring(), name="postgres doorbell")
 

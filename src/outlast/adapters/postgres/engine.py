@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from outlast.adapters.postgres import migration
@@ -12,11 +12,12 @@ from outlast.adapters.postgres.acknowledged import Acknowledged
 from outlast.adapters.postgres.blob import PostgresBlobs
 from outlast.adapters.postgres.committer import Committer
 from outlast.adapters.postgres.doorbell import Doorbell
+from outlast.adapters.postgres.loss import LossReport, losses_beside, read_losses, write_loss
 from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
-from outlast.adapters.postgres.server import Servers
+from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
 from outlast.adapters.postgres.store import PostgresReader, PostgresStore
 from outlast.journal.lineage import Lineage
@@ -28,27 +29,37 @@ from outlast.kernel.randomness import Randomness
 class PostgresEngine:
     """The journal, the blobs and the presence of one database. Made by `open`."""
 
-    def __init__(self, journal: PostgresStore, blobs: PostgresBlobs, presence: PostgresPresence) -> None:
+    def __init__(self, journal: PostgresStore, blobs: PostgresBlobs, presence: PostgresPresence, books: _Books) -> None:
         self.journal = journal
         """EventStore, RunIndex and SnapshotStore."""
         self.blobs = blobs
         self.presence = presence
+        self._books = books
 
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, options: PostgresOptions, clock: Clock, randomness: Randomness, points: Points | None = None
+        cls,
+        options: PostgresOptions,
+        clock: Clock,
+        randomness: Randomness,
+        points: Points | None = None,
+        *,
+        lost: Callable[[LossReport], None] | None = None,
     ) -> AsyncGenerator[PostgresEngine]:
         """Open the database for reading and writing; the tables are made or upgraded if `options.migrate`.
+
+        `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too.
 
         Raises StoreUnavailable (no primary, or one that may not be used), ConfigurationError (URL, permissions, another
         format), StoreCorrupt (the schema holds something else).
         """
         points = points or NoPoints()
         token = randomness.token(6).hex()
-        acknowledged = Acknowledged()
         async with AsyncExitStack() as stack:
-            servers = _servers(options, token)
+            books = _Books(options, clock, token, lost)
+            stack.callback(books.acknowledged.close)
+            servers = Servers(options, _name(options, token), books.memory, books.check)
             lineage = await _prepared(servers, options, randomness)
             reads = Pool(lambda: servers.connect("read"), lambda: servers.epoch, options.readers_max)
             stack.push_async_callback(reads.close)
@@ -56,20 +67,104 @@ class PostgresEngine:
             stack.push_async_callback(hints.close)
             doorbell = Doorbell(servers, hints, options.schema, token, clock)
             stack.push_async_callback(doorbell.close)
-            committer = Committer(servers, lineage, acknowledged, doorbell.ring, points, strong=options.strong)
+            committer = Committer(servers, lineage, books.acknowledged, doorbell.ring, points, strong=options.strong)
             stack.push_async_callback(committer.close)
             await committer.connect()
-            journal = PostgresStore(reads, lineage, None, committer, doorbell)
-            yield cls(journal, PostgresBlobs(reads, points), PostgresPresence(hints))
+            replicas = await _replicas(options, token, stack)
+            journal = PostgresStore(reads, lineage, replicas, committer, doorbell)
+            yield cls(journal, PostgresBlobs(reads, points), PostgresPresence(hints), books)
+
+    def losses(self) -> Sequence[LossReport]:
+        """What was acknowledged and is missing, as far as processes with this memory have found, oldest first."""
+        return self._books.losses()
 
 
-async def _nothing(session: Session) -> None:
+class PostgresReading:
+    """The reading half of an engine. Made by `reading`."""
+
+    def __init__(self, journal: PostgresReader, blobs: PostgresBlobs, presence: PostgresPresence) -> None:
+        self.journal = journal
+        self.blobs = blobs
+        self.presence = presence
+
+
+@asynccontextmanager
+async def reading(options: PostgresOptions, randomness: Randomness) -> AsyncGenerator[PostgresReading]:
+    """Open a database to read it only: nothing is made or upgraded, and its transactions are read-only.
+
+    Raises as `PostgresEngine.open`.
+    """
+    token = randomness.token(6).hex()
+    async with AsyncExitStack() as stack:
+        servers = Servers(options, _name(options, token), Memory(options.memory), _unchecked)
+        session = await servers.connect("look")
+        try:
+            lineage = await migration.opened(session, options.schema)
+        finally:
+            await session.close()
+        reads = Pool(lambda: servers.connect("look"), lambda: servers.epoch, options.readers_max)
+        stack.push_async_callback(reads.close)
+        replicas = await _replicas(options, token, stack)
+        yield PostgresReading(PostgresReader(reads, lineage, replicas), PostgresBlobs(reads), PostgresPresence(reads))
+
+
+async def prepare(options: PostgresOptions, randomness: Randomness) -> Lineage:
+    """Make the tables, or upgrade them, as their owner; the lineage. `schema.grants` says what other roles need.
+
+    Raises as `PostgresEngine.open`.
+    """
+    servers = Servers(options, _name(options, "prepare"), Memory(None), _unchecked)
+    return await _prepared(servers, options, randomness)
+
+
+class _Books:
+    """What is kept outside the database, and held against it on every connection that is made to write."""
+
+    def __init__(
+        self, options: PostgresOptions, clock: Clock, token: str, lost: Callable[[LossReport], None] | None
+    ) -> None:
+        self.memory = Memory(options.memory)
+        about = f"{database_of(options)}/{options.schema}"
+        self.acknowledged = Acknowledged(options.memory, about, token, options.acknowledged_max)
+        self._path = None if options.memory is None else losses_beside(options.memory)
+        self._found: list[LossReport] = []
+        self._clock = clock
+        self._lost = lost
+
+    async def check(self, session: Session) -> None:
+        """Report what the server of `session` lacks. Raises StoreUnavailable."""
+        standing = session.standing
+        system = standing.system if standing else ""
+        missing = await self.acknowledged.missing(session, system)
+        if not missing:
+            return
+        timeline = standing.timeline if standing else 0
+        report = LossReport(
+            self._clock.now(), session.place, system, timeline, tuple(missing), self.acknowledged.complete
+        )
+        if self._path is not None:
+            write_loss(self._path, report)
+        self._found.append(report)
+        del self._found[:-losses_max]
+        self.acknowledged.forget(missing)
+        if self._lost is not None:
+            self._lost(report)
+
+    def losses(self) -> Sequence[LossReport]:
+        """All reports; those of this process if there is no file."""
+        return list(self._found) if self._path is None else read_losses(self._path)
+
+
+losses_max = 100
+"""Bound of the reports that a process without a memory file keeps."""
+
+
+async def _unchecked(session: Session) -> None:
     return
 
 
-def _servers(options: PostgresOptions, token: str) -> Servers:
-    name = f"{options.application[:20]} {socket.gethostname()[:16]}:{os.getpid()}:{token[:6]}"
-    return Servers(options, name, Memory(options.memory), _nothing)
+def _name(options: PostgresOptions, token: str) -> str:
+    return f"{options.application[:20]} {socket.gethostname()[:16]}:{os.getpid()}:{token[:8]}"
 
 
 async def _prepared(servers: Servers, options: PostgresOptions, randomness: Randomness) -> Lineage:
@@ -77,8 +172,15 @@ async def _prepared(servers: Servers, options: PostgresOptions, randomness: Rand
     try:
         if not options.migrate:
             return await migration.opened(session, options.schema)
-        return await migration.migrate(
-            session, options.schema, Lineage(0, options.region, randomness.token(6).hex())
-        )
+        return await migration.migrate(session, options.schema, Lineage(0, options.region, randomness.token(6).hex()))
     finally:
         await session.close()
+
+
+async def _replicas(options: PostgresOptions, token: str, stack: AsyncExitStack) -> Pool | None:
+    if options.replicas is None:
+        return None
+    servers = Servers(options, _name(options, token), Memory(None), _unchecked, url=options.replicas)
+    pool = Pool(servers.any, lambda: 0, 1)
+    stack.push_async_callback(pool.close)
+    return pool

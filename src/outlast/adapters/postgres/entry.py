@@ -34,9 +34,7 @@ async def entry(pool: Pool, run: str) -> RunEntry | None:
 async def due(pool: Pool, now: float, limit: int, pool_name: str | None) -> list[RunEntry]:
     """As `RunIndex.due`. One question for each reason, so that each has its index; one round trip."""
     of_pool = "" if pool_name is None else "AND pool = %(pool)s"
-    parts = [
-        f"({_SELECT} WHERE {reason} {of_pool} ORDER BY updated_at, run LIMIT %(limit)s)" for reason in _DUE
-    ]
+    parts = [f"({_SELECT} WHERE {reason} {of_pool} ORDER BY updated_at, run LIMIT %(limit)s)" for reason in _DUE]
     rest = f"{' UNION '.join(parts)} ORDER BY updated_at, run LIMIT %(limit)s"
     values = {"now": float(now), "limit": limit, "pool": pool_name}
     if pool_name is None:

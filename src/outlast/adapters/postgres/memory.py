@@ -71,14 +71,20 @@ class Memory:
         self._known = found
         if self._path is None:
             return
-        with _locked(self._path):
+        try:
+            self._write(self._path, found)
+        except OSError as error:
+            raise StoreUnavailable(f"memory {self._path} cannot be written: {error.strerror}") from None
+
+    def _write(self, path: Path, found: Standing) -> None:
+        with _locked(path):
             latest = _later(found, self._read())
-            temporary = self._path.with_name(f".{self._path.name}.tmp")
+            temporary = path.with_name(f".{path.name}.tmp")
             with temporary.open("wb") as file:
                 file.write(_encoder.encode(latest))
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(self._path)
+            temporary.replace(path)
             self._known = latest
 
 

@@ -15,12 +15,10 @@ from outlast.adapters.postgres.session import Session
 from outlast.journal.lineage import Lineage
 from outlast.kernel.error import ConfigurationError, StoreCorrupt, UsageError
 
-_META = "CREATE TABLE meta (name text COLLATE \"C\" NOT NULL PRIMARY KEY, value text NOT NULL)"
+_META = 'CREATE TABLE meta (name text COLLATE "C" NOT NULL PRIMARY KEY, value text NOT NULL)'
 
 
-async def migrate(
-    session: Session, schema: str, lineage: Lineage, steps: Sequence[Sequence[str]] = STEPS
-) -> Lineage:
+async def migrate(session: Session, schema: str, lineage: Lineage, steps: Sequence[Sequence[str]] = STEPS) -> Lineage:
     """Make the schema if it is not there, with `lineage`, or upgrade it; the lineage that it has.
 
     Raises ConfigurationError (a newer format, no right to make it), StoreCorrupt (something else is there),

@@ -17,9 +17,10 @@ from outlast.adapters.postgres.fault import text_of, translated
 from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.session import Session, Standing
-from outlast.kernel.error import ConfigurationError, OutlastError, StoreUnavailable
+from outlast.kernel.error import ConfigurationError, StoreUnavailable
 
-Purpose = Literal["write", "read", "hint", "listen", "replica", "prepare"]
+Purpose = Literal["write", "read", "hint", "listen", "look", "replica", "prepare"]
+"""look: to read only · hint: its commits wait for nothing."""
 
 probe_s_max = 1.0
 """How long the other hosts of the URL are waited for once a primary was found, in seconds."""
@@ -28,7 +29,8 @@ stalled_max = 2
 connection is made to write."""
 
 _SETTINGS = """
-    SELECT set_config('search_path', %s, false), set_config('client_min_messages', 'notice', false),
+    SELECT set_config('default_transaction_read_only', CASE WHEN %s THEN 'on' ELSE 'off' END, false),
+        set_config('search_path', %s, false), set_config('client_min_messages', 'notice', false),
         set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),
         set_config('idle_in_transaction_session_timeout', %s, false), set_config('default_transaction_isolation',
         'read committed', false), set_config('synchronous_commit', CASE WHEN %s THEN 'off'
@@ -77,7 +79,7 @@ class Servers:
         self._name = name
         self._memory = memory
         self._changed = changed
-        self._hosts = hosts_of(options if url is None else msgspec.structs.replace(options, url=url), name)
+        self._hosts = hosts_of(options if url is None else msgspec.structs.replace(options, url=url))
         self._current: tuple[str, int] | None = None
         self._gate = asyncio.Lock()
         self.epoch = 0
@@ -85,11 +87,11 @@ class Servers:
 
     async def connect(self, purpose: Purpose) -> Session:
         """A session on the primary. Raises StoreUnavailable, ConfigurationError."""
-        async with self._gate:  # one probe at a time: after a failover everybody asks at once
-            found = await self._primary(purpose)
-            session = found.session
+        found = await self._primary(purpose)
+        session = found.session
+        async with self._gate:
             try:
-                await self._check(found, purpose)
+                self._check(found, purpose)
                 server = (session.place, found.standing.timeline if found.standing else 0)
                 if server != self._current or purpose == "write":
                     await self._changed(session)
@@ -97,12 +99,16 @@ class Servers:
                         self.epoch += 1
                         self._current = server
                 session.epoch = self.epoch
-                if found.standing is not None:
-                    self._memory.note(found.standing)
+                self.note(found.standing)
             except BaseException:
                 await session.close()
                 raise
             return session
+
+    def note(self, standing: Standing | None) -> None:
+        """Remember how far the primary has come. Raises StoreUnavailable."""
+        if standing is not None:
+            self._memory.note(standing)
 
     async def any(self) -> Session:
         """A session on the first host that answers, writable or not."""
@@ -115,6 +121,7 @@ class Servers:
         raise StoreUnavailable("; ".join(faults))
 
     async def _primary(self, purpose: Purpose) -> _Found:
+        best: _Found | None = None
         probes = [asyncio.ensure_future(self._probe(host, purpose)) for host in self._hosts]
         try:
             waiting = set(probes)
@@ -125,10 +132,7 @@ class Servers:
                     break
             found = [probe.result() for probe in probes if probe.done() and not probe.exception()]
             writable = [one for one in found if one.writable]
-            best = max(writable, key=lambda one: one.standing or Standing("", 0, 0), default=None)
-        except BaseException:
-            best = None
-            raise
+            best = max(writable, key=self._rank, default=None)
         finally:
             for probe in probes:
                 probe.cancel()
@@ -147,6 +151,12 @@ class Servers:
         ]
         raise StoreUnavailable("no primary can be reached: " + "; ".join(said))
 
+    def _rank(self, found: _Found) -> tuple[bool, int, int]:
+        known, standing = self._memory.known, found.standing
+        if standing is None:
+            return (known is None, 0, 0)
+        return (known is None or standing.system == known.system, standing.timeline, standing.lsn)
+
     async def _probe(self, host: _Host, purpose: Purpose) -> _Found:
         options = self._options
         name = f"{self._name} {purpose}"
@@ -158,7 +168,9 @@ class Servers:
         except psycopg.Error as error:
             raise StoreUnavailable(f"postgres {host.place} cannot be reached: {_without_secret(error, host)}") from None
         except TimeoutError:
-            raise StoreUnavailable(f"postgres {host.place} does not answer within {options.connect_s_max:g} s") from None
+            raise StoreUnavailable(
+                f"postgres {host.place} does not answer within {options.connect_s_max:g} s"
+            ) from None
         session = Session(cast("psycopg.AsyncConnection[Any]", connection), host.place, options.answer_s_max)
         try:
             return await asyncio.wait_for(self._settle(session, name, purpose), options.connect_s_max + 1)
@@ -175,6 +187,7 @@ class Servers:
             rows = await session.quickly(
                 _SETTINGS,
                 (
+                    purpose in ("look", "replica"),
                     f"{options.schema}, pg_catalog",
                     f"{options.statement_s_max * 1000:.0f}ms",
                     f"{options.lock_s_max * 1000:.0f}ms",
@@ -192,8 +205,8 @@ class Servers:
                     standing = None
                 if purpose == "write" and (await session.quickly(_STALLED, (name[:63],)))[0][0] >= stalled_max:
                     raise StoreUnavailable(
-                        f"postgres {session.place}: commits of this process wait for a synchronous standby that does not "
-                        "answer: bring one back"
+                        f"postgres {session.place}: commits of this process wait for a synchronous standby "
+                        "that does not answer: bring one back"
                     )
         except psycopg.Error as error:
             raise translated(error, session.place) from None
@@ -201,7 +214,7 @@ class Servers:
         session.warnings.clear()
         return _Found(session, standing, not read_only, str(encoding), fsync == "on", str(standbys).strip())
 
-    async def _check(self, found: _Found, purpose: Purpose) -> None:
+    def _check(self, found: _Found, purpose: Purpose) -> None:
         place = found.session.place
         if found.encoding != "UTF8":
             raise ConfigurationError(f"postgres {place}: the database is encoded as {found.encoding}, expected UTF8")
@@ -211,8 +224,8 @@ class Servers:
             return
         if not found.standbys:
             raise StoreUnavailable(
-                f"postgres {place}: strong mode needs a synchronous standby, synchronous_standby_names is empty: set it "
-                "(as in ANY 1 (s1, s2)), or do without strong mode"
+                f"postgres {place}: strong mode needs a synchronous standby, synchronous_standby_names is empty: "
+                "set it (as in ANY 1 (s1, s2)), or do without strong mode"
             )
         if not found.fsync:
             raise StoreUnavailable(f"postgres {place}: strong mode needs fsync, which is off: turn it on")
@@ -230,15 +243,24 @@ def _without_secret(error: psycopg.Error, host: _Host) -> str:
     return said.replace(str(secret), "…") if secret else said
 
 
-def hosts_of(options: PostgresOptions, name: str) -> list[_Host]:
-    """The hosts of a URL, with the settings that make a dead one noticed. Raises ConfigurationError."""
+def _parsed(url: str) -> dict[str, Any]:
     try:
-        given: dict[str, Any] = dict(conninfo.conninfo_to_dict(options.url))
+        return dict(conninfo.conninfo_to_dict(url))
     except psycopg.Error:
         # what libpq says of it quotes it, password and all
         raise ConfigurationError(
             "postgres: the URL is not understood: expected postgresql://user:password@host:port/database"
         ) from None
+
+
+def database_of(options: PostgresOptions) -> str:
+    """The name of the database in the URL. Raises ConfigurationError."""
+    return str(_parsed(options.url).get("dbname") or "")
+
+
+def hosts_of(options: PostgresOptions) -> list[_Host]:
+    """The hosts of a URL, with the settings that make a dead one noticed. Raises ConfigurationError."""
+    given = _parsed(options.url)
     for name in ("target_session_attrs", "load_balance_hosts", "application_name"):
         given.pop(name, None)
     idle = max(1, int(options.silence_s_max / 2))
@@ -256,8 +278,11 @@ def hosts_of(options: PostgresOptions, name: str) -> list[_Host]:
     count = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=0) or 1
     found: list[_Host] = []
     for index in range(count):
-        one = {name: values[index] if len(values) > 1 else values[0] for name, values in lists.items()
-               if len(values) in (1, count)}
+        one = {
+            name: values[index] if len(values) > 1 else values[0]
+            for name, values in lists.items()
+            if len(values) in (1, count)
+        }
         if len(one) != len(lists):
             raise ConfigurationError(f"postgres: the URL names {count} hosts, but not as many ports or addresses")
         place = f"{one.get('host') or one.get('hostaddr') or 'localhost'}:{one.get('port') or 5432}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, cast
 
@@ -17,7 +17,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 from outlast.adapters.postgres.fault import translating
 
 Row = tuple[Any, ...]
-Values = Sequence[Any]
+Values = Sequence[Any] | Mapping[str, Any]
 _PREPARE_AFTER = 2  # uses of a statement
 
 
@@ -125,10 +125,8 @@ class Session:
 
     def sever(self) -> None:
         """End the connection at once, also under a statement that waits: it fails then. Any number of times."""
-        with suppress(OSError, psycopg.Error):
-            # shut down, not closed: the event loop still watches the descriptor
-            with socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as channel:
-                channel.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._connection.pgconn.socket)) as channel:
+            channel.shutdown(socket.SHUT_RDWR)  # not closed: the event loop still watches the descriptor
 
     async def close(self) -> None:
         """Close it; any number of times."""

@@ -13,6 +13,17 @@ snapshot_bytes_max = 8 * 1024 * 1024
 """Bound of one snapshot's body, 8 MiB."""
 
 _DIGEST = "sha256(convert_to(stream || ' ' || seq || ' ' || v || ' ' || encode(hash, 'hex') || ' ', 'UTF8') || body)"
+_UNLESS_WHOLE = f"DELETE FROM snapshot WHERE stream = %s AND seq > %s AND digest <> {_DIGEST}"  # noqa: S608 (fixed text)
+_INSERT = """
+    INSERT INTO snapshot AS s (stream, seq, hash, v, digest, body) SELECT %s, %s, %s, %s, %s, %s
+    WHERE NOT EXISTS (SELECT FROM snapshot WHERE stream = %s AND seq > %s) ON CONFLICT (stream, seq) DO UPDATE
+    SET hash = excluded.hash, v = excluded.v, digest = excluded.digest, body = excluded.body
+"""
+_KEEP_TWO = """
+    DELETE FROM snapshot WHERE stream = %s AND seq < (
+        SELECT min(seq) FROM (SELECT seq FROM snapshot WHERE stream = %s ORDER BY seq DESC LIMIT 2) latest
+    )
+"""
 
 
 def checksum(snapshot: Snapshot) -> bytes:
@@ -32,20 +43,7 @@ async def save(pool: Pool, snapshot: Snapshot) -> None:
         raise UsageError(f"snapshot of {snapshot.stream} is malformed: its numbers are out of range")
     place = (snapshot.stream, snapshot.seq)
     row = (*place, snapshot.hash, snapshot.v, checksum(snapshot), snapshot.body)
-    statements = [
-        (f"DELETE FROM snapshot WHERE stream = %s AND seq > %s AND digest <> {_DIGEST}", place),  # noqa: S608 (fixed text)
-        (
-            "INSERT INTO snapshot AS s (stream, seq, hash, v, digest, body) SELECT %s, %s, %s, %s, %s, %s "
-            "WHERE NOT EXISTS (SELECT FROM snapshot WHERE stream = %s AND seq > %s) ON CONFLICT (stream, seq) DO UPDATE "
-            "SET hash = excluded.hash, v = excluded.v, digest = excluded.digest, body = excluded.body",
-            (*row, *place),
-        ),
-        (
-            "DELETE FROM snapshot WHERE stream = %s AND seq < (SELECT min(seq) FROM "
-            "(SELECT seq FROM snapshot WHERE stream = %s ORDER BY seq DESC LIMIT 2) latest)",
-            (snapshot.stream, snapshot.stream),
-        ),
-    ]
+    statements = [(_UNLESS_WHOLE, place), (_INSERT, (*row, *place)), (_KEEP_TWO, (snapshot.stream, snapshot.stream))]
     await pool.ask(lambda session: session.together(statements))
 
 

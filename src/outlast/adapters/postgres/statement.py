@@ -58,7 +58,8 @@ _PATCHES = f"""
         AS h(stream, {_COLUMNS}, said)
     WHERE h.stream = ANY ((SELECT array_agg(stream) FROM written)::text[])
     ORDER BY h.run COLLATE "C"
-    ON CONFLICT (run) DO UPDATE SET {", ".join(_changed(name) for name in FIELDS if name != "run")}, said = excluded.said
+    ON CONFLICT (run) DO UPDATE
+    SET {", ".join(_changed(name) for name in FIELDS if name != "run")}, said = excluded.said
 """  # noqa: S608 (names of fields)
 
 
@@ -118,8 +119,9 @@ def check_patch(patch: HintPatch) -> None:
     """What these tables refuse: it must not fail the neighbours in its round. Raises UsageError."""
     for name in FIELDS:
         value = getattr(patch, name)
-        if name != "reason" and isinstance(value, str) and len(value.encode()) > hint_text_bytes_max:
+        size = len(value.encode()) if name != "reason" and isinstance(value, str) else 0
+        if size > hint_text_bytes_max:
             raise UsageError(
-                f"hint of run {patch.run[:128]!r}: {name} is {len(value.encode())} bytes, the bound hint_text_bytes_max "
-                f"is {hint_text_bytes_max}"
+                f"hint of run {patch.run[:128]!r}: {name} is {size} bytes, the bound hint_text_bytes_max is "
+                f"{hint_text_bytes_max}"
             )

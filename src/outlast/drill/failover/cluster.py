@@ -53,10 +53,9 @@ class Cluster:
         await self.primary.ready()
         for server, name in zip(self.standbys, standby_names, strict=True):
             await self.join(server, name)
-        await self.primary.ask(f"ALTER SYSTEM SET synchronous_standby_names = {names}")
-        await self.primary.ask("SELECT pg_reload_conf()")
-        for server in self.standbys:
+        for server in self.servers:  # the standbys too: one of them will be the primary
             await server.ask(f"ALTER SYSTEM SET synchronous_standby_names = {names}")
+            await server.ask("SELECT pg_reload_conf()")
         await self.primary.ask(f"CREATE ROLE {role} LOGIN PASSWORD '{self.password}'")
         await self.primary.ask(f"CREATE DATABASE {database} OWNER {role}")
         return self

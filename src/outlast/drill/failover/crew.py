@@ -27,7 +27,7 @@ class Hand:
 
     def __init__(self, module: str, log: Path) -> None:
         self._module = module
-        self._log = log
+        self.log = log
         self._child: asyncio.subprocess.Process | None = None
 
     @property
@@ -36,7 +36,7 @@ class Hand:
         return self._child.pid
 
     async def __aenter__(self) -> Hand:
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             self._child = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", self._module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
                 stderr=log, limit=2**26,
@@ -59,6 +59,10 @@ class Hand:
                 self._child.kill()
                 await self._child.wait()
 
+    def said(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-2000:]
+
     async def tell(self, line: bytes) -> None:
         """One line to its input."""
         assert self._child is not None
@@ -77,8 +81,7 @@ class Hand:
         except TimeoutError:
             pass
         if not line:
-            said = self._log.read_text(errors="replace")[-2000:]
-            raise StoreUnavailable(f"{self._module} said nothing within {within_s:g} s; its log ends:\n{said}")
+            raise StoreUnavailable(f"{self._module} said nothing within {within_s:g} s; its log ends:\n{self.said()}")
         return line.strip()
 
 

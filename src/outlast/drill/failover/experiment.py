@@ -22,9 +22,9 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.drill.failover.booking import BookLedger
 from outlast.drill.failover.cluster import Cluster, Mode, database, opened
 from outlast.drill.failover.crew import LoadHand, Say, WatchHand
-from outlast.drill.failover.judge import Judgement, Record, first_acknowledged_after, judge, lost
+from outlast.drill.failover.judge import Judgement, first_acknowledged_after, judge, lost
 from outlast.drill.failover.load import Orders
-from outlast.drill.failover.loss import reported
+from outlast.drill.failover.loss import Compared, compare, reported
 from outlast.drill.failover.remains import remains
 from outlast.drill.failover.report import Report, Round, make
 from outlast.drill.failover.server import Server
@@ -74,15 +74,15 @@ class Experiment:
                 rounds.append(await self._round(stage, watcher))
                 self._say(_told(number + 1, self._rounds, rounds[-1]))
             await stage.settled()
-            judgement, findings, gone, told = await self._judged(stage, orders)
+            judgement, findings, compared = await self._judged(stage, orders)
         return make(
             self._mode,
             judgement,
             [*findings, *_about(rounds)],
             rounds,
-            reported=len(told),
-            unreported=len(gone - told),
-            invented=len(told - gone),
+            reported=compared.reported,
+            unreported=compared.unreported.total(),
+            invented=compared.invented.total(),
             seed=self._seed,
             elapsed_s=self._clock.monotonic() - began,
         )
@@ -143,8 +143,8 @@ class Experiment:
         await old.stop()
         return refusal, untouched
 
-    async def _judged(self, stage: Stage, orders: Orders) -> tuple[Judgement, list[str], set[Record], set[Record]]:
-        """The counts, what is wrong, what was lost, and what the engine says was."""
+    async def _judged(self, stage: Stage, orders: Orders) -> tuple[Judgement, list[str], Compared]:
+        """The counts, what is wrong, and what was lost beside what the engine says was."""
         accounts = [await load.finish() for load in stage.loads]
         runs = {name: told for account in accounts for name, told in account.runs.items()}
         left, last = await remains(stage.cluster.url([stage.cluster.primary]), self._clock, OsRandomness())
@@ -153,14 +153,14 @@ class Experiment:
         told = await asyncio.to_thread(reported, stage.memory)
         bookings = list(BookLedger(orders.ledger).all())
         judgement, findings = judge([*calls, *last], left, bookings, runs, orders.bookings)
-        gone = set(lost(calls, left))
+        compared = compare(lost(calls, left), told)
         if self._mode == "async":
             findings.clear()  # what follows from a loss follows; here it is asked whether the loss was told
-            if not gone:
+            if not judgement.events_lost:
                 findings.append("nothing was lost: the standbys never lagged, and no report could show")
-        findings += [f"append {_name(one)} is lost, and not reported" for one in sorted(gone - told)[:9]]
-        findings += [f"append {_name(one)} is reported lost, and there" for one in sorted(told - gone)[:9]]
-        return judgement, findings, gone, told
+        for events, what in ((compared.unreported, "is lost, and not reported"), (compared.invented, "was not lost")):
+            findings += [f"event {number} of {stream} {what}" for stream, number in sorted(events)[:9]]
+        return judgement, findings, compared
 
 
 class Stage:
@@ -214,7 +214,8 @@ class Stage:
             if condition():
                 return
             if self._clock.monotonic() > until:
-                raise StoreUnavailable(f"not within {recover_within_s:g} s: {what}")
+                said = "\n".join(f"{load.log.name}: {load.said()}" for load in self.loads)
+                raise StoreUnavailable(f"not within {recover_within_s:g} s: {what}; the load said:\n{said}")
             await self._clock.sleep(_poll_s)
 
     def watch_servers(self) -> None:
@@ -228,10 +229,6 @@ class Stage:
         process = identify(pid)
         if process is not None:
             self._guard.watch(Ward(process))
-
-
-def _name(one: Record) -> str:
-    return f"{one.stream} {one.first}-{one.last}"
 
 
 def _told(number: int, of: int, one: Round) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from outlast.drill.failover.booking import Booking
 from outlast.drill.linearizability import judge_history
-from outlast.drill.recorder import AnyCall, AppendCall, Seen
+from outlast.drill.recorder import AnyCall, AppendCall, Place, Seen
 
 
 class Record(msgspec.Struct, frozen=True, order=True):
@@ -42,13 +42,23 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     streams_not_linearizable: int
 
 
-def acknowledged(calls: Iterable[AnyCall]) -> dict[tuple[str, Seen], float]:
-    """Every record that somebody was told is durable, and when it was first so told."""
-    found: dict[tuple[str, Seen], float] = {}
+def acknowledged(calls: Iterable[AnyCall]) -> set[tuple[str, Seen]]:
+    """Every record that somebody was told is durable: it, or one that was written on top of it."""
+    made: dict[tuple[str, Place], AppendCall] = {}
+    told: list[AppendCall] = []
     for call in calls:
-        if isinstance(call, AppendCall) and call.answer == "applied" and call.ended is not None:
-            key = (call.stream, call.made)
-            found[key] = min(call.ended, found.get(key, call.ended))
+        if isinstance(call, AppendCall):
+            made[call.stream, call.made.place] = call
+            if call.answer == "applied":
+                told.append(call)
+    found: set[tuple[str, Seen]] = set()
+    while told:
+        call = told.pop()
+        if (call.stream, call.made) not in found:
+            found.add((call.stream, call.made))
+            before = made.get((call.stream, call.expected))
+            if before is not None:
+                told.append(before)
     return found
 
 

@@ -108,6 +108,7 @@ class Load:
         self._control = control
         self.runs: dict[str, str] = {}
         self._open: set[str] = set()
+        self._names: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, then until all that was begun has ended, within `finish_within_s`."""
@@ -128,10 +129,13 @@ class Load:
             await clock.sleep(look_every_s)
 
     async def _start(self) -> None:
-        name = f"{self._orders.number}-{len(self.runs)}"
+        await self._submit(f"{self._orders.number}-{len(self.runs)}")
+
+    async def _submit(self, name: str) -> None:
         arguments = {"name": name, "bookings": self._orders.bookings}
         run = (await self._control.start(agent, arguments, key=f"{self._orders.seed}-{name}")).run
         self.runs[name] = run
+        self._names[run] = name
         self._open.add(run)
         self._worker.offer(run)
 
@@ -139,9 +143,11 @@ class Load:
         """Forget what has ended, and take again what was let go of while the database was away."""
         for run in list(self._open):
             entry = await self._platform.index.entry(run)
-            if entry is not None and entry.state in ENDED:
+            if entry is None:
+                await self._submit(self._names[run])  # it was lost: whoever wants it asks for it again
+            elif entry.state in ENDED:
                 self._open.discard(run)
-            elif entry is not None and entry.due(self._platform.clock.now()):
+            elif entry.due(self._platform.clock.now()):
                 self._worker.offer(run)
 
     async def account(self) -> Account:

@@ -1,12 +1,46 @@
-"""What the engine itself says was lost: read from the file that it keeps beside its memory."""
+"""What the engine says was lost, beside what the books say: to the event."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+
+import msgspec
 
 from outlast.drill.failover.judge import Record
 
+Event = tuple[str, int]
+"""A stream and the number of an event in it. The same place can be lost more than once, by one failover after another."""
 
-def reported(directory: Path) -> set[Record]:
-    """Every append in the loss reports of a directory, once."""
-    return set()
+
+class Compared(msgspec.Struct, frozen=True):
+    """Events: reported by the engine, lost by the books and not reported, reported and not lost."""
+
+    reported: int
+    unreported: Counter[Event]
+    invented: Counter[Event]
+
+
+def events_of(records: Iterable[Record]) -> Counter[Event]:
+    """Every event of some lost appends."""
+    return Counter((one.stream, number) for one in records for number in range(one.first, one.last + 1))
+
+
+def reported(memory: Path) -> Counter[Event]:
+    """Every event in the loss reports that processes with this memory have written; once for each failover."""
+    from outlast.adapters.postgres.loss import losses_beside, read_losses
+
+    found = {
+        (report.timeline, lost.stream, number)
+        for report in read_losses(losses_beside(memory))
+        for lost in report.lost
+        for number in range(lost.first, lost.last + 1)
+    }
+    return Counter((stream, number) for _, stream, number in found)
+
+
+def compare(gone: Iterable[Record], told: Counter[Event]) -> Compared:
+    """The two books side by side."""
+    events = events_of(gone)
+    return Compared(told.total(), events - told, told - events)

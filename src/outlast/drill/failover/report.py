@@ -40,9 +40,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     records_lost: int
     events_lost: int
     losses_reported: int
-    """Acknowledged appends that the engine itself reports as lost."""
+    """Events that the engine itself reports as lost."""
     losses_unreported: int
+    """Events lost by the books, and not reported."""
     losses_invented: int
+    """Events reported, and not lost by the books."""
     effects_doubled: int
     refused: int
     refusals_due: int

@@ -11,7 +11,7 @@ import msgspec
 from outlast.drill.failover.judge import Record
 
 Event = tuple[str, int]
-"""A stream and the number of an event in it. The same place can be lost more than once, by one failover after another."""
+"""A stream and the number of an event in it. One place can be lost more than once, by several failovers."""
 
 
 class Compared(msgspec.Struct, frozen=True):

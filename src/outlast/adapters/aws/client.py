@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -21,6 +22,14 @@ class Place(msgspec.Struct, frozen=True):
 
     region: str | None = None
     endpoint_url: str | None = None
+
+
+@functools.cache
+def _loader() -> Any:
+    """Reads the services' models, each once in a process."""
+    from botocore import loaders  # pyright: ignore[reportMissingTypeStubs] (it ships none)
+
+    return cast("Any", loaders).create_loader()
 
 
 class Client:
@@ -45,7 +54,7 @@ class Client:
             from aiobotocore import config as configs  # pyright: ignore[reportMissingTypeStubs] (it ships none)
             from aiobotocore import session as sessions  # pyright: ignore[reportMissingTypeStubs] (nor here)
         except ImportError:
-            raise ConfigurationError("AWS endpoints need the extra: pip install 'outlast[aws]'") from None
+            raise ConfigurationError("AWS needs the extra: pip install 'outlast[aws]'") from None
         config = configs.AioConfig(
             retries={"total_max_attempts": 1, "mode": "standard"},  # the pool retries, elsewhere and on a budget
             connect_timeout=connect_timeout_s,
@@ -54,7 +63,8 @@ class Client:
         )
         session: Any = sessions.get_session()  # pyright: ignore[reportUnknownMemberType] (no stubs)
         # Reading a service's model takes a tenth of a second and more: not in the loop.
-        loader = session.get_component("data_loader")
+        loader = _loader()
+        session.register_component("data_loader", loader)
         for kind in ("service-2", "endpoint-rule-set-1"):
             await asyncio.to_thread(loader.load_service_model, self._service, kind)
         made = session.create_client(

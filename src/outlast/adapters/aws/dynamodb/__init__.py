@@ -1,0 +1,1 @@
+"""Journal, run index, snapshots and signs of life in one DynamoDB table."""

@@ -1,0 +1,70 @@
+"""Least privilege: what each role must be allowed, from the calls that this package makes.
+
+`OPERATIONS` names every call. The tests record what the adapters ask of a server and compare it with these names, so a
+call that is not here, or a right that nothing uses, is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from outlast.adapters.aws.option import AwsOptions
+from outlast.kernel.error import UsageError
+
+Role = Literal["worker", "keeper", "preparer"]
+"""worker: whoever runs agents, serves or reads · keeper: who collects blobs and removes runs after their retention ·
+preparer: who makes table and bucket, once."""
+
+Scope = Literal["table", "indexes", "bucket", "objects"]
+
+OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
+    "worker": {
+        "dynamodb:GetItem": (("dynamodb:GetItem", "table"),),
+        "dynamodb:BatchGetItem": (("dynamodb:BatchGetItem", "table"),),
+        "dynamodb:Query": (("dynamodb:Query", "table"), ("dynamodb:Query", "indexes")),
+        "dynamodb:PutItem": (("dynamodb:PutItem", "table"),),
+        "dynamodb:DeleteItem": (("dynamodb:DeleteItem", "table"),),
+        # without s3:ListBucket, S3 says of an object that is not there that access is denied
+        "s3:GetObject": (("s3:GetObject", "objects"), ("s3:ListBucket", "bucket")),
+        "s3:HeadObject": (("s3:GetObject", "objects"), ("s3:ListBucket", "bucket")),
+        "s3:PutObject": (("s3:PutObject", "objects"),),
+        "s3:CopyObject": (("s3:GetObject", "objects"), ("s3:PutObject", "objects")),
+    },
+    "keeper": {
+        "s3:ListObjectVersions": (("s3:ListBucketVersions", "bucket"),),
+        "s3:DeleteObject": (("s3:DeleteObjectVersion", "objects"),),
+    },
+    "preparer": {
+        "dynamodb:DescribeTable": (("dynamodb:DescribeTable", "table"),),
+        "dynamodb:CreateTable": (("dynamodb:CreateTable", "table"),),
+        "dynamodb:UpdateContinuousBackups": (("dynamodb:UpdateContinuousBackups", "table"),),
+        "dynamodb:DescribeTimeToLive": (("dynamodb:DescribeTimeToLive", "table"),),
+        "dynamodb:UpdateTimeToLive": (("dynamodb:UpdateTimeToLive", "table"),),
+        "s3:HeadBucket": (("s3:ListBucket", "bucket"),),
+        "s3:CreateBucket": (("s3:CreateBucket", "bucket"),),
+        "s3:PutPublicAccessBlock": (("s3:PutBucketPublicAccessBlock", "bucket"),),
+        "s3:PutBucketVersioning": (("s3:PutBucketVersioning", "bucket"),),
+        "s3:PutBucketEncryption": (("s3:PutEncryptionConfiguration", "bucket"),),
+        "s3:PutBucketLifecycleConfiguration": (("s3:PutLifecycleConfiguration", "bucket"),),
+    },
+}
+"""For each role: the calls it makes, and of each call the IAM actions it takes and on what."""
+
+
+def policy(options: AwsOptions, account: str, role: Role = "worker", partition: str = "aws") -> dict[str, Any]:
+    """An IAM policy document for one role, on one table and one bucket; `account` has 12 digits. Raises UsageError."""
+    if not (account.isdigit() and len(account) == 12):
+        raise UsageError(f"account {account[:20]!r} is not one: expected 12 digits")
+    table = f"arn:{partition}:dynamodb:{options.region}:{account}:table/{options.table}"
+    bucket = f"arn:{partition}:s3:::{options.bucket}"
+    resources = {"table": table, "indexes": f"{table}/index/*", "bucket": bucket, "objects": f"{bucket}/*"}
+    allowed: dict[Scope, set[str]] = {}
+    for grants in OPERATIONS[role].values():
+        for action, scope in grants:
+            allowed.setdefault(scope, set()).add(action)
+    statements = [
+        {"Sid": f"Outlast{scope.capitalize()}", "Effect": "Allow", "Action": sorted(actions), "Resource": resources[scope]}
+        for scope, actions in sorted(allowed.items())
+    ]
+    return {"Version": "2012-10-17", "Statement": statements}

@@ -1,0 +1,65 @@
+"""A server process: started, awaited, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+start_deadline_s = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def script(name: str) -> str:
+    """A command of the environment that runs the tests."""
+    return str(Path(sys.executable).parent / name)
+
+
+@contextlib.contextmanager
+def serving(
+    command: Sequence[str], port: int, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that listens on `port`; ended, with what it started, when the block is left."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            list(command), stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )  # fmt: skip
+    try:
+        _await(process, port, log)
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process and what it started: it leads a session of its own."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            pass
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, 9)
+    process.wait(5)
+
+
+def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    end = time.monotonic() + start_deadline_s
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+            return
+        if process.poll() is not None or time.monotonic() > end:
+            raise AssertionError(f"server did not start: {log.read_text(errors='replace')[-2000:]}")
+        time.sleep(0.02)

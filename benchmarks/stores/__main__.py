@@ -150,12 +150,9 @@ def report(stores: list[Store], peers: dict[int, Sample], facts: dict[str, Any])
 def table(facts: dict[str, Any], told: dict[str, Any]) -> str:
     """The same, readable."""
     lines = [f"{name.replace('_', ' '):>12}  {value}" for name, value in facts.items()]
+    title = f"durable steps of 1 KB, {told['processes']} worker processes; a lone step beside the bare write"
     head = f"{'':20}{'steps/s':>9}{'p50 ms':>9}{'p99 ms':>9}{'bare p50':>10}{'p50/bare':>10}{'writes/step':>12}"
-    lines += [
-        "",
-        f"durable steps of 1 KB, {told['processes']} worker processes; a lone step beside the bare write",
-        head,
-    ]
+    lines += ["", title, head]
     for store in told["stores"]:
         lines.append(
             f"  {store['name']:<18}{number(store['steps_per_s']):>9}{number(store['p50_ms']):>9}"
@@ -164,24 +161,25 @@ def table(facts: dict[str, Any], told: dict[str, Any]) -> str:
         )
     if told["dbos_postgres_steps_per_s"] is not None:
         holds = "ok" if told["postgres_over_dbos"] >= dbos_at_least else "MISSED"
-        lines += [
-            f"  {'DBOS on postgres':<18}{number(told['dbos_postgres_steps_per_s']):>9}   Outlast over it:"
-            f" {told['postgres_over_dbos']}x (must be >= {dbos_at_least:g}x: {holds})"
-        ]
+        ratio = f"Outlast over it: {told['postgres_over_dbos']}x (must be >= {dbos_at_least:g}x: {holds})"
+        lines.append(f"  {'DBOS on postgres':<18}{number(told['dbos_postgres_steps_per_s']):>9}   {ratio}")
     for store in told["stores"]:
         if "cost" in store:
-            each = store["cost"]
-            lines += [
-                "",
-                f"a million steps by the units counted on {store['name']} (runs of {each['steps_of_a_run']} steps, "
-                f"{each['region']}, prices of {each['as_of']}), US dollars",
-                f"  DynamoDB, one region   {each['usd_per_million_steps']:>6}   "
-                f"({each['write_units_per_step']} units a step, {each['write_units_per_run']} a run)",
-                f"  with one replica       {each['usd_per_million_steps_with_a_replica']:>6}",
-                f"  Step Functions         {each['step_functions_usd']:>6}",
-                f"  Lambda durable         {each['lambda_durable_functions_usd']:>6}",
-            ]
+            lines += ["", *bill(store["name"], store["cost"])]
     return "\n".join(lines)
+
+
+def bill(name: str, cost: dict[str, Any]) -> list[str]:
+    """What a million steps cost."""
+    about = f"runs of {cost['steps_of_a_run']} steps, {cost['region']}, prices of {cost['as_of']}"
+    units = f"{cost['write_units_per_step']} units a step, {cost['write_units_per_run']} a run"
+    return [
+        f"a million steps by the units counted on {name} ({about}), US dollars",
+        f"  DynamoDB, one region   {cost['usd_per_million_steps']:>6}   ({units})",
+        f"  with one replica       {cost['usd_per_million_steps_with_a_replica']:>6}",
+        f"  Step Functions         {cost['step_functions_usd']:>6}",
+        f"  Lambda durable         {cost['lambda_durable_functions_usd']:>6}",
+    ]
 
 
 def main() -> int:

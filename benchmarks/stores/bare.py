@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvloop
 
@@ -57,7 +58,8 @@ async def _dynamodb(where: str) -> AsyncGenerator[Write]:
 
     endpoint, table = where.split("|")
     count = 0
-    async with get_session().create_client("dynamodb", region_name=region, endpoint_url=endpoint) as client:
+    made: Any = get_session().create_client("dynamodb", region_name=region, endpoint_url=endpoint)
+    async with made as client:
         await client.create_table(
             TableName=f"{table}-bare",
             AttributeDefinitions=[{"AttributeName": "number", "AttributeType": "N"}],

@@ -1,4 +1,4 @@
-"""One engine under measurement: its server, its worker processes, its bare write; and what they gave, trial by trial."""
+"""One engine under measurement: its worker processes, its bare write, and what they gave, trial by trial."""
 
 from __future__ import annotations
 

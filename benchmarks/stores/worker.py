@@ -115,13 +115,16 @@ def report(line: str) -> None:
 
 async def serve(args: argparse.Namespace) -> None:
     loop = asyncio.get_running_loop()
-    async with opened(args.kind, args.where, args.dir) as engine:
-        async with Worker(app, engine.platform, f"bench-{os.getpid()}", report=report) as worker:
-            bench = Bench(engine, worker)
-            print("ready", flush=True)
-            while request := (await loop.run_in_executor(None, sys.stdin.readline)).split():
-                work, *numbers = request
-                reply(await getattr(bench, work)(*map(int, numbers)))
+    identity = f"bench-{os.getpid()}"
+    async with (
+        opened(args.kind, args.where, args.dir) as engine,
+        Worker(app, engine.platform, identity, report=report) as worker,
+    ):
+        bench = Bench(engine, worker)
+        print("ready", flush=True)
+        while request := (await loop.run_in_executor(None, sys.stdin.readline)).split():
+            work, *numbers = request
+            reply(await getattr(bench, work)(*map(int, numbers)))
 
 
 def main() -> None:

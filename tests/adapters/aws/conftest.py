@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import dynalite as dynalites
 from tests.servers import ministack as ministacks
 from tests.servers import moto as motos
 from tests.servers.microburst import Faults, microburst
@@ -40,3 +41,9 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def faults(ministack: str, tmp_path: Path) -> Iterator[Faults]:
     with microburst(ministack, tmp_path) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def dynalite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with dynalites.dynalite(tmp_path_factory.mktemp("dynalite")) as address:
+        yield address

@@ -35,10 +35,13 @@ def _loader() -> Any:
 class Client:
     """One service's client, from the standard credential chain."""
 
-    def __init__(self, service: str, place: Place, read_timeout_s: float) -> None:
+    def __init__(
+        self, service: str, place: Place, read_timeout_s: float, connections_max: int = connections_max
+    ) -> None:
         self._service = service
         self._place = place
         self._read_timeout_s = read_timeout_s
+        self._connections_max = connections_max
         self._stack = AsyncExitStack()
         self._making: asyncio.Task[Any] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -59,7 +62,8 @@ class Client:
             retries={"total_max_attempts": 1, "mode": "standard"},  # the pool retries, elsewhere and on a budget
             connect_timeout=connect_timeout_s,
             read_timeout=self._read_timeout_s,
-            max_pool_connections=connections_max,
+            max_pool_connections=self._connections_max,
+            s3=None if self._place.endpoint_url is None else {"addressing_style": "path"},  # it has no host per bucket
         )
         session: Any = sessions.get_session()  # pyright: ignore[reportUnknownMemberType] (no stubs)
         # Reading a service's model takes a tenth of a second and more: not in the loop.

@@ -43,7 +43,10 @@ class AwsEngine:
         """
         usage = Usage()
         place = Place(options.region, options.endpoint_url)
-        clients = {service: Client(service, place, options.read_timeout_s) for service in ("dynamodb", "s3")}
+        clients = {
+            service: Client(service, place, options.read_timeout_s, options.connections_max)
+            for service in ("dynamodb", "s3")
+        }
         calls = {
             service: Calls(service, client, f"{service} in {options.region}", usage, clock, randomness)
             for service, client in clients.items()
@@ -51,7 +54,7 @@ class AwsEngine:
         try:
             if protection is not None:
                 await prepare_with(clients, options, clock, randomness, protection)
-            table = Table(options.table, calls["dynamodb"])
+            table = Table(options.table, calls["dynamodb"], clock)
             lineage = await lineage_of(table, options.region, randomness)
             blobs = S3Blobs(options.bucket, calls["s3"], points)
             journal = DynamoJournal(table, lineage, blobs, clock, points, hints)

@@ -24,6 +24,8 @@ class AwsOptions(msgspec.Struct, frozen=True):
     """One address for all services, for emulators; None: AWS's own."""
     read_timeout_s: float = 5.0
     """How long one call may take before its outcome is unknown."""
+    connections_max: int = 64
+    """Calls under way at once, for each service; more wait for their turn."""
     retention_days: float | None = None
     """How long runs are kept once they have ended; None: for ever."""
 

@@ -32,6 +32,12 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
         "s3:CopyObject": (("s3:GetObject", "objects"), ("s3:PutObject", "objects")),
     },
     "keeper": {
+        "dynamodb:GetItem": (("dynamodb:GetItem", "table"),),
+        "dynamodb:Query": (("dynamodb:Query", "table"), ("dynamodb:Query", "indexes")),
+        "dynamodb:BatchGetItem": (("dynamodb:BatchGetItem", "table"),),
+        "dynamodb:UpdateItem": (("dynamodb:UpdateItem", "table"),),
+        "dynamodb:PutItem": (("dynamodb:PutItem", "table"),),
+        "dynamodb:DeleteItem": (("dynamodb:DeleteItem", "table"),),
         "s3:ListObjectVersions": (("s3:ListBucketVersions", "bucket"),),
         "s3:DeleteObject": (("s3:DeleteObjectVersion", "objects"),),
     },
@@ -64,7 +70,7 @@ def policy(options: AwsOptions, account: str, role: Role = "worker", partition: 
         for action, scope in grants:
             allowed.setdefault(scope, set()).add(action)
     statements = [
-        {"Sid": f"Outlast{scope.capitalize()}", "Effect": "Allow", "Action": sorted(actions), "Resource": resources[scope]}
+        {"Sid": scope.capitalize(), "Effect": "Allow", "Action": sorted(actions), "Resource": resources[scope]}
         for scope, actions in sorted(allowed.items())
     ]
     return {"Version": "2012-10-17", "Statement": statements}

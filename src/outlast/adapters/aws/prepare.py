@@ -52,12 +52,14 @@ async def prepare(
 
 
 async def prepare_with(
-    clients: Mapping[str, Client], options: AwsOptions, clock: Clock, randomness: Randomness, protection: Protection
-) -> None:
-    """As `prepare`, with clients that are there."""
+    clients: Mapping[str, Client], options: AwsOptions, clock: Clock, randomness: Randomness, protection: Protection,
+    usage: Usage | None = None,
+) -> None:  # fmt: skip
+    """As `prepare`, with clients that are there. `usage` counts."""
+    usage = usage or Usage()
     for service, make in (("dynamodb", _prepare_table), ("s3", _prepare_bucket)):
         where = f"{service} in {options.region}"
-        await make(Calls(service, clients[service], where, Usage(), clock, randomness), options, protection, clock)
+        await make(Calls(service, clients[service], where, usage, clock, randomness), options, protection, clock)
 
 
 def table_definition(table: str, protection: Protection) -> dict[str, Any]:

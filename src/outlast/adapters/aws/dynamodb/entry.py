@@ -27,6 +27,8 @@ class Said(msgspec.Struct, frozen=True):
 
     patch: HintPatch
     seq: int | None
+    sure: bool = True
+    """Its append is durable. Before it is, another may be written in its place, and what that says counts."""
 
     def over(self, older: Said | None) -> Said:
         """Both in one, of the same stream; what this one says counts."""
@@ -40,7 +42,7 @@ class Said(msgspec.Struct, frozen=True):
             before = getattr(older.patch, name)
             if name in changes and before is not UNSET:
                 changes[name] = max(changes[name], before)
-        return Said(msgspec.structs.replace(older.patch, **changes), self.seq)
+        return Said(msgspec.structs.replace(older.patch, **changes), self.seq, self.sure)
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -59,12 +61,12 @@ class Stored(msgspec.Struct, frozen=True):
         if said.seq is None:
             late = said.patch.mail is not UNSET and said.patch.mail <= entry.mail and self.rev > 0
         else:
-            late = said.seq <= at_seq
+            late = said.seq < at_seq or (said.seq == at_seq and not said.sure)
             at_seq = max(at_seq, said.seq)
         patch = _of_late(entry, said.patch) if late else said.patch
         return msgspec.structs.replace(self, entry=entry.patched(patch), at_seq=at_seq)
 
-    def written(self, lineage: Lineage, expires_at: int | None = None) -> Item:
+    def written(self, lineage: Lineage) -> Item:
         """The item that replaces the one it was read from."""
         entry = _finite(self.entry)
         item = {
@@ -74,8 +76,8 @@ class Stored(msgspec.Struct, frozen=True):
             "at_seq": {"N": str(self.at_seq)},
             "rev": {"N": str(self.rev + 1)},
         }
-        if expires_at is not None:
-            item["expires_at"] = {"N": str(expires_at)}
+        if self.item is not None and "expires_at" in self.item:
+            item["expires_at"] = dict(self.item["expires_at"])  # its run goes at that time, whoever still tells of it
         return item
 
 

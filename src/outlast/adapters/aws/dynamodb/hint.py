@@ -18,7 +18,7 @@ from outlast.kernel.error import StoreError, UsageError
 
 
 class HintBounds(msgspec.Struct, frozen=True):
-    """Bounds of what waits to be told; times in seconds. Above one a hint is dropped and counted: the sweep finds it."""
+    """Bounds of what waits to be told; times in seconds. Above one a hint is dropped and counted: left to the sweep."""
 
     runs_max: int = 10_000
     """Runs of which something is to be told."""
@@ -58,11 +58,14 @@ class Hints:
         """Of how many runs something is to be told."""
         return len(self._tasks)
 
-    async def tell(self, stream: str, seq: int, patch: HintPatch) -> None:
-        """Returns when it is written, or once it could not be: then it is tried again in the background."""
+    async def tell(self, stream: str, seq: int, patch: HintPatch, *, sure: bool = True) -> None:
+        """Returns when it is written, or once it could not be: then it is tried again in the background.
+
+        `seq`: the number of the last event of the append that carries it; `sure`: that append is durable.
+        """
         key = StreamKey.parse(stream)
         own = key.kind == "run" and key.id == patch.run
-        said = Said(patch, seq if own else None)
+        said = Said(patch, seq if own else None, sure)
         run = patch.run
         waiting = self._waiting.get(run)
         if waiting is None:

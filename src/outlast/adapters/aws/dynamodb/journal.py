@@ -63,7 +63,7 @@ class DynamoJournal:
         if isinstance(outcome, Conflicted) and outcome.head == applied_head(append):
             outcome = Applied(outcome.head)  # sent again after its answer was lost: its hint may be lacking too
         if isinstance(outcome, Applied):
-            if append.hint is not None and append.expected.seq > 0:
+            if append.hint is not None:  # of a new stream it is told already, unless a rival's was
                 await self._hints.tell(append.stream, append.head, append.hint)
             self._listeners.tell([Notice(append.stream, append.head, append.hint)])
         return outcome
@@ -71,7 +71,7 @@ class DynamoJournal:
     async def _foretell(self, append: Append) -> None:
         """Before a stream is begun, so that a run that nobody knows of cannot be."""
         if append.hint is not None:
-            await self._hints.tell(append.stream, append.head, append.hint)
+            await self._hints.tell(append.stream, append.head, append.hint, sure=False)
 
     async def head(self, stream: str) -> Head:
         return await self._streams.head(stream)

@@ -9,6 +9,7 @@
     snapshot/STREAM                 0000000000000009      folded state up to that event; the last and the one before
     presence@LINEAGE                HOST                  a host's sign of life
     meta                            lineage/REGION        the lineage that this region writes
+    expired@LINEAGE                 TIME/RUN              what our own sweeper is to remove, where the table cannot
 
 Five global secondary indexes find hint items; their hash keys are spread over `shards`, because one key of an index
 takes 1,000 writes a second. All but `open` hold keys only: what they find is read from the table itself. `open`, which

@@ -40,7 +40,7 @@ class Snapshots:
             ref = await self._blobs.put(snapshot.body)
             item |= {"blob": {"S": ref.sha256}, "size": {"N": str(ref.size)}}
         await self._table.put(item)
-        found = await self._table.query(pk, limit=2 * kept, newest_first=True, names="pk, sk")
+        found = await self._table.query(pk, limit=2 * kept, newest_first=True, names="pk, sk, expires_at")
         for old in found[kept:]:
             await self._table.delete({"pk": old["pk"], "sk": old["sk"]}, old)  # type: ignore[dict-item]
 

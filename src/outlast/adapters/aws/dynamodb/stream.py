@@ -25,8 +25,6 @@ from outlast.journal.stream import Append, Applied, Conflicted, Head, Outcome, S
 from outlast.kernel.error import StoreCorrupt
 from outlast.kernel.point import Points
 
-_listed_max = 100_000
-
 
 class Streams:
     """The records of all streams in one table."""
@@ -35,7 +33,6 @@ class Streams:
         self._table = table
         self._points = points
         self._ends = Ends()
-        self._listed: dict[str, None] = {}
 
     async def append(self, append: Append, foretell: Callable[[Append], Awaitable[None]]) -> Outcome:
         """As in EventStore, for an append that was checked. Raises StoreUnavailable where trying again is of no use.
@@ -94,13 +91,8 @@ class Streams:
 
     async def _list(self, stream: str) -> None:
         """Before the first record, so that no stream is there that is not listed."""
-        if stream in self._listed:
-            return
         where = layout.directory(StreamKey.parse(stream).kind, layout.shard(stream))
         await self._table.put(layout.key(where, stream))
-        if len(self._listed) >= _listed_max:
-            self._listed.clear()
-        self._listed[stream] = None
 
 
 def applied_head(append: Append) -> Head:
@@ -124,7 +116,8 @@ def record_of(item: Item) -> StoredRecord:
         seq, count = int(found["sk"]["S"]), int(found["count"]["N"])
         return StoredRecord(seq, count, found["body"]["S"].encode(), bytes(found["hash"]["B"]))
     except (KeyError, ValueError, TypeError) as error:
+        where = f"{str(found.get('pk'))[:200]} {str(found.get('sk'))[:40]}"
         raise StoreCorrupt(
-            f"item {str(found.get('pk'))[:200]} {str(found.get('sk'))[:40]} is no record ({type(error).__name__} {error}): "
-            "something else has written to this table"
+            f"item {where} is no record: {type(error).__name__} {error}; "
+            "something else wrote to this table"
         ) from None

@@ -1,4 +1,7 @@
-"""One table: its operations with consistent reads, its bounds and what they cost."""
+"""One table: its operations with consistent reads, its bounds and what they cost.
+
+An item that has expired (`expires_at`) is not there for any reader, whether DynamoDB has removed it yet or not.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,53 @@ from outlast.adapters.aws.dynamodb import layout
 from outlast.adapters.aws.dynamodb.layout import Key
 from outlast.adapters.aws.dynamodb.size import Item, index_units, item_bytes, item_bytes_max, write_units
 from outlast.adapters.aws.fault import CallFailed
+from outlast.kernel.clock import Clock
 from outlast.kernel.error import UsageError
 
 batch_keys_max = 100
 """Items in one BatchGetItem: 100, DynamoDB's bound."""
+expiry_slack_s = 3600.0
+"""How far the clocks of hosts may differ before an expired item could be replaced that another host still reads."""
 _batch_rounds_max = 8
+_page_max = 1000
 _counted = "INDEXES"
 
 
 class Table:
     """A DynamoDB table. Everything raises CallFailed (StoreUnavailable) for what AWS refuses or does not answer."""
 
-    def __init__(self, name: str, calls: Calls) -> None:
+    def __init__(self, name: str, calls: Calls, clock: Clock) -> None:
         self.name = name
         self._calls = calls
+        self._clock = clock
         self.usage = calls.usage
 
     async def put_new(self, item: Item, *, again: bool = False) -> bool:
-        """One conditional put: False if an item with this key is there. Sent once, or `again` while it is lost."""
+        """One conditional put: False if an item with this key is there. Sent once, or `again` while it is lost.
+
+        One that expired `expiry_slack_s` ago or longer is not in the way.
+        """
         send = self._calls.many if again else self._calls.once
-        return await self._put(item, None, send, ConditionExpression="attribute_not_exists(pk)")
+        long_ago = int(self._clock.now() - expiry_slack_s)
+        return await self._put(
+            item, None, send,
+            ConditionExpression="attribute_not_exists(pk) OR expires_at < :long_ago",
+            ExpressionAttributeValues={":long_ago": {"N": str(long_ago)}},
+        )  # fmt: skip
+
+    async def expire(self, at: Key, moment: float) -> None:
+        """Let an item expire at a time, if it is there."""
+        try:
+            answer = await self._calls.many(
+                "UpdateItem", TableName=self.name, Key=at, ConditionExpression="attribute_exists(pk)",
+                UpdateExpression="SET expires_at = :at", ExpressionAttributeValues={":at": {"N": str(int(moment))}},
+                ReturnConsumedCapacity=_counted,
+            )  # fmt: skip
+        except CallFailed as failed:
+            if failed.kind != "refused":
+                raise
+            answer = {}
+        self._wrote(at, at, at, answer)
 
     async def put(self, item: Item) -> None:
         """Write an item over."""
@@ -47,22 +77,26 @@ class Table:
     async def get(self, at: Key) -> Item | None:
         """One item, as of now."""
         answer = await self._read("GetItem", Key=at, ConsistentRead=True)
-        return answer.get("Item")
+        item = answer.get("Item")
+        return item if item is not None and self._is_alive(item) else None
 
     async def get_all(self, keys: Sequence[Key]) -> list[Item]:
         """Those that are there, as of now, in no order."""
         pages = [keys[start : start + batch_keys_max] for start in range(0, len(keys), batch_keys_max)]
-        return [item for page in await asyncio.gather(*map(self._batch, pages)) for item in page]
+        found = await asyncio.gather(*map(self._batch, pages))
+        return [item for page in found for item in page if self._is_alive(item)]
 
     async def query(
         self, pk: str, after: str | None = None, limit: int | None = None, *, newest_first: bool = False,
-        condition: str = "sk > :sk", names: str | None = None,
+        names: str | None = None, expired: bool = False,
     ) -> list[Item]:  # fmt: skip
-        """Items of one partition, in the order of their sort keys, those after `after`, as of now."""
+        """Items of one partition, in the order of their sort keys, those after `after`, as of now; `names`: only these
+        attributes; `expired`: those too that have expired.
+        """
         values: dict[str, Any] = {":pk": {"S": pk}}
         where = "pk = :pk"
         if after is not None:
-            where += f" AND {condition}"
+            where += " AND sk > :sk"
             values[":sk"] = {"S": after}
         question: dict[str, Any] = {
             "KeyConditionExpression": where, "ExpressionAttributeValues": values, "ConsistentRead": True,
@@ -72,7 +106,7 @@ class Table:
             question["ProjectionExpression"] = names
         found: list[Item] = []
         async for page in self._pages(question, limit):
-            found += page
+            found += page if expired else filter(self._is_alive, page)
             if limit is not None and len(found) >= limit:
                 return found[:limit]
         return found
@@ -91,7 +125,8 @@ class Table:
         }
         async for page in self._pages(question, limit):
             for item in page:
-                yield item
+                if self._is_alive(item):
+                    yield item
 
     async def count(self, index: str, partition: str) -> int:
         """How many items an index holds in one of its partitions."""
@@ -108,10 +143,27 @@ class Table:
                 return total
             question["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
-    async def delete(self, at: Key, old: Item | None = None) -> None:
-        """Remove an item; nothing if it is not there."""
-        answer = await self._calls.many("DeleteItem", TableName=self.name, Key=at, ReturnConsumedCapacity=_counted)
+    async def delete(self, at: Key, old: Item | None = None, only_expired_at: float | None = None) -> None:
+        """Remove an item; nothing if it is not there, or had not expired at this time."""
+        condition: dict[str, Any] = {}
+        if only_expired_at is not None:
+            condition = {
+                "ConditionExpression": "expires_at < :at",
+                "ExpressionAttributeValues": {":at": {"N": str(int(only_expired_at))}},
+            }
+        try:
+            answer = await self._calls.many(
+                "DeleteItem", TableName=self.name, Key=at, ReturnConsumedCapacity=_counted, **condition
+            )
+        except CallFailed as failed:
+            if failed.kind != "refused":
+                raise
+            answer = {}
         self._wrote(old or at, None, old, answer)
+
+    def _is_alive(self, item: Item) -> bool:
+        expires_at = item.get("expires_at")
+        return expires_at is None or int(expires_at["N"]) > self._clock.now()
 
     async def _put(self, item: Item, old: Item | None, send: Any, **condition: Any) -> bool:
         size = item_bytes(item)
@@ -150,6 +202,7 @@ class Table:
             more = {} if start is None else {"ExclusiveStartKey": start}
             if limit is not None:
                 more["Limit"] = max(1, limit)
+                limit = min(limit * 4, _page_max)  # more pages: what was found had expired, or a caller wants more
             answer = await self._read("Query", **question, **more)
             yield answer.get("Items", [])
             start = answer.get("LastEvaluatedKey")

@@ -79,10 +79,11 @@ class S3Blobs:
         where = {"Bucket": self._bucket, "Key": object_key(ref.sha256)}
         try:
             found = await self._calls.many("HeadObject", **where)
-            if found["ContentLength"] != ref.size:
+            size = found.get("ContentLength", ref.size)
+            if size != ref.size:
                 raise StoreUnavailable(
-                    f"blob {ref.sha256[:16]} in bucket {self._bucket} has {found['ContentLength']} bytes, "
-                    f"{ref.size} were expected: something else has written there; remove that object"
+                    f"blob {ref.sha256[:16]} in bucket {self._bucket} has {size} bytes, {ref.size} were expected: "
+                    "something else has written there; remove that object"
                 )
             if _age_s(found) <= self._refresh_after_s:
                 return True
@@ -103,4 +104,3 @@ def _age_s(found: dict[str, Any]) -> float:
     if said is None:
         return float("inf")
     return (parsedate_to_datetime(said) - found["LastModified"]).total_seconds()
-

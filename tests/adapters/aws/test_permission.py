@@ -1,0 +1,104 @@
+"""The policy documents allow the calls that are made, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from outlast.adapters.aws.call import Calls
+from outlast.adapters.aws.client import Client, Place
+from outlast.adapters.aws.dynamodb.lineage import lineage_of
+from outlast.adapters.aws.dynamodb.retention import Retention
+from outlast.adapters.aws.permission import OPERATIONS, policy
+from outlast.adapters.aws.prepare import prepare_with
+from outlast.adapters.aws.s3.collect import collect
+from outlast.adapters.aws.usage import Usage
+from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.randomness import OsRandomness
+from outlast.cell.presence import HostBeat
+from outlast.journal.chain import genesis
+from outlast.journal.index import HintPatch
+from outlast.journal.snapshot import Snapshot
+from outlast.kernel.error import UsageError
+from tests.adapters.aws.opening import UNPROTECTED, engine, options
+from tests.adapters.aws.test_blob import Later
+from tests.contracts.note import applied, key, note
+
+
+async def test_a_workers_policy_is_what_a_worker_calls(ministack: str, short_dir: Path) -> None:
+    async with engine(options(short_dir.name, ministack)) as opened:
+        journal, blobs = opened.journal, opened.blobs
+        stream = key(journal, "r")
+        hint = HintPatch("r", agent="desk", session="s", created_at=1.0)
+        head = applied(await journal.append(note(stream, genesis(stream), "n", hint=hint)))
+        blobs._refresh_after_s = -1.0
+        for seq in (1, 2, 3):
+            await journal.save(Snapshot(stream, seq, head.hash, 1, b"x" * 100_000))
+        await asyncio.gather(
+            journal.load(stream), journal.read(stream), journal.streams("run"), journal.entry("r"), journal.due(9.0),
+            journal.next_wake(9.0), journal.owned(), journal.list(session="s"), journal.counts(),
+            opened.presence.beat(HostBeat("h", 1)), opened.presence.all(), blobs.put(b"x"), blobs.put(b"x" * 100_000),
+        )  # fmt: skip
+        await opened.presence.leave("h")
+        assert set(opened.usage.calls) == set(OPERATIONS["worker"])
+
+
+async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir: Path) -> None:
+    clock, usage = SystemClock(), Usage()
+    async with engine(options(short_dir.name, ministack)) as opened:
+        journal = opened.journal
+        stream = key(journal, "r")
+        hint = HintPatch("r", state="completed", updated_at=1.0, created_at=1.0)
+        applied(await journal.append(note(stream, genesis(stream), "n", hint=hint)))
+        await opened.blobs.put(b"x")
+        table = journal._streams._table
+        for calls in (table._calls, opened.blobs._calls):
+            calls.usage = usage
+        for now in (clock, Later()):
+            table._clock = now  # type: ignore[assignment]
+            await lineage_of(table, "eu-central-1", OsRandomness())
+            await Retention(table, journal.lineage, now, 1, by_table=False).walk()
+        await collect(opened.blobs._bucket, opened.blobs._calls, Later(), set(), dry_run=False)
+        assert set(usage.calls) == set(OPERATIONS["keeper"])
+
+
+async def test_a_preparers_policy_is_what_preparing_calls(ministack: str, short_dir: Path) -> None:
+    place = options(short_dir.name, ministack)
+    clients = {service: Client(service, Place(place.region, ministack), 30.0) for service in ("dynamodb", "s3")}
+    usage = Usage()
+    try:
+        for _ in range(2):
+            await prepare_with(clients, place, SystemClock(), OsRandomness(), UNPROTECTED, usage)
+        made = Calls("dynamodb", clients["dynamodb"], "", Usage(), SystemClock(), OsRandomness())
+        table = (await made.once("DescribeTable", TableName=place.table))["Table"]
+        bucket = Calls("s3", clients["s3"], "", Usage(), SystemClock(), OsRandomness())
+        versioning = await bucket.once("GetBucketVersioning", Bucket=place.bucket)
+        closed = await bucket.once("GetPublicAccessBlock", Bucket=place.bucket)
+    finally:
+        for client in clients.values():
+            await client.closed()
+    assert set(usage.calls) == set(OPERATIONS["preparer"])
+    assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
+    assert {index["IndexName"] for index in table["GlobalSecondaryIndexes"]} == {
+        "open", "state", "agent", "session", "newest",
+    }  # fmt: skip
+    assert versioning["Status"] == "Enabled"
+    assert all(closed["PublicAccessBlockConfiguration"].values())
+
+
+def test_a_policy_names_one_table_one_bucket_and_no_wildcard_action() -> None:
+    for role in OPERATIONS:
+        document = policy(options("x1", "http://127.0.0.1:1"), "123456789012", role)
+        for statement in document["Statement"]:
+            assert statement["Effect"] == "Allow"
+            assert statement["Action"]
+            assert not any("*" in action for action in statement["Action"])
+            assert "outlast-x1" in statement["Resource"]
+    indexes = policy(options("x1", "http://127.0.0.1:1"), "123456789012")["Statement"]
+    assert {"arn:aws:dynamodb:eu-central-1:123456789012:table/outlast-x1/index/*", "arn:aws:s3:::outlast-x1/*"} <= {
+        statement["Resource"] for statement in indexes
+    }
+    with pytest.raises(UsageError, match="12 digits"):
+        policy(options("x1", "http://127.0.0.1:1"), "mine")

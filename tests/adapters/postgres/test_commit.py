@@ -268,7 +268,8 @@ async def test_a_row_that_another_holds_makes_the_append_unknown_and_no_more(sit
         stream, other = key(store, "a"), key(store, "b")
         append = note(stream, genesis(stream), "mine")
         async with await psycopg.AsyncConnection.connect(site.url) as rival:
-            await rival.execute(f"INSERT INTO {site.schema}.record VALUES (%s, 1, 1, '{{}}', '\\x00')", (stream,))
+            taken = f"INSERT INTO {site.schema}.record VALUES (%s, 1, 1, '{{}}', '\\x00')"
+            await rival.execute(taken.encode(), (stream,))
             outcomes = await asyncio.gather(
                 store.append(append), store.append(note(other, genesis(other), "neighbour"))
             )

@@ -24,7 +24,7 @@ from outlast.journal.commit import Write
 
 _page = 5000
 _MISSING = """
-    SELECT w.number FROM unnest(%s::int8[], %s::text[], %s::int8[], %s::bytea[]) AS w(number, stream, seq, hash)
+    SELECT w.number FROM unnest(%b::int8[], %b::text[], %b::int8[], %b::bytea[]) AS w(number, stream, seq, hash)
     WHERE NOT EXISTS (SELECT FROM record r WHERE r.stream = w.stream AND r.seq = w.seq AND r.hash = w.hash)
 """
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 blob_bytes_max = 64 * 1024 * 1024
 """Bound of one blob, 64 MiB."""
+rate_min = 1024 * 1024
+"""How many bytes a second a blob may take to travel before its connection is given up, 1 MiB."""
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 _INSERT = (
     "INSERT INTO blob AS b (sha256, size, content) VALUES (%s, %s, %s) ON CONFLICT (sha256) DO UPDATE "
@@ -43,10 +45,16 @@ class PostgresBlobs:
         name = f"blob {ref.sha256[:16]}"
         if not _NAME.match(ref.sha256):
             raise NotFound(f"{name!r} is not the name of a blob: expected 64 hexadecimal digits")
-        rows = await self._pool.rows("SELECT content FROM blob WHERE sha256 = %s", (bytes.fromhex(ref.sha256),))
+        rows = await self._pool.rows(
+            "SELECT content FROM blob WHERE sha256 = %s", (bytes.fromhex(ref.sha256),), _more_s(ref)
+        )
         if not rows:
             raise NotFound(f"{name} of {ref.size} bytes is not in the database")
         return check_content(ref, bytes(rows[0][0]))
+
+
+def _more_s(ref: BlobRef) -> float:
+    return ref.size / rate_min
 
 
 async def _put(session: Session, ref: BlobRef, content: bytes) -> None:
@@ -56,6 +64,6 @@ async def _put(session: Session, ref: BlobRef, content: bytes) -> None:
     if rows and rows[0][0]:
         await session.rows(BARRIER)  # it may be there without being replicated yet
     else:
-        await session.rows(_INSERT, (digest, ref.size, content))
+        await session.rows(_INSERT, (digest, ref.size, content), _more_s(ref))
     if session.warnings:
         raise StoreUnavailable(f"postgres {session.place} stored a blob with a warning: {session.warnings[0]}")

@@ -17,6 +17,7 @@ from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
+from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
 from outlast.adapters.postgres.store import PostgresReader, PostgresStore
@@ -63,16 +64,19 @@ class PostgresEngine:
             lineage = await _prepared(servers, options, randomness)
             reads = Pool(lambda: servers.connect("read"), lambda: servers.epoch, options.readers_max)
             stack.push_async_callback(reads.close)
+            blobs = Pool(lambda: servers.connect("blob"), lambda: servers.epoch, 2)
+            stack.push_async_callback(blobs.close)
             hints = Pool(lambda: servers.connect("hint"), lambda: servers.epoch, 1)
             stack.push_async_callback(hints.close)
             doorbell = Doorbell(servers, hints, options.schema, token, clock)
             stack.push_async_callback(doorbell.close)
-            committer = Committer(servers, lineage, books.acknowledged, doorbell.ring, points, strong=options.strong)
+            round = Round(books.acknowledged, doorbell.ring, points, options.lock_s_max, strong=options.strong)
+            committer = Committer(servers, lineage, round)
             stack.push_async_callback(committer.close)
             await committer.connect()
             replicas = await _replicas(options, token, stack)
-            journal = PostgresStore(reads, lineage, replicas, committer, doorbell)
-            yield cls(journal, PostgresBlobs(reads, points), PostgresPresence(hints), books)
+            journal = PostgresStore(reads, hints, lineage, replicas, committer, doorbell)
+            yield cls(journal, PostgresBlobs(blobs, points), PostgresPresence(hints), books)
 
     def losses(self) -> Sequence[LossReport]:
         """What was acknowledged and is missing, as far as processes with this memory have found, oldest first."""

@@ -71,7 +71,8 @@ async def _format(session: Session, schema: str) -> int | None:
         return None
     if ("meta",) not in tables:
         raise _foreign(session.place, schema)
-    rows = await session.rows("SELECT value FROM meta WHERE name = 'format'")
+    # by its full name: a schema that a role may not use is passed over in its search path
+    rows = await session.rows(f"SELECT value FROM {schema}.meta WHERE name = 'format'")  # noqa: S608 (a valid name)
     if len(rows) != 1 or not str(rows[0][0]).isdecimal():
         raise _foreign(session.place, schema)
     return int(rows[0][0])

@@ -36,16 +36,17 @@ class PostgresOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the connections are called in ``pg_stat_activity``."""
     connect_s_max: float = 3.0
     """Bound of making one connection, TLS included, in seconds (at least 2: libpq's own)."""
-    statement_s_max: float = 10.0
+    statement_s_max: float = 5.0
     """Bound of one statement in the server, in seconds."""
-    lock_s_max: float = 3.0
+    lock_s_max: float = 2.0
     """Bound of waiting for another's transaction, in seconds; an append that waits longer is Unknown."""
-    answer_s_max: float = 15.0
-    """Bound of waiting for an answer, commit included, in seconds; then the connection is given up."""
-    silence_s_max: float = 10.0
+    answer_s_max: float = 8.0
+    """Bound of waiting for an answer, commit included, in seconds; then the connection is given up. Blobs get more."""
+    silence_s_max: float = 5.0
     """From so many seconds without an acknowledgement from its network on, a host counts as dead."""
     readers_max: int = 3
-    """Connections for reads and blobs. Beside them there are at most three: appends, hints, and one that listens."""
+    """Connections for reads. Beside them there are at most five: two for blobs, and one each for appends, for hints,
+    and to listen."""
     acknowledged_max: int = 65_536
     """Bound of the acknowledged appends that are remembered outside the database."""
 

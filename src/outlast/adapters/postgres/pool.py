@@ -24,12 +24,12 @@ class Pool:
         self._used: set[Session] = set()
         self._closed = False
 
-    async def rows(self, statement: str, values: Values = ()) -> list[Row]:
-        """The rows of a question. Asked once more if the session was lost while nobody used it.
+    async def rows(self, statement: str, values: Values = (), more_s: float = 0.0) -> list[Row]:
+        """The rows of a question, as `Session.rows`. Asked once more if the session was lost while nobody used it.
 
         Raises StoreUnavailable, StoreCorrupt.
         """
-        return await self.ask(lambda session: session.rows(statement, values))
+        return await self.ask(lambda session: session.rows(statement, values, more_s))
 
     async def ask(self, question: Callable[[Session], Awaitable[T]]) -> T:
         """As `rows`, for several statements that may be repeated."""

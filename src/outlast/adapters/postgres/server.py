@@ -19,14 +19,14 @@ from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.session import Session, Standing
 from outlast.kernel.error import ConfigurationError, StoreUnavailable
 
-Purpose = Literal["write", "read", "hint", "listen", "look", "replica", "prepare"]
+Purpose = Literal["write", "read", "blob", "hint", "listen", "look", "replica", "prepare"]
 """look: to read only · hint: its commits wait for nothing."""
 
 probe_s_max = 1.0
 """How long the other hosts of the URL are waited for once a primary was found, in seconds."""
 stalled_max = 2
-"""Bound of this process's transactions that a server holds because they wait for a standby; beyond it no further
-connection is made to write."""
+"""Bound of this process's commits (of blobs: likewise) that a server holds because they wait for a standby; beyond it
+no further connection is made to write. They cannot be cancelled: they would be there without being replicated."""
 
 _SETTINGS = """
     SELECT set_config('default_transaction_read_only', CASE WHEN %s THEN 'on' ELSE 'off' END, false),
@@ -35,6 +35,7 @@ _SETTINGS = """
         set_config('idle_in_transaction_session_timeout', %s, false), set_config('default_transaction_isolation',
         'read committed', false), set_config('synchronous_commit', CASE WHEN %s THEN 'off'
         WHEN current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END, false),
+        set_config('plan_cache_mode', CASE WHEN %s THEN 'force_generic_plan' ELSE 'auto' END, false),
         current_setting('transaction_read_only') = 'on', current_setting('server_encoding'), current_setting('fsync'),
         current_setting('synchronous_standby_names')
 """
@@ -193,6 +194,7 @@ class Servers:
                     f"{options.lock_s_max * 1000:.0f}ms",
                     f"{options.statement_s_max * 1000:.0f}ms",
                     purpose == "hint",
+                    purpose == "write",  # or each append is planned anew, which costs as much as running it
                 ),
             )
             read_only, encoding, fsync, standbys = rows[0][-4:]
@@ -203,7 +205,10 @@ class Servers:
                     standing = Standing(str(system), int(timeline, 16), int(lsn))
                 except _UNTOLD:
                     standing = None
-                if purpose == "write" and (await session.quickly(_STALLED, (name[:63],)))[0][0] >= stalled_max:
+                if (
+                    purpose in ("write", "blob")
+                    and (await session.quickly(_STALLED, (name[:63],)))[0][0] >= stalled_max
+                ):
                     raise StoreUnavailable(
                         f"postgres {session.place}: commits of this process wait for a synchronous standby "
                         "that does not answer: bring one back"
@@ -213,6 +218,9 @@ class Servers:
         session.standing = standing
         session.warnings.clear()
         return _Found(session, standing, not read_only, str(encoding), fsync == "on", str(standbys).strip())
+
+    async def _stalled(self, session: Session, name: str) -> int:
+        return int((await session.quickly(_STALLED, (name[:63],)))[0][0])
 
     def _check(self, found: _Found, purpose: Purpose) -> None:
         place = found.session.place

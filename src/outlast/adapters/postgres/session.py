@@ -65,12 +65,12 @@ class Session:
         """The process that serves it."""
         return self._connection.pgconn.backend_pid
 
-    async def rows(self, statement: str, values: Values = ()) -> list[Row]:
+    async def rows(self, statement: str, values: Values = (), more_s: float = 0.0) -> list[Row]:
         """Run one statement; the rows it returns. Durable when it returns, if it wrote.
 
-        Raises StoreUnavailable also when no answer came within `answer_s_max`: what it did then is not known.
+        Raises StoreUnavailable also when no answer came within `answer_s_max` and `more_s`: what it did is not known.
         """
-        with translating(self.place), self._bounded():
+        with translating(self.place), self._bounded(more_s):
             return await self._rows(statement, values)
 
     async def quickly(self, statement: str, values: Values) -> list[Row]:
@@ -103,13 +103,13 @@ class Session:
                 yield notify.payload, notify.pid
 
     @contextmanager
-    def _bounded(self) -> Generator[None]:
+    def _bounded(self, more_s: float = 0.0) -> Generator[None]:
         """Sever the connection when it takes too long.
 
         Not by cancelling: psycopg would ask the server to cancel, and a commit whose wait for its standby is cancelled
         is there without being replicated; and a server that is stopped never answers that either.
         """
-        timer = asyncio.get_running_loop().call_later(self._answer_s_max, self._expire)
+        timer = asyncio.get_running_loop().call_later(self._answer_s_max + more_s, self._expire)
         try:
             yield
         except psycopg.OperationalError:

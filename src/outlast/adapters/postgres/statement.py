@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from outlast.adapters.postgres.session import Values
 from outlast.journal.commit import Write
 from outlast.journal.index import HintPatch, RunEntry
 from outlast.kernel.error import UsageError
@@ -29,13 +30,23 @@ _bits = {name: 1 << index for index, name in enumerate(FIELDS)}
 _RECORDS = """
     INSERT INTO record (stream, seq, count, body, hash)
     SELECT w.stream, w.seq, w.count, w.body, w.hash
-    FROM unnest(%s::text[], %s::int8[], %s::int8[], %s::text[], %s::bytea[], %s::bytea[])
+    FROM unnest(%b::text[], %b::int8[], %b::int8[], %b::text[], %b::bytea[], %b::bytea[])
         AS w(stream, seq, count, body, hash, before)
     WHERE w.seq = 1 OR (
         SELECT r.seq + r.count = w.seq AND r.hash = w.before
         FROM record r WHERE r.stream = w.stream AND r.seq < w.seq ORDER BY r.seq DESC LIMIT 1
     )
     ORDER BY w.stream COLLATE "C"
+    ON CONFLICT (stream, seq) DO NOTHING
+    RETURNING stream
+"""
+_RECORD = """
+    INSERT INTO record (stream, seq, count, body, hash)
+    SELECT %(stream)b::text, %(seq)b::int8, %(count)b::int8, %(body)b::text, %(hash)b::bytea
+    WHERE %(seq)b = 1 OR (
+        SELECT r.seq + r.count = %(seq)b AND r.hash = %(before)b::bytea
+        FROM record r WHERE r.stream = %(stream)b AND r.seq < %(seq)b ORDER BY r.seq DESC LIMIT 1
+    )
     ON CONFLICT (stream, seq) DO NOTHING
     RETURNING stream
 """
@@ -54,7 +65,7 @@ _COLUMNS = ", ".join(FIELDS)
 _PATCHES = f"""
     INSERT INTO run AS r ({_COLUMNS}, said)
     SELECT {", ".join(f"h.{name}" for name in FIELDS)}, h.said
-    FROM unnest(%s::text[], {", ".join(f"%s::{_TYPES.get(name, 'text')}[]" for name in FIELDS)}, %s::int8[])
+    FROM unnest(%b::text[], {", ".join(f"%b::{_TYPES.get(name, 'text')}[]" for name in FIELDS)}, %b::int8[])
         AS h(stream, {_COLUMNS}, said)
     WHERE h.stream = ANY ((SELECT array_agg(stream) FROM written)::text[])
     ORDER BY h.run COLLATE "C"
@@ -63,16 +74,31 @@ _PATCHES = f"""
 """  # noqa: S608 (names of fields)
 
 
-def appending(*, hinted: bool, with_lsn: bool) -> str:
-    """The statement of a round: rows of stream, length of the log, whether standbys are waited for."""
+def _appending(*, with_lsn: bool) -> tuple[str, str, str]:
     more = f"{_WITH_LSN if with_lsn else _WITHOUT_LSN}, {_GUARDED}"
-    if not hinted:
-        return f"{_RECORDS}, {more}"
-    return f"WITH written AS ({_RECORDS}), patched AS ({_PATCHES}) SELECT stream, {more} FROM written"  # noqa: S608
+    return (
+        f"{_RECORD}, {more}",
+        f"{_RECORDS}, {more}",
+        f"WITH written AS ({_RECORDS}), patched AS ({_PATCHES}) SELECT stream, {more} FROM written",  # noqa: S608
+    )
+
+
+_APPENDING = (_appending(with_lsn=False), _appending(with_lsn=True))
+
+
+def appending(writes: Sequence[Write], *, with_lsn: bool) -> tuple[str, Values]:
+    """The statement of a round, and its values: rows of stream, length of the log, whether standbys are waited for."""
+    lone, plain, hinted = _APPENDING[with_lsn]
+    hints = [(write.append.stream, write.append.hint) for write in writes if write.append.hint is not None]
+    if hints:
+        return hinted, _record_values(writes) + _patch_values(hints)
+    if len(writes) == 1:
+        return lone, _lone_values(writes[0])
+    return plain, _record_values(writes)
 
 
 HEADS = """
-    SELECT w.stream, e.seq, e.hash FROM unnest(%s::text[]) AS w(stream) CROSS JOIN LATERAL (
+    SELECT w.stream, e.seq, e.hash FROM unnest(%b::text[]) AS w(stream) CROSS JOIN LATERAL (
         SELECT r.seq + r.count - 1 AS seq, r.hash FROM record r WHERE r.stream = w.stream ORDER BY r.seq DESC LIMIT 1
     ) e
 """
@@ -80,8 +106,19 @@ BARRIER = "SELECT pg_logical_emit_message(true, 'outlast', ''), current_setting(
 """Writes a word to the log that means nothing: when its commit is replicated, so is all that was before it."""
 
 
-def record_values(writes: Sequence[Write]) -> list[Any]:
-    """The values of a round without patches."""
+def _lone_values(write: Write) -> dict[str, Any]:
+    append = write.append
+    return {
+        "stream": append.stream,
+        "seq": append.expected.seq + 1,
+        "count": append.count,
+        "body": append.body.decode(),
+        "hash": write.head.hash,
+        "before": append.expected.hash,
+    }
+
+
+def _record_values(writes: Sequence[Write]) -> list[Any]:
     return [
         [write.append.stream for write in writes],
         [write.append.expected.seq + 1 for write in writes],
@@ -92,8 +129,7 @@ def record_values(writes: Sequence[Write]) -> list[Any]:
     ]
 
 
-def patch_values(hints: Sequence[tuple[str, HintPatch]]) -> list[Any]:
-    """The further values of a round with patches, each with the stream of its append."""
+def _patch_values(hints: Sequence[tuple[str, HintPatch]]) -> list[Any]:
     rows = [_row(patch) for _, patch in hints]
     columns = [list(column) for column in zip(*rows, strict=True)]
     return [[stream for stream, _ in hints], *columns]

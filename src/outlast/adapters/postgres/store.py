@@ -132,9 +132,10 @@ class PostgresStore(PostgresReader):
     """
 
     def __init__(
-        self, pool: Pool, lineage: Lineage, replicas: Pool | None, committer: Committer, doorbell: Doorbell
+        self, pool: Pool, hints: Pool, lineage: Lineage, replicas: Pool | None, committer: Committer, doorbell: Doorbell
     ) -> None:
         super().__init__(pool, lineage, replicas)
+        self._hints = hints
         self._committer = committer
         self._doorbell = doorbell
 
@@ -149,7 +150,7 @@ class PostgresStore(PostgresReader):
 
     async def save(self, snapshot: Snapshot) -> None:
         check_stream(snapshot.stream, self._lineage)
-        await snapshots.save(self._pool, snapshot)
+        await snapshots.save(self._hints, snapshot)  # always rebuildable: it waits for no standby
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._doorbell.listen(listener)

@@ -47,6 +47,7 @@ def table(report: Report) -> str:
         f"  appends acknowledged                  {judged.records_acknowledged} ({judged.events_acknowledged} events)",
         f"  of these lost                         {report.records_lost} ({report.events_lost} events)",
         f"  reported lost by the engine           {report.losses_reported} events",
+        f"  of these never acknowledged, and resent {report.losses_unanswered} events",
         f"  lost, unreported; reported, not lost  {report.losses_unreported}; {report.losses_invented}",
         f"  runs completed                        {judged.runs_completed} of {judged.runs}",
         f"  effects done, and doubled             {effects}",

@@ -81,6 +81,7 @@ class Experiment:
             [*findings, *_about(rounds)],
             rounds,
             reported=compared.reported,
+            unanswered=compared.unanswered,
             unreported=compared.unreported.total(),
             invented=compared.invented.total(),
             seed=self._seed,
@@ -153,7 +154,7 @@ class Experiment:
         told = await asyncio.to_thread(reported, stage.memory)
         bookings = list(BookLedger(orders.ledger).all())
         judgement, findings = judge([*calls, *last], left, bookings, runs, orders.bookings)
-        compared = compare(lost(calls, left), told)
+        compared = compare(calls, lost(calls, left), told)
         if self._mode == "async":
             findings.clear()  # what follows from a loss follows; here it is asked whether the loss was told
             if not judgement.events_lost:

@@ -9,15 +9,21 @@ from pathlib import Path
 import msgspec
 
 from outlast.drill.failover.judge import Record
+from outlast.drill.recorder import AnyCall, AppendCall
 
 Event = tuple[str, int]
 """A stream and the number of an event in it. One place can be lost more than once, by several failovers."""
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """Events: reported by the engine, lost by the books and not reported, reported and not lost."""
+    """Events: reported by the engine, lost by the books and not reported, reported and not lost.
+
+    `unanswered` were reported, too, and are there: they were committed on the server that died, their writer was never
+    told so, and has sent the same bytes again.
+    """
 
     reported: int
+    unanswered: int
     unreported: Counter[Event]
     invented: Counter[Event]
 
@@ -40,7 +46,20 @@ def reported(memory: Path) -> Counter[Event]:
     return Counter((stream, number) for _, stream, number in found)
 
 
-def compare(gone: Iterable[Record], told: Counter[Event]) -> Compared:
+def unanswered(calls: Iterable[AnyCall]) -> set[Event]:
+    """Every event whose append was once of unknown outcome."""
+    return {
+        (call.stream, number)
+        for call in calls
+        if isinstance(call, AppendCall) and call.answer == "unknown"
+        for number in range(call.made.seq, call.made.place.seq + 1)
+    }
+
+
+def compare(calls: Iterable[AnyCall], gone: Iterable[Record], told: Counter[Event]) -> Compared:
     """The two books side by side."""
     events = events_of(gone)
-    return Compared(told.total(), events - told, told - events)
+    open_ = unanswered(calls)
+    more = told - events
+    invented = Counter({event: count for event, count in more.items() if event not in open_})
+    return Compared(told.total(), (more - invented).total(), events - told, invented)

@@ -41,6 +41,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     events_lost: int
     losses_reported: int
     """Events that the engine itself reports as lost."""
+    losses_unanswered: int
+    """Of these: committed on the server that died, never acknowledged to the writer, sent again and there."""
     losses_unreported: int
     """Events lost by the books, and not reported."""
     losses_invented: int
@@ -65,6 +67,7 @@ def make(
     rounds: Sequence[Round],
     *,
     reported: int,
+    unanswered: int,
     unreported: int,
     invented: int,
     seed: int,
@@ -84,6 +87,7 @@ def make(
         records_lost=judgement.records_lost,
         events_lost=judgement.events_lost,
         losses_reported=reported,
+        losses_unanswered=unanswered,
         losses_unreported=unreported,
         losses_invented=invented,
         effects_doubled=judgement.effects_doubled,

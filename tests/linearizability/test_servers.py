@@ -65,6 +65,7 @@ async def test_postgres_is_linearizable(server: PostgresServer) -> None:
         assert_linearizable(read_book(book), seed)
 
 
+@pytest.mark.slow
 async def test_postgres_whose_backends_are_killed_is_linearizable(server: PostgresServer) -> None:
     for seed in seeds(2):
         book = Lines()
@@ -98,6 +99,8 @@ async def _kill_backends(server: PostgresServer, database: str, load: asyncio.Fu
     return kills
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_dynamodb_behind_faults_is_linearizable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On ministack, with answers lost and servers failing on the way."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -119,14 +122,9 @@ async def test_dynamodb_behind_faults_is_linearizable(tmp_path: Path, monkeypatc
                     for _ in range(2)
                 ]
                 stores: list[EventStore] = [engine.journal for engine in opened]
-                faults.set(
-                    {"operation": "PutItem", "response": {"abort_frac": 0.0}, "probability": 0.05},
-                    {
-                        "operation": "PutItem",
-                        "error": {"code": "InternalServerError", "status": 500},
-                        "probability": 0.05,
-                    },
-                )
+                lost = {"response": {"abort_frac": 0.0}, "sequence": {"fail": 1, "pass": 12}}
+                failed = {"error": {"code": "InternalServerError", "status": 500}, "sequence": {"fail": 1, "pass": 17}}
+                faults.set(*({"operation": "PutItem", **fault} for fault in (lost, failed)))
                 await compete_on(stores, seed, 40, book)
                 assert faults.fired()
                 faults.set()

@@ -53,7 +53,7 @@ async def test_sqlite_in_the_process_behind_faults_is_linearizable(tmp_path: Pat
 async def test_a_writing_process_that_is_killed_again_and_again_is_linearizable(
     short_dir: Path, until: Callable[..., Awaitable[None]]
 ) -> None:
-    """Two groups of clients, each with a connection of its own, while the process that writes for them comes and goes."""
+    """Two groups of clients, each on a connection of its own, while the process that writes comes and goes."""
     writer = WritingProcess(short_dir)
     try:
         writer.wait_until_ready()

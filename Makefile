@@ -13,6 +13,7 @@ KILLS ?= 2000
 SEEDS ?= 2000
 START ?= 1
 JOBS ?= 2
+N ?= 20
 ARGS ?=
 JSON ?=
 
@@ -21,7 +22,7 @@ FIND_PYTHON = for p in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 
 	if "$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; exit; fi; done; \
 	echo "no Python >= 3.11 with venv found; install one (make setup-system) or name it: make setup PYTHON=/path/to/python3" >&2; exit 1
 
-.PHONY: help setup setup-system demo test lint types check-layers bench peers bench-gateway bench-overload gateways crash simulate mutants clean
+.PHONY: help setup setup-system demo test lint types check-layers bench peers bench-gateway bench-overload bench-stores db-failover gateways crash simulate mutants clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -84,6 +85,12 @@ bench-gateway: setup gateways ## measure the gateway beside LiteLLM, Portkey, sg
 
 bench-overload: setup ## ten times more than two endpoints can do, then no endpoint: what the gateway lets through and refuses
 	@$(PY) -m benchmarks.gateway.overload $(ARGS)
+
+bench-stores: setup peers ## measure durable steps on SQLite, PostgreSQL and DynamoDB, and DBOS on PostgreSQL (JSON=1)
+	@$(PY) -m benchmarks.stores $(if $(JSON),--json) $(ARGS)
+
+db-failover: setup ## kill the primary of three PostgreSQL servers N times (default 20) in each mode, and say what was lost
+	@$(PY) -m outlast.drill.failover -n $(N) $(if $(JSON),--json) $(ARGS)
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) $(PEERS) $(GATEWAYS) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The same steps on every engine: SQLite, PostgreSQL, DynamoDB."""

@@ -22,7 +22,7 @@ FIND_PYTHON = for p in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 
 	if "$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; exit; fi; done; \
 	echo "no Python >= 3.11 with venv found; install one (make setup-system) or name it: make setup PYTHON=/path/to/python3" >&2; exit 1
 
-.PHONY: help setup setup-system demo test lint types check-layers bench peers bench-gateway bench-overload bench-stores db-failover gateways crash simulate mutants clean
+.PHONY: help setup setup-system demo test lint types check-layers bench peers bench-gateway bench-overload bench-stores db-failover gateways crash simulate mutants valkey-failover clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -36,8 +36,9 @@ $(VENV)/ready: pyproject.toml Makefile
 	$(PY) -m pip install --disable-pip-version-check -q -e '.[aws,crypto,local,postgres,pydantic,valkey]' --group dev >&2; \
 	touch $@
 
-setup-system: ## install the Debian packages that this needs: python3, python3-venv, make, git, gcc, libc6-dev
-	apt-get update && apt-get install -y --no-install-recommends python3 python3-venv make git gcc libc6-dev
+setup-system: ## install the Debian packages that this needs: Python, make, git, a C compiler; PostgreSQL, Redis, Node for tests
+	apt-get update && apt-get install -y --no-install-recommends python3 python3-venv make git gcc libc6-dev openssl \
+		postgresql redis-server nodejs npm
 
 demo: setup ## run the support desk under fire and print the verdict (ARGS='--tickets 30 --json')
 	@$(PY) -m outlast.cli.main demo $(ARGS)
@@ -88,6 +89,9 @@ bench-overload: setup ## ten times more than two endpoints can do, then no endpo
 
 bench-stores: setup peers ## measure durable steps on SQLite, PostgreSQL and DynamoDB, and DBOS on PostgreSQL (JSON=1)
 	@$(PY) -m benchmarks.stores $(if $(JSON),--json) $(ARGS)
+
+valkey-failover: setup ## kill a primary of a real cluster of three shards under load: hit rate, stampede, time to recover
+	@$(PY) -m pytest -q -s tests/adapters/valkey/test_failover.py $(ARGS)
 
 db-failover: setup ## kill the primary of three PostgreSQL servers N times (default 20) in each mode, and say what was lost
 	@$(PY) -m outlast.drill.failover -n $(N) $(if $(JSON),--json) $(ARGS)

@@ -98,12 +98,12 @@ async def _postgres(where: str, directory: Path) -> AsyncGenerator[Opened]:
 @asynccontextmanager
 async def _dynamodb(where: str, directory: Path) -> AsyncGenerator[Opened]:
     from outlast.adapters.aws.engine import AwsEngine
-    from outlast.adapters.aws.prepare import Protection
+    from outlast.adapters.aws.prepare import Preparation
 
     endpoint, table = where.split("|")
-    unprotected = Protection(deletion_protection=False, point_in_time_recovery=False, expiry=False)
+    unprotected = Preparation(deletion_protection=False, point_in_time_recovery=False, expiry=False)
     async with AwsEngine.open(
-        aws_options(endpoint, table), SystemClock(), OsRandomness(), NoPoints(), protection=unprotected
+        aws_options(endpoint, table), SystemClock(), OsRandomness(), NoPoints(), preparation=unprotected
     ) as engine:
 
         async def written() -> Written:

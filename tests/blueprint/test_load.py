@@ -147,7 +147,10 @@ def test_what_was_read_cannot_be_changed() -> None:
         ("stores: {journal: {postgres: {url: env:X, strong: yes}}}", "1:51", "expected true or false"),
         ("stores: {journal: {dynamodb: {bucket: A}}}", "1:30", "expected 3 to 63 lower-case letters"),
         ("stores: {journal: {dynamodb: {bucket: abc, region: Mars}}}", "1:30", "expected one such as eu-central-1"),
-        ("stores: {journal: {dynamodb: {bucket: abc, queue: 'a b'}}}", "1:30", "expected 1 to 80 letters"),
+        ("stores: {journal: {dynamodb: {bucket: abc, queue: 'a b'}}}", "1:51", "expected http://HOST:PORT/PATH"),
+        ("agents: {a: {reads: {queue: q}}}", "1:1", "which is not one of queues: (none)"),
+        ("queues: {q: {sqs: 'https://sqs/1/q'}}", "1:13", "lacks dead_letters"),
+        ("queues: {q: {sqs: 'https://s/q', dead_letters: 'https://s/d', region: x}}", "1:13", "such as eu-central-1"),
         ("run_on: {aws: {}}", "1:10", "unknown key 'aws' in run_on"),
     ],
 )
@@ -312,14 +315,15 @@ def test_the_journal_may_be_on_engines_that_many_machines_share() -> None:
 stores:
   journal:
     postgres: {url: env:OUTLAST_POSTGRES, strong: true}
-    dynamodb: {table: t, bucket: outlast-blobs, region: eu-central-1, endpoint_url: "http://127.0.0.1:4566", queue: q}
+    dynamodb: {table: t, bucket: outlast-blobs, region: eu-central-1, endpoint_url: "http://127.0.0.1:4566",
+               queue: "https://sqs/1/q"}
 run_on: {local: {journal: postgres}}
 """
     blueprint = parse(text)
     assert blueprint.run_on.local.journal == "postgres"
     assert blueprint.stores.journal.postgres == PostgresJournal(Secret("env", "OUTLAST_POSTGRES"), strong=True)
     assert blueprint.stores.journal.dynamodb == DynamoJournal(
-        "outlast-blobs", "t", "eu-central-1", "http://127.0.0.1:4566", "q"
+        "outlast-blobs", "t", "eu-central-1", "http://127.0.0.1:4566", "https://sqs/1/q"
     )
 
 

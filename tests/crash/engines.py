@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from outlast.adapters.aws.option import AwsOptions
-from outlast.adapters.aws.prepare import Protection, prepare
+from outlast.adapters.aws.prepare import Preparation, prepare
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from tests.servers.ministack import ministack
@@ -48,7 +48,7 @@ class Servers:
         if not self._ministack:
             self._ministack = self._stack.enter_context(ministack(self._directory))
         options = AwsOptions(f"crash{number}", f"crash{number}-blobs", "eu-central-1", self._ministack)
-        await prepare(options, SystemClock(), OsRandomness(), Protection(deletion_protection=False))
+        await prepare(options, SystemClock(), OsRandomness(), Preparation(deletion_protection=False))
         where = f'region: {options.region}, endpoint_url: "{self._ministack}"'
         return Engine(_yaml(name, f"{{table: {options.table}, bucket: {options.bucket}, {where}}}"), credentials)
 

@@ -12,7 +12,7 @@ import pytest
 
 from outlast.adapters.aws.engine import AwsEngine
 from outlast.adapters.aws.option import AwsOptions
-from outlast.adapters.aws.prepare import Protection
+from outlast.adapters.aws.prepare import Preparation
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.postgres.engine import PostgresEngine
@@ -112,12 +112,12 @@ async def test_dynamodb_behind_faults_is_linearizable(tmp_path: Path, monkeypatc
         for seed in seeds(1):
             faults.set()
             options = AwsOptions(f"rivals{seed}", f"rivals{seed}", "eu-central-1", faults.address)
-            bare = Protection(deletion_protection=False, point_in_time_recovery=False, expiry=False)
+            bare = Preparation(deletion_protection=False, point_in_time_recovery=False, expiry=False)
             book = Lines()
             async with contextlib.AsyncExitStack() as stack:
                 opened = [
                     await stack.enter_async_context(
-                        AwsEngine.open(options, SystemClock(), OsRandomness(), NoPoints(), protection=bare)
+                        AwsEngine.open(options, SystemClock(), OsRandomness(), NoPoints(), preparation=bare)
                     )
                     for _ in range(2)
                 ]

@@ -14,6 +14,7 @@ from outlast.blueprint.schema import (
     Model,
     ModelEndpoint,
     ModelGuard,
+    QueueAddress,
     Server,
 )
 
@@ -80,7 +81,11 @@ def _check_gateway(gateway: Gateway) -> str | None:
     )
 
 
-def _check_engine(blueprint: Blueprint) -> str | None:
+def _check_whole(blueprint: Blueprint) -> str | None:
+    for name, agent in blueprint.agents.items():
+        if agent.reads is not None and agent.reads.queue not in blueprint.queues:
+            known = ", ".join(blueprint.queues) or "none"
+            return f"has agents.{name}.reads.queue {agent.reads.queue}, which is not one of queues: ({known})"
     chosen = blueprint.run_on.local.journal
     if chosen == "sqlite" or getattr(blueprint.stores.journal, chosen) is not None:
         return None
@@ -90,19 +95,25 @@ def _check_engine(blueprint: Blueprint) -> str | None:
     )
 
 
+def _check_region(place: DynamoJournal | QueueAddress) -> str | None:
+    if place.region is None or _REGION.match(place.region):
+        return None
+    return f"has region {place.region[:32]!r}: expected one such as eu-central-1"
+
+
 def _check_dynamo(journal: DynamoJournal) -> str | None:
-    if journal.region is not None and not _REGION.match(journal.region):
-        return f"has region {journal.region[:32]!r}: expected one such as eu-central-1"
+    problem = _check_region(journal)
+    if problem:
+        return problem
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", journal.bucket):
         return f"has bucket {journal.bucket[:64]!r}: expected 3 to 63 lower-case letters, digits, dots and hyphens"
-    if journal.queue is not None and not re.fullmatch(r"[A-Za-z0-9_-]{1,80}", journal.queue):
-        return f"has queue {journal.queue[:80]!r}: expected 1 to 80 letters, digits, '-' and '_'"
     return None
 
 
 CHECKS: dict[Any, Callable[[Any], str | None]] = {
-    Blueprint: _check_engine,
+    Blueprint: _check_whole,
     DynamoJournal: _check_dynamo,
+    QueueAddress: _check_region,
     Model: _check_model,
     ModelEndpoint: _check_endpoint,
     Fallback: _check_endpoint,

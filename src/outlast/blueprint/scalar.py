@@ -17,6 +17,7 @@ from outlast.kernel.error import ConfigurationError
 from outlast.kernel.identity import check_name
 
 _MODULE_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
+_no_url = "the URL is not understood: expected http://HOST:PORT/PATH or https://HOST/PATH"
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
 
 
@@ -85,11 +86,11 @@ def _url(text: str) -> str:
         parts = urlsplit(text)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError("the URL is not understood: expected http://HOST:PORT/v1 or https://HOST/v1") from None
+        raise ConfigurationError(_no_url) from None
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("the URL holds a user or password (not shown): give the secret as key: env:NAME")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not text.isprintable():
-        raise ConfigurationError("the URL is not understood: expected http://HOST:PORT/v1 or https://HOST/v1")
+        raise ConfigurationError(_no_url)
     return text.rstrip("/")
 
 

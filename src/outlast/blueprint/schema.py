@@ -73,6 +73,29 @@ class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
     time: Seconds | None = None
 
 
+class Reads(msgspec.Struct, frozen=True, omit_defaults=True):
+    """``{queue: documents_in, attempts: 5}``: each message of a queue becomes a run, its text the agent's input."""
+
+    queue: Name
+    """One of ``queues:``."""
+    attempts: Count = 5
+    """Tries of a message that cannot become a run; then it is a dead letter."""
+
+
+class QueueAddress(msgspec.Struct, frozen=True):
+    """``{sqs: "https://sqs.eu-central-1.amazonaws.com/…/in", dead_letters: "https://…/in-dead", visibility: 5m}``."""
+
+    sqs: Url
+    dead_letters: Url
+    """Where messages go that cannot become a run: the queue that the redrive policy names."""
+    region: str | None = None
+    """None: as the environment says."""
+    endpoint_url: Url | None = None
+    """Another address of the service: an emulator, a private link."""
+    visibility: Seconds = 300.0
+    """How long a message that somebody takes is hidden from others."""
+
+
 class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the operator says about one agent of the app; it goes before what the code says."""
 
@@ -81,6 +104,8 @@ class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
     deadline: Seconds | None = None
     """Seconds from a run's start to its latest end."""
     budget: Budget | None = None
+    reads: Reads | None = None
+    """None: its runs are started by clients and other runs alone."""
 
 
 class ModelEndpoint(msgspec.Struct, frozen=True):
@@ -246,8 +271,8 @@ class DynamoJournal(msgspec.Struct, frozen=True):
     """None: as the environment says."""
     endpoint_url: Url | None = None
     """Another address for all services: an emulator, a private link."""
-    queue: str | None = None
-    """The name of an SQS queue that wakes hosts at once; None: they look."""
+    queue: Url | None = None
+    """The address of an SQS queue that wakes hosts at once; None: they look."""
 
 
 class JournalStore(msgspec.Struct, frozen=True):
@@ -311,6 +336,7 @@ class Blueprint(msgspec.Struct, frozen=True):
     gateway: Gateway | None = None
     """None: `outlast up` runs no gateway."""
     stores: Stores = Stores()
+    queues: Mapping[Name, QueueAddress] = {}
     run_on: RunOn = RunOn()
 
     def pools(self) -> dict[str, Pool]:

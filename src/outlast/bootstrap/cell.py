@@ -25,8 +25,10 @@ from outlast.bootstrap.home import StateDirectory, Up, gateway_file, write_whole
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import ChildPlan
+from outlast.cell.courier import Courier
 from outlast.cell.roster import ChildView, Roster, Start
 from outlast.cell.supervisor import Supervisor
+from outlast.journal.notice import Listener
 from outlast.kernel.error import ConfigurationError, OutlastError, StoreCorrupt, StoreUnavailable
 from outlast.kernel.identity import new_id
 from outlast.kernel.point import NoPoints
@@ -167,7 +169,7 @@ class Cell:
 
     async def _connect(self) -> View:
         if self._engine is not None:
-            return View(self._engine.journal)
+            return View(self._engine.journal, courier=self._engine.courier)
         from outlast.adapters.sqlite.client import SqliteClient
 
         client = await SqliteClient.open(self._state.journal, self._state.socket, clock=self._clock)
@@ -205,21 +207,37 @@ _KINDS: dict[str, type[OutlastError]] = {
 
 
 class View:
-    """What the supervisor reads."""
+    """What the supervisor reads, and hears."""
 
-    def __init__(self, journal: Journal, close: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, journal: Journal, close: Callable[[], None] = lambda: None, courier: Courier | None = None
+    ) -> None:
+        self.index = journal
         self._journal = journal
         self._close = close
+        self._courier = courier
+        self._hearing = asyncio.create_task(courier.hear()) if courier is not None else None
 
     @property
-    def index(self) -> Journal:
-        return self._journal
+    def store(self) -> View:
+        """Where growth is heard of."""
+        return self
 
-    @property
-    def store(self) -> Journal:
-        return self._journal
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """As that of EventStore."""
+        stops = [self._journal.listen(listener)]
+        if self._courier is not None:
+            stops.append(self._courier.listen(listener))
+
+        def stop() -> None:
+            for one in stops:
+                one()
+
+        return stop
 
     async def close(self) -> None:
+        if self._hearing is not None:
+            self._hearing.cancel()
         self._close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
+import functools
 import os
 import signal
 import traceback
@@ -33,7 +34,7 @@ _oom_score = "500"
 def main(arguments: Sequence[str]) -> int:
     """``KIND HOME ID [POOL [RUN]]``: be that child until told to stop. Returns the exit code.
 
-    A worker takes what it is rung for: its pool, and the run that one is started for, stand there for people.
+    A worker takes what it is rung for, and the messages of its pool's queues, unless it was started for one RUN.
     """
     kind, home, child = arguments[:3]
     faulthandler.enable()
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
             else:
                 with contextlib.suppress(OSError):  # when memory runs out, workers go before the writer
                     Path("/proc/self/oom_score_adj").write_text(_oom_score)
-                _run(_be_worker(state, blueprint, link, child))
+                _run(_be_worker(state, blueprint, link, child, arguments[3] if len(arguments) == 4 else ""))
         finally:
             alive.close()
     except (UsageError, StoreCorrupt) as error:
@@ -175,10 +176,12 @@ async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:
     )
 
 
-async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlLink, child: str) -> None:
+async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlLink, child: str, pool: str) -> None:
+    from outlast.agent.control import Control
     from outlast.agent.mute import install
     from outlast.bootstrap.app import configure_app, load_app, pools_of
     from outlast.bootstrap.platform import open_client_platform
+    from outlast.bootstrap.queue import read_queues
     from outlast.cell.worker import Worker
 
     app = configure_app(load_app(blueprint.app, state.home), blueprint)
@@ -189,10 +192,16 @@ async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlL
             orders = _Orders(link, lambda word: _ring(worker.offer, word))
             link.say(Ready(pools=pools_of(app)))
             beating = asyncio.create_task(_beat(link, lambda: worker.runs, platform.clock.sleep))
+            told = functools.partial(Log, "warning")
+            reading = asyncio.create_task(
+                read_queues(Control(platform, app), blueprint, pool, lambda line: link.say(told(line)))
+            )
             try:
                 await orders.drained.wait()
+                reading.cancel()
                 await worker.drain(orders.drain_within_s)
             finally:
+                reading.cancel()
                 beating.cancel()
 
 

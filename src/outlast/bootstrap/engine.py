@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
 from outlast.adapters.aws.client import Place
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
-from outlast.blueprint.schema import Blueprint, DynamoJournal
+from outlast.blueprint.schema import Blueprint
+from outlast.blueprint.secret import Secret
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.vault import vault
+from outlast.cell.courier import Courier
 from outlast.cell.presence import Presence
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunIndex
@@ -26,7 +29,15 @@ from outlast.journal.stream import Append, EventStore
 from outlast.kernel.error import ConfigurationError, StoreUnavailable, invariant
 from outlast.kernel.point import Points
 
+if TYPE_CHECKING:
+    from outlast.adapters.aws.option import AwsOptions
+    from outlast.adapters.postgres.loss import LossReport
+    from outlast.adapters.postgres.options import PostgresOptions
+
 T = TypeVar("T")
+
+_bell_hidden_s = 10.0
+"""How long a notice that a host took is hidden from others: longer than looking at a run takes."""
 
 EngineName = Literal["sqlite", "postgres", "dynamodb"]
 
@@ -43,6 +54,8 @@ class Engine:
     blobs: BlobStore
     presence: Presence | None = None
     """None: one host has it for itself."""
+    courier: Courier | None = None
+    """What carries notices between processes, if the store does not."""
 
 
 def is_shared(blueprint: Blueprint) -> bool:
@@ -58,14 +71,14 @@ async def open_engine(
 
     `write` False: nothing is made or changed. Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
     """
-    chosen, where = blueprint.run_on.local.journal, blueprint.stores.journal
+    chosen = blueprint.run_on.local.journal
     if chosen == "postgres":
         async with _postgres(home, blueprint, points, first, write) as engine:
             yield engine
     else:
         invariant(chosen == "dynamodb", "SQLite is opened by whoever writes it, not as a shared engine")
-        async with _dynamodb(_said(where.dynamodb), points, first) as engine:
-            yield engine if write else replace(engine, journal=cast(Journal, ReadOnly(engine.journal)))
+        async with _dynamodb(blueprint, points, first, write) as engine:
+            yield engine
 
 
 def _said(where: T | None) -> T:
@@ -78,26 +91,39 @@ def _said(where: T | None) -> T:
 async def _postgres(
     home: Path, blueprint: Blueprint, points: Points, first: Lineage | None, write: bool
 ) -> AsyncGenerator[Engine]:
-    said, secrets = _said(blueprint.stores.journal.postgres), vault(blueprint)
     with _extra("postgres", "psycopg"):
         from outlast.adapters.postgres.engine import PostgresEngine, reading
-        from outlast.adapters.postgres.options import PostgresOptions
 
-    state = StateDirectory(home)
-    options = PostgresOptions(
-        url=await asyncio.to_thread(said.url.resolve, os.environ, home, secrets),
-        schema=said.namespace,
-        strong=said.strong,
-        replicas=None if said.replicas is None else said.replicas.resolve(os.environ, home, secrets),
-        memory=state.path / "postgres.json",
-        first=first,
-    )
+    options = await postgres_options(home, blueprint, first)
     if not write:
         async with reading(options, OsRandomness()) as found:
             yield Engine(cast(Journal, ReadOnly(found.journal)), found.blobs, found.presence)
         return
-    async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points) as engine:
+    async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points, lost=_lost) as engine:
         yield Engine(engine.journal, engine.blobs, engine.presence)
+
+
+async def postgres_options(home: Path, blueprint: Blueprint, first: Lineage | None = None) -> PostgresOptions:
+    """What the blueprint says of PostgreSQL, secrets included. Raises ConfigurationError."""
+    from outlast.adapters.postgres.options import PostgresOptions
+
+    said, secrets = _said(blueprint.stores.journal.postgres), vault(blueprint)
+
+    def read(secret: Secret) -> str:
+        return secret.resolve(os.environ, home, secrets)
+
+    return PostgresOptions(
+        url=await asyncio.to_thread(read, said.url),
+        schema=said.namespace,
+        strong=said.strong,
+        replicas=None if said.replicas is None else await asyncio.to_thread(read, said.replicas),
+        memory=StateDirectory(home).postgres,
+        first=first,
+    )
+
+
+def _lost(report: LossReport) -> None:
+    logging.getLogger("outlast").error("%s", report)
 
 
 def place_of(blueprint: Blueprint) -> Place:
@@ -106,17 +132,50 @@ def place_of(blueprint: Blueprint) -> Place:
     return Place() if said is None else Place(said.region, said.endpoint_url)
 
 
-@asynccontextmanager
-async def _dynamodb(said: DynamoJournal, points: Points, first: Lineage | None) -> AsyncGenerator[Engine]:
-    from outlast.adapters.aws.engine import AwsEngine
+def aws_options(blueprint: Blueprint, first: Lineage | None = None) -> AwsOptions:
+    """What the blueprint says of DynamoDB and S3. Raises ConfigurationError."""
     from outlast.adapters.aws.option import AwsOptions
 
+    said = _said(blueprint.stores.journal.dynamodb)
     region = said.region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     if not region:
         raise ConfigurationError("stores.journal.dynamodb has no region, and AWS_REGION is not set: write region: …")
-    options = AwsOptions(said.table, said.bucket, region, said.endpoint_url, first=first)
-    async with AwsEngine.open(options, SystemClock(), OsRandomness(), points) as engine:
-        yield Engine(engine.journal, engine.blobs, engine.presence)
+    return AwsOptions(said.table, said.bucket, region, said.endpoint_url, first=first)
+
+
+@asynccontextmanager
+async def _dynamodb(
+    blueprint: Blueprint, points: Points, first: Lineage | None, write: bool
+) -> AsyncGenerator[Engine]:
+    from outlast.adapters.aws.engine import AwsEngine
+
+    async with AwsEngine.open(aws_options(blueprint, first), SystemClock(), OsRandomness(), points) as engine:
+        if not write:
+            yield Engine(cast(Journal, ReadOnly(engine.journal)), engine.blobs, engine.presence)
+            return
+        async with _courier(blueprint, engine.journal) as courier:
+            yield Engine(engine.journal, engine.blobs, engine.presence, courier)
+
+
+@asynccontextmanager
+async def _courier(blueprint: Blueprint, journal: Journal) -> AsyncGenerator[Courier | None]:
+    """Sends what is appended here to the queue that wakes hosts, if there is one."""
+    url = _said(blueprint.stores.journal.dynamodb).queue
+    if url is None:
+        yield None
+        return
+    from outlast.adapters.aws.sqs import SqsQueue
+
+    queue = SqsQueue(url, place_of(blueprint), hidden_s=_bell_hidden_s)
+    courier = Courier(queue, SystemClock(), OsRandomness(), logging.getLogger("outlast").warning)
+    stop = journal.listen(courier.ring)
+    sending = asyncio.get_running_loop().create_task(courier.send())
+    try:
+        yield courier
+    finally:
+        stop()
+        sending.cancel()
+        await queue.close()
 
 
 class ReadOnly:

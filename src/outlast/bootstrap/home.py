@@ -56,6 +56,8 @@ class StateDirectory:
         self.logs = self.path / "logs"
         self.up = self.path / "up.json"
         self.cell = self.path / "cell.json"
+        self.postgres = self.path / "postgres.json"
+        """How far PostgreSQL had come; ``losses.jsonl`` beside it says what a failover lost."""
 
     def alive(self, kind: str) -> Path:
         """Where children of a kind (``worker``, ``writer``, ``server``) keep their liveness files."""

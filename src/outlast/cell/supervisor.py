@@ -18,7 +18,7 @@ from outlast.cell.lookout import Lookout
 from outlast.cell.presence import Presence
 from outlast.cell.roster import ChildView, Command, Kill, Roster, Say, Start
 from outlast.journal.index import RunIndex
-from outlast.journal.stream import EventStore
+from outlast.journal.notice import Listener
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import StoreError, StoreUnavailable
 
@@ -35,6 +35,12 @@ class Times(msgspec.Struct, frozen=True):
     """How long killed children may take to be gone before it stops waiting for them."""
 
 
+class Heard(Protocol):
+    """Where growth is heard of."""
+
+    def listen(self, listener: Listener) -> Callable[[], None]: ...
+
+
 class Journal(Protocol):
     """What the supervisor reads once the writer serves, if there is one."""
 
@@ -42,7 +48,7 @@ class Journal(Protocol):
     def index(self) -> RunIndex: ...
 
     @property
-    def store(self) -> EventStore: ...
+    def store(self) -> Heard: ...
 
     async def close(self) -> None: ...
 

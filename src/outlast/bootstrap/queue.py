@@ -1,0 +1,51 @@
+"""Opens the queues that the blueprint names, and lets agents read them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+
+from outlast.agent.control import Control
+from outlast.blueprint.schema import Blueprint
+from outlast.cell.intake import Intake, IntakeBounds
+from outlast.cell.queue import Queue
+from outlast.kernel.error import NotFound
+
+
+@asynccontextmanager
+async def open_queue(blueprint: Blueprint, name: str) -> AsyncGenerator[Queue]:
+    """A queue with its dead letters. Raises NotFound, ConfigurationError."""
+    said = blueprint.queues.get(name)
+    if said is None:
+        known = ", ".join(blueprint.queues) or "none"
+        raise NotFound(f"queue {name[:128]!r} is not in outlast.yaml (known: {known})")
+    from outlast.adapters.aws.client import Place
+    from outlast.adapters.aws.sqs import SqsQueue
+
+    place = Place(said.region, said.endpoint_url)
+    dead = SqsQueue(said.dead_letters, place, hidden_s=said.visibility)
+    queue = SqsQueue(said.sqs, place, hidden_s=said.visibility, dead_letters=dead)
+    try:
+        yield queue
+    finally:
+        await queue.close()
+        await dead.close()
+
+
+async def read_queues(control: Control, blueprint: Blueprint, pool: str, complain: Callable[[str], None]) -> None:
+    """Until cancelled: what waits in queues becomes runs of the agents of a pool. Any number of workers may."""
+    app = control.app
+    if app is None:
+        return
+    async with asyncio.TaskGroup() as group:
+        for name, agent in blueprint.agents.items():
+            if agent.reads is not None and (app.agents[name].pool or "default") == pool:
+                group.create_task(_read(control, blueprint, name, complain))
+
+
+async def _read(control: Control, blueprint: Blueprint, agent: str, complain: Callable[[str], None]) -> None:
+    reads = blueprint.agents[agent].reads
+    assert reads is not None
+    async with open_queue(blueprint, reads.queue) as queue:
+        await Intake(control, agent, queue, complain, IntakeBounds(attempts=reads.attempts)).run()

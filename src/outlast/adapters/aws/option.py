@@ -27,7 +27,9 @@ class AwsOptions(msgspec.Struct, frozen=True):
     connections_max: int = 64
     """Calls under way at once, for each service; more wait for their turn."""
     retention_days: float | None = None
-    """How long runs are kept once they have ended; None: for ever."""
+    """How long runs are kept once they have ended; None: for ever. Somebody must walk: `AwsEngine.retention`."""
+    table_expires: bool = True
+    """The table removes what has expired (TTL); False: `AwsEngine.retention` does."""
 
     def __post_init__(self) -> None:
         if not _TABLE.match(self.table):

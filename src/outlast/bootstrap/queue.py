@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from outlast.agent.control import Control
 from outlast.blueprint.schema import Blueprint
 from outlast.cell.intake import Intake, IntakeBounds
 from outlast.cell.queue import Queue
+from outlast.cell.redrive import Redriven, redrive
 from outlast.kernel.error import NotFound
 
 
@@ -49,3 +51,24 @@ async def _read(control: Control, blueprint: Blueprint, agent: str, complain: Ca
     assert reads is not None
     async with open_queue(blueprint, reads.queue) as queue:
         await Intake(control, agent, queue, complain, IntakeBounds(attempts=reads.attempts)).run()
+
+
+async def depths(blueprint: Blueprint) -> list[dict[str, Any]]:
+    """Of each queue: about how many wait, are under way, are dead letters, and which agents read it."""
+    found: list[dict[str, Any]] = []
+    for name in blueprint.queues:
+        async with open_queue(blueprint, name) as queue:
+            depth = await queue.depth()
+            dead = await queue.dead_letters.depth() if queue.dead_letters is not None else None
+        agents = [agent for agent, said in blueprint.agents.items() if said.reads and said.reads.queue == name]
+        found.append({
+            "queue": name, "waiting": depth.waiting, "under_way": depth.under_way,
+            "dead": 0 if dead is None else dead.waiting + dead.under_way, "agents": agents,
+        })  # fmt: skip
+    return found
+
+
+async def redrive_queue(blueprint: Blueprint, name: str, count_max: int) -> Redriven:
+    """Dead letters back into their queue. Raises NotFound, QueueUnavailable."""
+    async with open_queue(blueprint, name) as queue:
+        return await redrive(queue, count_max)

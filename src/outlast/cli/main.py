@@ -60,6 +60,8 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry("switch", "resume", "Operate", "Let a stopped agent go on."),
     "pools": Entry("pools", "pools_app", "Operate", "Show the pools of a gateway; drain, eject or weigh an endpoint."),
     "audit": Entry("audit", "audit_app", "Operate", "Verify the journal's hash chain, or show its records."),
+    "store": Entry("store", "store_app", "Operate", "Prepare a journal that machines share; its rights; its losses."),
+    "queues": Entry("queues", "queues_app", "Operate", "Look at the queues that agents read; redrive dead letters."),
     "migrate": Entry("migrate", "migrate", "Operate", "Move the journal to another engine, and verify the copy."),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),

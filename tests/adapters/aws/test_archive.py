@@ -39,7 +39,7 @@ async def test_an_archived_stream_is_read_back_record_for_record(ministack: str,
 async def test_a_stream_that_grew_is_not_archived_over_another(ministack: str, short_dir: Path) -> None:
     async with engine(options(short_dir.name, ministack)) as opened:
         journal = opened.journal
-        archive = Archive(opened.blobs._bucket, opened.blobs._calls)
+        archive = opened.archive
         stream = key(journal, "r")
         head: Head = await fill(journal, stream, 2)
         await archive.store(journal, stream)

@@ -70,6 +70,8 @@ async def test_what_nothing_names_is_collected_and_the_rest_stays(ministack: str
         assert await opened.blobs.get(gone) == b"gone"
         with pytest.raises(UsageError, match="take at least"):
             await collect(bucket, calls, SystemClock(), named, older_than_s=60)
+        assert (await opened.collect()).blobs == 2
+        assert opened.retention is None, "nobody asked for one"
 
 
 async def test_a_put_beside_the_collector_keeps_its_blob(ministack: str, short_dir: Path) -> None:

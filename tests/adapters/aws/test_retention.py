@@ -62,14 +62,16 @@ async def a_run(opened: AwsEngine, name: str, ended_days_ago: float | None, now:
 async def test_a_run_is_gone_at_one_moment_and_another_may_take_its_name(
     ministack: str, short_dir: Path, by_table: bool
 ) -> None:
-    async with engine(options(short_dir.name, ministack)) as opened:
+    async with engine(options(short_dir.name, ministack, retention_days=30, table_expires=by_table)) as opened:
         journal = opened.journal
         table, clock = moved(opened)
+        retention = opened.retention
+        assert retention is not None
+        retention._clock = clock
         now = clock.now()
         old = await a_run(opened, "old", 31, now)
         fresh = await a_run(opened, "fresh", 29, now)
         going = await a_run(opened, "going", None, now)
-        retention = Retention(table, journal.lineage, clock, 30, by_table=by_table)
         assert (await retention.walk()).told == 1
         assert (await retention.walk()).told == 0
         assert len(await everything(journal, old)) == 3, "all of it is there until its moment"

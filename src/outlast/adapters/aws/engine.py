@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.client import Client, Place
@@ -11,24 +12,55 @@ from outlast.adapters.aws.dynamodb.hint import HintBounds
 from outlast.adapters.aws.dynamodb.journal import DynamoJournal
 from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.presence import DynamoPresence
+from outlast.adapters.aws.dynamodb.retention import Retention
 from outlast.adapters.aws.dynamodb.table import Table
 from outlast.adapters.aws.option import AwsOptions
 from outlast.adapters.aws.prepare import Preparation, prepare_with
+from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.blob import S3Blobs
+from outlast.adapters.aws.s3.collect import Collected, collect, min_age_s, named_in
 from outlast.adapters.aws.usage import Usage
+from outlast.journal.lineage import Lineage
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import Points
 from outlast.kernel.randomness import Randomness
 
+Collecting = Callable[..., Awaitable[Collected]]
+
+
+def retention_of(options: AwsOptions, table: Table, lineage: Lineage, clock: Clock) -> Retention | None:
+    """The retention that the options ask for."""
+    if options.retention_days is None:
+        return None
+    return Retention(table, lineage, clock, options.retention_days, by_table=options.table_expires)
+
 
 class AwsEngine:
-    """The stores of one cell, open. `usage` counts what they ask of AWS."""
+    """The stores of one cell, open. `usage` counts what they ask of AWS.
 
-    def __init__(self, journal: DynamoJournal, blobs: S3Blobs, presence: DynamoPresence, usage: Usage) -> None:
+    For whoever keeps house (a role of its own, `permission.py`): `archive`, `retention` (None without a number of days)
+    and `collect`. Nothing of that runs by itself.
+    """
+
+    def __init__(
+        self, journal: DynamoJournal, blobs: S3Blobs, presence: DynamoPresence, usage: Usage,
+        retention: Retention | None, archive: Archive, collecting: Collecting,
+    ) -> None:  # fmt: skip
         self.journal = journal
         self.blobs = blobs
         self.presence = presence
         self.usage = usage
+        self.retention = retention
+        self.archive = archive
+        self._collecting = collecting
+
+    async def collect(self, *, older_than_s: float = min_age_s, dry_run: bool = True) -> Collected:
+        """Remove blobs that no stream names and that are older than this; a dry run only counts. It reads all streams.
+        The blob of a large snapshot goes too if it is as old as that: its state is folded again.
+
+        Raises UsageError for an age that is not safe, StoreError.
+        """
+        return await self._collecting(await named_in(self.journal), older_than_s=older_than_s, dry_run=dry_run)
 
     @classmethod
     @asynccontextmanager
@@ -59,7 +91,12 @@ class AwsEngine:
             blobs = S3Blobs(options.bucket, calls["s3"], points)
             journal = DynamoJournal(table, lineage, blobs, clock, points, hints)
             try:
-                yield cls(journal, blobs, DynamoPresence(table, lineage), usage)
+                yield cls(
+                    journal, blobs, DynamoPresence(table, lineage), usage,
+                    retention_of(options, table, lineage, clock),
+                    Archive(options.bucket, calls["s3"]),
+                    partial(collect, options.bucket, calls["s3"], clock),
+                )  # fmt: skip
             finally:
                 await journal.close()
         finally:

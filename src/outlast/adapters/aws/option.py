@@ -28,7 +28,9 @@ class AwsOptions(msgspec.Struct, frozen=True):
     connections_max: int = 64
     """Calls under way at once, for each service; more wait for their turn."""
     retention_days: float | None = None
-    """How long runs are kept once they have ended; None: for ever."""
+    """How long runs are kept once they have ended; None: for ever. Somebody must walk: `AwsEngine.retention`."""
+    table_expires: bool = True
+    """The table removes what has expired (TTL); False: `AwsEngine.retention` does."""
     first: Lineage | None = None
     """The first lineage of a new table; None: one of its own."""
 

@@ -36,9 +36,21 @@ async def test_other_processes_hear_of_hints_and_of_mail_and_each_notice_once(si
         await fill(store, inbox, 1)
         await fill(store, agent, 1)
         await until(lambda: Notice(agent, 1) in seen)
-        heard = [notice for notice in seen if "/warm@" not in notice.stream]  # what came late from before
-        assert heard == [Notice(run, 1), Notice(inbox, 1), Notice(agent, 1)], "a hint that is too long is left out"
-        assert own == [Notice(plain, 1), Notice(plain, 2), Notice(run, 1, hint), Notice(inbox, 1), Notice(agent, 1)]
+        assert _after(seen) == [Notice(run, 1), Notice(inbox, 1), Notice(agent, 1)], (
+            "a hint that is too long is left out"
+        )
+        assert _after(own) == [
+            Notice(plain, 1),
+            Notice(plain, 2),
+            Notice(run, 1, hint),
+            Notice(inbox, 1),
+            Notice(agent, 1),
+        ]
+
+
+def _after(notices: list[Notice]) -> list[Notice]:
+    """Without what came late from before."""
+    return [notice for notice in notices if "/warm@" not in notice.stream]
 
 
 async def _heard(until: Until, site: Site, engine: object, seen: list[Notice]) -> None:

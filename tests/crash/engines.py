@@ -6,6 +6,7 @@ import contextlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from outlast.adapters.aws.option import AwsOptions
 from outlast.adapters.aws.prepare import Preparation, prepare
@@ -45,12 +46,28 @@ class Servers:
         if name == "postgres":
             url = self._database(f"crash{number}")
             return Engine(_yaml(name, "{url: env:CRASH_POSTGRES}"), {"CRASH_POSTGRES": url})
+        options = AwsOptions(f"crash{number}", f"crash{number}-blobs", "eu-central-1", self.address)
+        await prepare(options, SystemClock(), OsRandomness(), Preparation(deletion_protection=False))
+        where = f'region: {options.region}, endpoint_url: "{self.address}"'
+        return Engine(_yaml(name, f"{{table: {options.table}, bucket: {options.bucket}, {where}}}"), credentials)
+
+    @property
+    def address(self) -> str:
+        """Of what stands in for AWS."""
         if not self._ministack:
             self._ministack = self._stack.enter_context(ministack(self._directory))
-        options = AwsOptions(f"crash{number}", f"crash{number}-blobs", "eu-central-1", self._ministack)
-        await prepare(options, SystemClock(), OsRandomness(), Preparation(deletion_protection=False))
-        where = f'region: {options.region}, endpoint_url: "{self._ministack}"'
-        return Engine(_yaml(name, f"{{table: {options.table}, bucket: {options.bucket}, {where}}}"), credentials)
+        return self._ministack
+
+    def client(self, service: str) -> Any:
+        """A client of it, for what a test itself asks."""
+        from botocore.session import get_session
+
+        return get_session().create_client(service, region_name="eu-central-1", endpoint_url=self.address)
+
+    def queue(self, name: str) -> str:
+        """The address of a new SQS queue."""
+        made = self.client("sqs").create_queue(QueueName=f"{name}{next(_numbers)}")
+        return str(made["QueueUrl"])
 
     def _database(self, name: str) -> str:
         if self._postgres is None:

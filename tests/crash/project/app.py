@@ -129,6 +129,11 @@ async def bookings(run: outlast.Run[None], tag: str, count: int, seconds: float 
 
 
 @app.agent
+async def booking(run: outlast.Run[None], tag: str, n: int) -> int:
+    return await book(tag, n)
+
+
+@app.agent
 async def far_bookings(run: outlast.Run[None], tag: str, count: int, seconds: float = 0.0) -> int:
     for n in range(count):
         await book_from_afar(tag, n)

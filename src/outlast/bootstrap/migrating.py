@@ -15,6 +15,7 @@ from outlast.blueprint.schema import Blueprint, Local, RunOn
 from outlast.bootstrap.engine import Engine, EngineName, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.sealing import open_sealer
+from outlast.cell.presence import Presence
 from outlast.journal.audit import Report, audit
 from outlast.journal.copy import Copied, Copy
 from outlast.journal.lineage import Lineage
@@ -53,7 +54,8 @@ async def migrate(
         old = await stack.enter_async_context(_opened(state, blueprint, source, None))
         new = await stack.enter_async_context(_opened(state, blueprint, target, old.journal.lineage))
         for engine in (old, new):
-            await _check_rest(engine)
+            if engine.presence is not None:
+                await check_rest(engine.presence)
         sealer = await stack.enter_async_context(open_sealer(home, blueprint, old.journal, write=False))
         copy = Copy(old.journal, new.journal, old.blobs, new.blobs, SystemClock(), progress, sealer)
         return Migrated(await copy.run(), await audit(new.journal, new.blobs, sealer=sealer))
@@ -87,13 +89,11 @@ async def _opened(
         store.close()
 
 
-async def _check_rest(engine: Engine) -> None:
+async def check_rest(presence: Presence) -> None:
     """Raises Conflict if a host gives signs of life."""
-    if engine.presence is None:
-        return
-    before = {beat.host: beat.count for beat in await engine.presence.all()}
+    before = {beat.host: beat.count for beat in await presence.all()}
     if before:
         await SystemClock().sleep(watch_s)
-    for beat in await engine.presence.all():
+    for beat in await presence.all():
         if beat.count != before.get(beat.host):
             raise Conflict(f"host {beat.host} works on this journal: stop its `outlast up` first")

@@ -1,4 +1,4 @@
-"""A project's journal moves from SQLite to PostgreSQL and back, sealed or not: the same streams, open runs go on there."""
+"""A project's journal moves from SQLite to PostgreSQL and back, sealed or not: the same streams, and runs go on."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def prepare(home: Path, writer: Writer, source: Path | None = None) -> Stage:
     stage.token.parent.mkdir()
     blueprint["server"] = {"listen": "127.0.0.1:0"}
     blueprint["models"] = {"writer": {"endpoints": [{"name": "demo", "url": writer.url, "model": writer.model}]}}
-    (stage.project / "outlast.yaml").write_text(yaml.safe_dump(blueprint, sort_keys=False))
+    (stage.project / "outlast.yaml").write_bytes(msgspec.json.encode(blueprint))  # JSON is YAML
     return stage
 
 

@@ -75,7 +75,7 @@ class PostgresEngine:
             stack.push_async_callback(committer.close)
             await committer.connect()
             replicas = await _replicas(options, token, stack)
-            journal = PostgresStore(reads, hints, lineage, replicas, committer, doorbell)
+            journal = PostgresStore(reads, hints, lineage, replicas, committer, doorbell, strong=options.strong)
             yield cls(journal, PostgresBlobs(blobs, points), PostgresPresence(hints), books)
 
     def losses(self) -> Sequence[LossReport]:
@@ -176,7 +176,8 @@ async def _prepared(servers: Servers, options: PostgresOptions, randomness: Rand
     try:
         if not options.migrate:
             return await migration.opened(session, options.schema)
-        return await migration.migrate(session, options.schema, Lineage(0, options.region, randomness.token(6).hex()))
+        first = options.first or Lineage.first(options.region, randomness)
+        return await migration.migrate(session, options.schema, first)
     finally:
         await session.close()
 

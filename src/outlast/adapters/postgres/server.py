@@ -206,7 +206,7 @@ class Servers:
                 except _UNTOLD:
                     standing = None
                 if (
-                    purpose in ("write", "blob")
+                    (purpose in ("write", "blob") or (purpose == "read" and options.strong))
                     and (await session.quickly(_STALLED, (name[:63],)))[0][0] >= stalled_max
                 ):
                     raise StoreUnavailable(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from outlast.adapters.postgres import entry as entries
 from outlast.adapters.postgres import snapshot as snapshots
+from outlast.adapters.postgres import statement
 from outlast.adapters.postgres.committer import Committer
 from outlast.adapters.postgres.doorbell import Doorbell
 from outlast.adapters.postgres.pool import Pool
+from outlast.adapters.postgres.session import Row, Session
 from outlast.journal.chain import genesis
 from outlast.journal.index import RunEntry
 from outlast.journal.lineage import Lineage
@@ -24,26 +27,49 @@ _AFTER_ALL_OF_A_KIND = "0"  # the character after "/"
 class PostgresReader:
     """The reading half of EventStore and SnapshotStore, and a RunIndex: reads the primary.
 
-    `list` and `counts` read a replica where there is one: they may be behind. Raises StoreUnavailable, StoreCorrupt.
+    `list` and `counts` read a replica where there is one: they may be behind. `strong`: what was read of a stream is on
+    its synchronous standby before it is given. Raises StoreUnavailable, StoreCorrupt.
     """
 
-    def __init__(self, pool: Pool, lineage: Lineage, replicas: Pool | None = None) -> None:
+    def __init__(self, pool: Pool, lineage: Lineage, replicas: Pool | None = None, *, strong: bool = False) -> None:
         self._pool = pool
         self._lineage = lineage
         self._replicas = replicas
+        self._strong = strong
 
     @property
     def lineage(self) -> Lineage:
         return self._lineage
 
+    async def _rows(self, text: str, values: Sequence[Any]) -> list[Row]:
+        """What is there of a stream. In strong mode it may come from a commit whose wait for its standby was cut off:
+        who learns of it takes it for durable, so a commit behind it must be.
+        """
+        if not self._strong:
+            return await self._pool.rows(text, values)
+
+        async def question(session: Session) -> list[Row]:
+            session.warnings.clear()
+            rows = await session.rows(text, values)
+            if rows:
+                ((_, guarded),) = await session.rows(statement.BARRIER)
+                if session.warnings or not guarded:
+                    why = session.warnings[0] if session.warnings else "synchronous_standby_names is empty now"
+                    raise StoreUnavailable(
+                        f"postgres {session.place}: what was read may not be on a standby yet ({why}): try again"
+                    )
+            return rows
+
+        return await self._pool.ask(question)
+
     async def head(self, stream: str) -> Head:
-        rows = await self._pool.rows(
+        rows = await self._rows(
             "SELECT seq + count - 1, hash FROM record WHERE stream = %s ORDER BY seq DESC LIMIT 1", (stream,)
         )
         return Head(int(rows[0][0]), bytes(rows[0][1])) if rows else genesis(stream)
 
     async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
-        rows = await self._pool.rows(
+        rows = await self._rows(
             "SELECT seq, count, body, hash FROM record WHERE stream = %s AND seq > %s ORDER BY seq LIMIT %s",
             (stream, after, limit),
         )
@@ -132,9 +158,17 @@ class PostgresStore(PostgresReader):
     """
 
     def __init__(
-        self, pool: Pool, hints: Pool, lineage: Lineage, replicas: Pool | None, committer: Committer, doorbell: Doorbell
+        self,
+        pool: Pool,
+        hints: Pool,
+        lineage: Lineage,
+        replicas: Pool | None,
+        committer: Committer,
+        doorbell: Doorbell,
+        *,
+        strong: bool,
     ) -> None:
-        super().__init__(pool, lineage, replicas)
+        super().__init__(pool, lineage, replicas, strong=strong)
         self._hints = hints
         self._committer = committer
         self._doorbell = doorbell

@@ -42,6 +42,10 @@ class Entry(NamedTuple):
     help: str
 
 
+_store = "Prepare a journal that machines share; say what rights it needs, and what a failover lost."
+_queues = "Look at the queues that agents read; let dead letters try again."
+_migrate = "Copy the whole journal, with its blobs, from one engine to another, and verify the copy."
+
 COMMANDS: dict[str, Entry] = {
     "init": Entry("init", "init", "Write", "Make a new project: an agent that works at once, and its test."),
     "up": Entry("up", "up", "Run", "Run workers, server and supervisor here, until Ctrl-C."),
@@ -60,9 +64,9 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry("switch", "resume", "Operate", "Let a stopped agent go on."),
     "pools": Entry("pools", "pools_app", "Operate", "Show the pools of a gateway; drain, eject or weigh an endpoint."),
     "audit": Entry("audit", "audit_app", "Operate", "Verify the journal's hash chain, or show its records."),
-    "store": Entry("store", "store_app", "Operate", "Prepare a journal that machines share; its rights; its losses."),
-    "queues": Entry("queues", "queues_app", "Operate", "Look at the queues that agents read; redrive dead letters."),
-    "migrate": Entry("migrate", "migrate", "Operate", "Move the journal to another engine, and verify the copy."),
+    "store": Entry("store", "store_app", "Operate", _store),
+    "queues": Entry("queues", "queues_app", "Operate", _queues),
+    "migrate": Entry("migrate", "migrate", "Operate", _migrate),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),

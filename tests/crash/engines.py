@@ -40,6 +40,8 @@ class Servers:
         self._stack = stack
         self._postgres: PostgresServer | None = None
         self._ministack = ""
+        self.database = ""
+        """Of PostgreSQL, the last that was made."""
 
     async def engine(self, name: str) -> Engine:
         number = next(_numbers)
@@ -50,6 +52,13 @@ class Servers:
         await prepare(options, SystemClock(), OsRandomness(), Preparation(deletion_protection=False))
         where = f'region: {options.region}, endpoint_url: "{self.address}"'
         return Engine(_yaml(name, f"{{table: {options.table}, bucket: {options.bucket}, {where}}}"), credentials)
+
+    @property
+    def postgres(self) -> PostgresServer:
+        if self._postgres is None:
+            required()
+            self._postgres = self._stack.enter_context(running())
+        return self._postgres
 
     @property
     def address(self) -> str:
@@ -70,10 +79,8 @@ class Servers:
         return str(made["QueueUrl"])
 
     def _database(self, name: str) -> str:
-        if self._postgres is None:
-            required()
-            self._postgres = self._stack.enter_context(running())
-        return self._postgres.create_database(name)
+        self.database = name
+        return self.postgres.create_database(name)
 
 
 def _yaml(name: str, said: str) -> str:

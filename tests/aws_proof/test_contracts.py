@@ -1,8 +1,8 @@
 """Opt-in: the engine on a real AWS account, in tables and buckets of its own that are deleted afterwards.
 
-``make aws-proof REGION=eu-central-1`` with credentials of the standard chain that may do what the role ``preparer`` may,
-and delete what they made. **It has not been run on AWS yet**; ``ENDPOINT=`` tries the checks on an emulator. The suite of
-the index is left out: secondary indexes lag there, and its tests expect to find at once.
+``make aws-proof REGION=eu-central-1`` with credentials of the standard chain that may do what the role ``preparer`` may
+do, and delete what they made. **It has not been run on AWS yet**; ``ENDPOINT=`` tries the checks on an emulator. The
+suite of the index is left out: secondary indexes lag there, and its tests expect to find at once.
 """
 
 from __future__ import annotations

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONAL = {"numpy", "onnxruntime", "tokenizers", "xllamacpp", "pydantic", "pytest", "hypothesis"}
+OPTIONAL = {
+    "aiobotocore", "botocore", "cryptography", "hypothesis", "numpy", "onnxruntime", "psycopg", "pydantic", "pytest",
+    "tokenizers", "valkey", "xllamacpp",
+}  # fmt: skip
 
 
 def call(*command: str | Path, cwd: Path) -> str:

@@ -42,7 +42,7 @@ class Snapshots:
         await self._table.put(item)
         found = await self._table.query(pk, limit=2 * kept, newest_first=True, names="pk, sk, expires_at")
         for old in found[kept:]:
-            await self._table.delete({"pk": old["pk"], "sk": old["sk"]}, old)  # type: ignore[dict-item]
+            await self._table.delete({"pk": dict(old["pk"]), "sk": dict(old["sk"])}, old)
 
     async def load(self, stream: str) -> Snapshot | None:
         """As in SnapshotStore."""

@@ -122,7 +122,8 @@ class EventStore(Protocol):
     """Stores streams. Every adapter passes `tests/contracts/event_store.py`.
 
     Operating faults on reads raise StoreUnavailable or StoreCorrupt; `append` turns them into Unknown, and raises only
-    UsageError (a body over `append_bytes_max`, or over `sealed_bytes_max` if it is sealed) and StoreCorrupt.
+    UsageError (a body over `append_bytes_max`, or over `sealed_bytes_max` if it is sealed), StoreCorrupt, and
+    StoreUnavailable where the same append sent again cannot fare better (no table, no permission).
     """
 
     @property

@@ -112,9 +112,13 @@ async def test_a_commit_whose_standby_was_not_waited_for_is_unknown_and_resendin
             assert isinstance(outcome, Unknown), "a conflict with a record that is not replicated yet must wait for it"
             standbys(waiting_server, "")
             assert isinstance(await store.append(append), Unknown), "strong mode noticed that nobody is waited for"
+            with pytest.raises(StoreUnavailable, match="may not be on a standby yet"):
+                await store.head(stream)
         else:
             assert await again == Conflicted(head)
-        assert await names(store, stream) == ["once"]
+    standbys(waiting_server, "")
+    async with opened(site) as engine:
+        assert await names(engine.journal, stream) == ["once"]
 
 
 async def test_strong_mode_notices_when_nobody_is_waited_for_any_more(waiting_server: PostgresServer) -> None:

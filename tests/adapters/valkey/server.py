@@ -92,7 +92,7 @@ def cluster(directory: Path, node_timeout_ms: int = 1_000) -> Iterator[list[Serv
     """Three primaries and a replica of each, once all slots are served."""
     options = (
         "--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms),
-        "--cluster-require-full-coverage", "no",
+        "--cluster-require-full-coverage", "no", "--repl-diskless-sync-delay", "0",
     )  # fmt: skip
     servers: list[Server] = []
     try:
@@ -102,7 +102,7 @@ def cluster(directory: Path, node_timeout_ms: int = 1_000) -> Iterator[list[Serv
         nodes = [each.node for each in servers]
         made = servers[0].cli("--cluster", "create", *nodes, "--cluster-replicas", "1", "--cluster-yes")
         end = time.monotonic() + START_WITHIN_S
-        while not all(_whole(each) for each in servers):
+        while not all(_whole(each) and _copied(each) for each in servers):
             if time.monotonic() > end:
                 raise AssertionError(f"the cluster did not come up: {made[-500:]}")
             time.sleep(0.1)
@@ -120,6 +120,12 @@ def primaries(servers: list[Server]) -> list[Server]:
         line[1].partition("@")[0].rpartition(":")[2] for line in lines if "master" in line[2] and "fail" not in line[2]
     }
     return [each for each in servers if str(each.port) in ports]
+
+
+def _copied(server: Server) -> bool:
+    """Whether a replica has the data of its primary: one that never had it is not made a primary."""
+    said = server.cli("info", "replication")
+    return "role:master" in said or "master_link_status:up" in said
 
 
 def _whole(each: Server) -> bool:

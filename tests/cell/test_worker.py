@@ -262,22 +262,3 @@ async def test_a_drain_that_does_not_end_in_time_says_so() -> None:
         let_go.set()
         assert await d.workers[0].drain(5)
         assert "step.done" in await d.types(run)
-
-
-async def test_mail_for_a_running_run_is_seen_where_no_notice_ever_comes() -> None:
-    app: App[None] = App("t")
-
-    @app.agent
-    async def race(run: Run[None]) -> Any:
-        first = asyncio.ensure_future(run.signal("go"))
-        await asyncio.wait([first])  # code that waits by itself does not park: nobody would ring for it
-        return first.result()
-
-    async with desk(app, workers=0) as d:
-        d.store._listeners.add = lambda listener: lambda: None
-        await d.hire()
-        run = await d.start("race")
-        d.ring(run)
-        await d.has(run, "signal.awaited")
-        await d.control.signal(run, "go", 7)
-        assert (await d.until(run)).result == 7

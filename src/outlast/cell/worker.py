@@ -203,15 +203,8 @@ class Worker:
                 self._report(f"the store cannot be read: {error}")
 
     async def _take_strays(self) -> None:
-        """Take again what is said to be owned here and is not: it was let go while the store was away.
-
-        And look for mail of which no notice came: not every store can tell other processes.
-        """
+        """Take again what is said to be owned here and is not: it was let go while the store was away."""
         owned = await self._platform.index.owned(self.identity)
-        for entry in owned:
-            execution = self._executions.get(entry.run)
-            if execution is not None and entry.mail > entry.seen:
-                self._start_mail(entry.run, execution)
         strays = {entry.run for entry in owned} - self._tasks.keys()
         for run in sorted(strays & self._strays):  # seen twice: the first time it may just have ended
             self.offer(run)

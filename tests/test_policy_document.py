@@ -64,5 +64,5 @@ def test_every_struct_of_parameters_is_described(name: str) -> None:
         for each in vars(module).values()
         if isinstance(each, type) and issubclass(each, msgspec.Struct) and each.__module__ == module.__name__
     }
-    results = {"Spent", "Left", "Refused", "Taken", "Pulse", "Deaths"}
+    results = {"Spent", "Used", "Left", "Refused", "Taken", "Pulse", "Deaths", "Gap"}
     assert structs - results == set(tables(SECTIONS[name]))

@@ -61,6 +61,15 @@ class Killed(BaseException):
     """A worker died here: what it was doing ends, and nothing of it reaches the store."""
 
 
+def _unmoved_by_deaths(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Nobody asks after the tasks of a worker that died.
+
+    Before Python 3.11.8, printing the traceback of one while source is parsed makes that fail (python/cpython#106905).
+    """
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
 class Dies:
     """Points at which a worker dies: the first time that `place` is reached for `subject` ("": for any)."""
 
@@ -187,6 +196,7 @@ class Desk:
                 return
 
     async def __aenter__(self) -> Desk:
+        asyncio.get_running_loop().set_exception_handler(_unmoved_by_deaths)
         self._stack.callback(self.store.listen(self._heard))
         scan = asyncio.get_running_loop().create_task(self._scan())
         self._stack.callback(scan.cancel)

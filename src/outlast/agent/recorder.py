@@ -139,7 +139,8 @@ class Recorder:
 
     def _races(self, place: str) -> bool:
         """Whether another step is under way, whose outcome agent code may see before or after this one's."""
-        return any(other != place for other in (*self.begun, *self.waits, *self._delivering))
+        others = len(self.begun) + len(self.waits) + len(self._delivering)
+        return others > (place in self.begun) + (place in self.waits) + (place in self._delivering)
 
     def last(self, event: ev.RunEvent) -> asyncio.Future[float]:
         """Append one more event to a record that is closed."""

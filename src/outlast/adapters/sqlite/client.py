@@ -13,16 +13,17 @@ from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener, Listeners
 from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Append, Outcome, Unknown, check_append
+from outlast.journal.stream import Append, Outcome, Reply, Unknown, check_append
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import StoreCorrupt, StoreUnavailable
 
 
 class SqliteClient(SqliteReader):
-    """EventStore, RunIndex and SnapshotStore beside a writing process. Belongs to the event loop it was opened on.
+    """EventStore (also a QuickStore), RunIndex and SnapshotStore beside a writing process.
 
-    Appends of one turn of the loop travel together; any number may be in flight. An append whose answer is lost is
-    Unknown: send the identical one again. The connection comes back by itself.
+    It belongs to the event loop it was opened on. Appends of one turn of the loop travel together; any number may be
+    in flight. An append whose answer is lost is Unknown: send the identical one again. The connection comes back by
+    itself.
     """
 
     def __init__(self, connection: Connection, path: Path, lineage: Lineage, link: Link, listeners: Listeners) -> None:
@@ -73,8 +74,14 @@ class SqliteClient(SqliteReader):
         return self._link.connected
 
     async def append(self, append: Append) -> Outcome:
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.submit(append, future)
+        return await future
+
+    def submit(self, append: Append, reply: Reply) -> None:
+        """As in QuickStore."""
         check_append(append)
-        return await self._link.append(append)
+        self._link.append(append, reply)
 
     async def save(self, snapshot: Snapshot) -> None:
         _known(await self._link.save(snapshot))

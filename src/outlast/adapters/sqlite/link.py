@@ -1,4 +1,4 @@
-"""A client's connection to the writing process: requests in, futures out, lost and found again."""
+"""A client's connection to the writing process: requests in, outcomes out, lost and found again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from outlast.adapters.sqlite.wire import (
     protocol,
 )
 from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Append, Notice, Outcome, Unknown
+from outlast.journal.stream import Append, Notice, Reply, Unknown
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import OutlastError, PayloadTooLarge, StoreUnavailable, UsageError
 
@@ -70,7 +70,7 @@ class Link:
         self._channel: socket.socket | None = None
         self._frames = answers()
         self._number = 0
-        self._futures: dict[int, asyncio.Future[Any]] = {}  # in the order of their numbers
+        self._replies: dict[int, Reply] = {}  # in the order of their numbers
         self._queue: list[tuple[int, Append]] = []  # not sent yet
         self._queue_bytes = 0
         self._unsent = bytearray()
@@ -92,16 +92,18 @@ class Link:
         """Whether there is a connection (which does not say that the other end lives)."""
         return self._channel is not None
 
-    def append(self, append: Append) -> asyncio.Future[Outcome]:
-        """Send with what else is appended in this turn of the loop."""
-        number, future = self._request()
-        if len(self._futures) > in_flight_max or self._queue_bytes > in_flight_bytes_max:
-            self._resolve(number, Unknown(f"{len(self._futures)} requests are in flight already: send it again later"))
-            return future
+    def append(self, append: Append, reply: Reply) -> None:
+        """Send with what else is appended in this turn of the loop; `reply` is told the outcome."""
+        number = self._request(reply)
+        if number not in self._replies:
+            return
+        if len(self._replies) > in_flight_max or self._queue_bytes > in_flight_bytes_max:
+            self._resolve(number, Unknown(f"{len(self._replies)} requests are in flight already: send it again later"))
+            return
         self._queue.append((number, append))
         self._queue_bytes += len(append.body)
         if not self._flushing:
-            if self._burst <= 1 and len(self._futures) == 1:
+            if self._burst <= 1 and len(self._replies) == 1:
                 # alone so far: sent at once, because a turn of the loop is a tenth of a commit
                 self._flush()
                 if self._spin is not None and self._spin.begin():
@@ -109,17 +111,18 @@ class Link:
             else:
                 self._flushing = True
                 self._loop.call_soon(self._flush)
-        return future
 
     def save(self, snapshot: Snapshot) -> asyncio.Future[None]:
         """Send a snapshot. The future raises StoreUnavailable, UsageError, PayloadTooLarge."""
-        number, future = self._request()
+        future: asyncio.Future[None] = self._loop.create_future()
+        number = self._request(future)
         self._control(number, Save(number, snapshot))
         return future
 
     def ping(self) -> asyncio.Future[None]:
         """A round trip. The future raises StoreUnavailable."""
-        number, future = self._request()
+        future: asyncio.Future[None] = self._loop.create_future()
+        number = self._request(future)
         self._control(number, Ping(number))
         return future
 
@@ -138,21 +141,20 @@ class Link:
                 timer.cancel()
         self._retry = self._watch = None
         self._lost("this client was closed")
-        for number in list(self._futures):
+        for number in list(self._replies):
             self._fail(number, "this client was closed")
         self._queue.clear()
         if not self.welcome.done():
             self.welcome.cancel()
 
-    def _request(self) -> tuple[int, asyncio.Future[Any]]:
+    def _request(self, reply: Reply) -> int:
         self._number = number = self._number + 1
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._futures[number] = future
+        self._replies[number] = reply
         if self._closed:
             self._fail(number, "this client was closed")
         elif self._watch is None:
             self._watch = self._loop.call_later(self._answer_s / 8, self._look)
-        return number, future
+        return number
 
     def _control(self, number: int, message: Save | Ping) -> None:
         if self._channel is None:
@@ -178,7 +180,7 @@ class Link:
 
     def _stay_awake(self, number: int, spin: Spin) -> None:
         """Keep the loop turning: it looks at its sockets, and runs what else is to run, but does not sleep."""
-        if number not in self._futures:
+        if number not in self._replies:
             spin.won()
         elif spin.again():
             self._loop.call_soon(self._stay_awake, number, spin)
@@ -252,11 +254,8 @@ class Link:
         match message:
             case Outcomes(items=items):
                 self._burst += len(items)
-                pop = self._futures.pop
                 for number, outcome in items:
-                    future = pop(number, None)
-                    if future is not None and not future.done():
-                        future.set_result(outcome)
+                    self._resolve(number, outcome)
             case Notices(items=items):
                 self._hear(items)
             case Done(id=number):
@@ -271,14 +270,14 @@ class Link:
                     self.welcome.set_result(message)
 
     def _resolve(self, number: int, result: Any) -> None:
-        future = self._futures.pop(number, None)
-        if future is not None and not future.done():
-            future.set_result(result)
+        reply = self._replies.pop(number, None)
+        if reply is not None and not reply.done():
+            reply.set_result(result)
 
     def _raise(self, number: int, error: OutlastError) -> None:
-        future = self._futures.pop(number, None)
-        if future is not None and not future.done():
-            future.set_exception(error)
+        reply = self._replies.pop(number, None)
+        if reply is not None and not reply.done():
+            reply.set_exception(error)
 
     def _fail(self, number: int, reason: str) -> None:
         """Nobody can say what became of it."""
@@ -293,7 +292,7 @@ class Link:
         self._frames = answers()
         self._unsent = bytearray()
         waiting = {number for number, _ in self._queue}
-        for number in [number for number in self._futures if number not in waiting]:
+        for number in [number for number in self._replies if number not in waiting]:
             self._fail(number, reason)
         if not self._closed and self._retry is None:
             self._retry = self._loop.call_later(self._pause_s, self._connect)
@@ -323,7 +322,7 @@ class Link:
         while self._marks and self._marks[0][0] <= now - self._answer_s:
             overdue = self._marks.popleft()[1]
         self._marks.append((now, self._number))
-        late = [number for number in self._futures if number <= overdue]
+        late = [number for number in self._replies if number <= overdue]
         if late:
             reason = f"the writing process gave no answer within {self._answer_s:g} s"
             if self._channel is not None:
@@ -332,7 +331,7 @@ class Link:
                 self._fail(number, reason)
             self._queue = [item for item in self._queue if item[0] > overdue]
             self._queue_bytes = sum(len(append.body) for _, append in self._queue)
-        if self._futures and not self._closed:
+        if self._replies and not self._closed:
             self._watch = self._loop.call_later(self._answer_s / 8, self._look)
         else:
             self._marks.clear()

@@ -65,7 +65,10 @@ class Load:
         out, _ = self._popen.communicate(timeout=self._timeout_s)
         if self._popen.returncode != 0:
             raise RuntimeError(f"the load generator ended with {self._popen.returncode}")
-        return msgspec.json.decode(out, type=Result)
+        try:
+            return msgspec.json.decode(out, type=Result)
+        except msgspec.DecodeError as error:
+            raise RuntimeError(f"the load generator wrote {len(out)} bytes that are no result: {error}") from None
 
 
 class Trial:

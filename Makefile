@@ -14,6 +14,7 @@ SEEDS ?= 2000
 START ?= 1
 JOBS ?= 2
 N ?= 20
+WORKERS ?= 2
 ARGS ?=
 JSON ?=
 
@@ -48,8 +49,8 @@ lint: setup ## ruff, the layers of the house, pyright
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/pyright
 
-test: lint ## lint, types and every test (ARGS='tests/agent -k replay')
-	@$(PY) -m pytest $(ARGS)
+test: lint ## lint, types and every test, in WORKERS processes (ARGS='tests/agent -k replay', WORKERS=0 for one)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 crash: setup ## kill real processes KILLS times (default 2000) with steps in flight
 	@$(PY) -m pytest tests/crash --kills $(KILLS) --timeout 0 $(ARGS)

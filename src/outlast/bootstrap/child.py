@@ -119,6 +119,7 @@ class _Orders:
 
 async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlLink) -> None:
     from outlast.agent.control import Control
+    from outlast.agent.loss import keep_telling
     from outlast.bootstrap.app import configure_app, load_app
     from outlast.bootstrap.platform import open_client_platform
     from outlast.server.serve import serve
@@ -134,15 +135,23 @@ async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlL
 
     async with open_client_platform(state.home, blueprint) as platform:
         orders = _Orders(link, lambda word: None)
-        await serve(
-            Control(platform, app),
-            app,
-            listen=blueprint.server.listen,
-            token=secret.resolve(os.environ, state.home, vault(blueprint)) if secret is not None else None,
-            stop=orders.drained,
-            ready=lambda address: link.say(Ready(address=address)),
-            beat=beat,
-        )
+        telling = asyncio.create_task(keep_telling(platform, lambda line: _warn(link, line)))
+        try:
+            await serve(
+                Control(platform, app),
+                app,
+                listen=blueprint.server.listen,
+                token=secret.resolve(os.environ, state.home, vault(blueprint)) if secret is not None else None,
+                stop=orders.drained,
+                ready=lambda address: link.say(Ready(address=address)),
+                beat=beat,
+            )
+        finally:
+            telling.cancel()
+
+
+def _warn(link: ControlLink, line: str) -> None:
+    link.say(Log("warning", line))
 
 
 async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:

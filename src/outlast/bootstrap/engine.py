@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
@@ -23,6 +23,7 @@ from outlast.cell.presence import Presence
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunIndex
 from outlast.journal.lineage import Lineage
+from outlast.journal.loss import Losses
 from outlast.journal.notice import Listener
 from outlast.journal.snapshot import Snapshot, SnapshotStore
 from outlast.journal.stream import Append, EventStore
@@ -56,6 +57,8 @@ class Engine:
     """None: one host has it for itself."""
     courier: Courier | None = None
     """What carries notices between processes, if the store does not."""
+    losses: Losses = field(default_factory=Losses)
+    """What this process finds missing of what was acknowledged."""
 
 
 def is_shared(blueprint: Blueprint) -> bool:
@@ -99,8 +102,10 @@ async def _postgres(
         async with reading(options, OsRandomness()) as found:
             yield Engine(cast(Journal, ReadOnly(found.journal)), found.blobs, found.presence)
         return
-    async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points, lost=_lost) as engine:
-        yield Engine(engine.journal, engine.blobs, engine.presence)
+    losses = Losses()
+    opening = PostgresEngine.open(options, SystemClock(), OsRandomness(), points, lost=_lost, losses=losses)
+    async with opening as engine:
+        yield Engine(engine.journal, engine.blobs, engine.presence, losses=losses)
 
 
 async def postgres_options(home: Path, blueprint: Blueprint, first: Lineage | None = None) -> PostgresOptions:

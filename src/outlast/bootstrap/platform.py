@@ -107,6 +107,7 @@ def _beside(
         endpoints=endpoints,
         points=points,
         settings=settings or Settings(),
+        losses=engine.losses,
     )
 
 

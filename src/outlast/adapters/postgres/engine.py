@@ -19,9 +19,10 @@ from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
-from outlast.adapters.postgres.session import Session
+from outlast.adapters.postgres.session import Session, Standing
 from outlast.adapters.postgres.store import PostgresReader, PostgresStore
 from outlast.journal.lineage import Lineage
+from outlast.journal.loss import Losses
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import NoPoints, Points
 from outlast.kernel.randomness import Randomness
@@ -47,10 +48,12 @@ class PostgresEngine:
         points: Points | None = None,
         *,
         lost: Callable[[LossReport], None] | None = None,
+        losses: Losses | None = None,
     ) -> AsyncGenerator[PostgresEngine]:
         """Open the database for reading and writing; the tables are made or upgraded if `options.migrate`.
 
-        `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too.
+        `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too. In
+        `losses` is noted what is missing of this process's and of the other processes of this host.
 
         Raises StoreUnavailable (no primary, or one that may not be used), ConfigurationError (URL, permissions, another
         format), StoreCorrupt (the schema holds something else).
@@ -58,7 +61,7 @@ class PostgresEngine:
         points = points or NoPoints()
         token = randomness.token(6).hex()
         async with AsyncExitStack() as stack:
-            books = _Books(options, clock, token, lost)
+            books = _Books(options, clock, token, lost, losses or Losses())
             stack.callback(books.acknowledged.close)
             servers = Servers(options, _name(options, token), books.memory, books.check)
             lineage = await _prepared(servers, options, randomness)
@@ -125,7 +128,12 @@ class _Books:
     """What is kept outside the database, and held against it on every connection that is made to write."""
 
     def __init__(
-        self, options: PostgresOptions, clock: Clock, token: str, lost: Callable[[LossReport], None] | None
+        self,
+        options: PostgresOptions,
+        clock: Clock,
+        token: str,
+        lost: Callable[[LossReport], None] | None,
+        losses: Losses,
     ) -> None:
         self.memory = Memory(options.memory)
         about = f"{database_of(options)}/{options.schema}"
@@ -134,18 +142,27 @@ class _Books:
         self._found: list[LossReport] = []
         self._clock = clock
         self._lost = lost
+        self._losses = losses
+        self._looked_at = self.memory.known
+        """Of the last server that the books of this host's other processes were held against."""
 
     async def check(self, session: Session) -> None:
-        """Report what the server of `session` lacks. Raises StoreUnavailable."""
+        """Note and report what the server of `session` lacks. Raises StoreUnavailable."""
         standing = session.standing
         system = standing.system if standing else ""
+        timeline = standing.timeline if standing else 0
+        failover = f"{system}/{timeline}" if standing else f"{self._clock.now():.6f}"
+        if standing is not None:
+            if _is_new(standing, self._looked_at):
+                self._losses.note(await self.acknowledged.missing_of_others(session, system), failover, ours=False)
+            self._looked_at = standing
         missing = await self.acknowledged.missing(session, system)
         if not missing:
             return
-        timeline = standing.timeline if standing else 0
         report = LossReport(
             self._clock.now(), session.place, system, timeline, tuple(missing), self.acknowledged.complete
         )
+        self._losses.note(missing, failover, ours=True)
         if self._path is not None:
             write_loss(self._path, report)
         self._found.append(report)
@@ -157,6 +174,11 @@ class _Books:
     def losses(self) -> Sequence[LossReport]:
         """All reports; those of this process if there is no file."""
         return list(self._found) if self._path is None else read_losses(self._path)
+
+
+def _is_new(found: Standing, known: Standing | None) -> bool:
+    """Whether a promotion lies between the server that was known and this one."""
+    return known is not None and (found.system, found.timeline) != (known.system, known.timeline)
 
 
 losses_max = 100

@@ -478,6 +478,11 @@ class Execution:
         if self._closing.end is None:
             self.release()
 
+    @property
+    def seen(self) -> int:
+        """The number of the last letter in its inbox that was looked at."""
+        return self._recorder.seen
+
     def _stop_code(self) -> None:
         self._stopping.set()
 

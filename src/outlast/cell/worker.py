@@ -209,8 +209,16 @@ class Worker:
                 self._report(f"the store cannot be read: {error}")
 
     async def _take_strays(self) -> None:
-        """Take again what is said to be owned here and is not: it was let go while the store was away."""
+        """Take again what is said to be owned here and is not: it was let go while the store was away.
+
+        And look for mail of which no notice came: not every store can tell other processes. One read of the index for
+        all runs; an inbox is read only if it holds more than its run has looked at.
+        """
         owned = await self._platform.index.owned(self.identity)
+        for entry in owned:
+            execution = self._executions.get(entry.run)
+            if execution is not None and entry.mail > execution.seen:
+                self._start_mail(entry.run, execution)
         strays = {entry.run for entry in owned} - self._tasks.keys()
         for run in sorted(strays & self._strays):  # seen twice: the first time it may just have ended
             self.offer(run)

@@ -218,7 +218,7 @@ def test_lists_are_read_page_by_page_up_to_the_limit() -> None:
         request.reply(200, json.dumps(page).encode())
 
     with serving(answer) as (address, seen):
-        assert len(remote(address).runs(None, None, None, 1000)) == 250
+        assert len(remote(address).runs(None, None, None, 1000)["runs"]) == 250
         assert "before=a" in seen[1].path
 
 

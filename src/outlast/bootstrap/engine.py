@@ -68,15 +68,22 @@ def is_shared(blueprint: Blueprint) -> bool:
 
 @asynccontextmanager
 async def open_engine(
-    home: Path, blueprint: Blueprint, points: Points, *, first: Lineage | None = None, write: bool = True
+    home: Path,
+    blueprint: Blueprint,
+    points: Points,
+    *,
+    first: Lineage | None = None,
+    write: bool = True,
+    complain: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[Engine]:
     """The engine that many machines share; a new journal begins with lineage `first`, or one of its own.
 
-    `write` False: nothing is made or changed. Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
+    `write` False: nothing is made or changed. `complain` gets a line where nothing can be written, and why; else it is
+    a warning in the log. Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
     """
     chosen = blueprint.run_on.local.journal
     if chosen == "postgres":
-        async with _postgres(home, blueprint, points, first, write) as engine:
+        async with _postgres(home, blueprint, points, first, write, complain or _warn) as engine:
             yield engine
     else:
         invariant(chosen == "dynamodb", "SQLite is opened by whoever writes it, not as a shared engine")
@@ -92,7 +99,12 @@ def _said(where: T | None) -> T:
 
 @asynccontextmanager
 async def _postgres(
-    home: Path, blueprint: Blueprint, points: Points, first: Lineage | None, write: bool
+    home: Path,
+    blueprint: Blueprint,
+    points: Points,
+    first: Lineage | None,
+    write: bool,
+    complain: Callable[[str], None],
 ) -> AsyncGenerator[Engine]:
     with _extra("postgres", "psycopg"):
         from outlast.adapters.postgres.engine import PostgresEngine, reading
@@ -103,7 +115,9 @@ async def _postgres(
             yield Engine(cast(Journal, ReadOnly(found.journal)), found.blobs, found.presence)
         return
     losses = Losses()
-    opening = PostgresEngine.open(options, SystemClock(), OsRandomness(), points, lost=_lost, losses=losses)
+    opening = PostgresEngine.open(
+        options, SystemClock(), OsRandomness(), points, lost=_lost, losses=losses, complain=complain
+    )
     async with opening as engine:
         yield Engine(engine.journal, engine.blobs, engine.presence, losses=losses)
 
@@ -129,6 +143,10 @@ async def postgres_options(home: Path, blueprint: Blueprint, first: Lineage | No
 
 def _lost(report: LossReport) -> None:
     logging.getLogger("outlast").error("%s", report)
+
+
+def _warn(line: str) -> None:
+    logging.getLogger("outlast").warning("%s", line)
 
 
 def place_of(blueprint: Blueprint) -> Place:

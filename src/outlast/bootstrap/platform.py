@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -34,17 +34,18 @@ async def open_client_platform(
     points: Points | None = None,
     settings: Settings | None = None,
     wait_s: float = writer_within_s,
+    complain: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[Platform]:
     """The platform of a process of a cell. On SQLite it reads the journal's file itself and appends through the writer.
 
-    `wait_s` is how long a writer may take to answer for the first time. Raises StoreUnavailable if no writer, or no
+    `wait_s` is how long a writer may take to answer for the first time; `complain` as in `open_engine`. Raises StoreUnavailable if no writer, or no
     server, serves; StoreCorrupt, ConfigurationError.
     """
     state = StateDirectory(home)
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
         if is_shared(blueprint):
-            engine = await stack.enter_async_context(open_engine(home, blueprint, listening))
+            engine = await stack.enter_async_context(open_engine(home, blueprint, listening, complain=complain))
         else:
             from outlast.adapters.sqlite.client import SqliteClient
 

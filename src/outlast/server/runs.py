@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from outlast.agent.control import Control, EventView, RunView
 from outlast.agent.platform import Settings
-from outlast.journal.index import RunEntry, State
+from outlast.journal.index import Behind, RunEntry, State
 from outlast.kernel.error import ConfigurationError, PayloadTooLarge, TypeMismatch
 from outlast.kernel.identity import check_name
 from outlast.kernel.unit import seconds
@@ -113,10 +113,14 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class RunPage(msgspec.Struct, frozen=True):
-    """Runs, newest first. `next` is the `before` of the following page, null on the last."""
+    """Runs, newest first. `next` is the `before` of the following page, null on the last.
+
+    `behind_s` is there if a replica was read: how many seconds it was behind at most, null if that is not known.
+    """
 
     runs: Sequence[RunEntry]
     next: str | None
+    behind_s: float | None | UnsetType = UNSET
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -186,7 +190,8 @@ class Runs:
         }
         found = await self._control.platform.index.list(**filters, limit=query.limit + 1)
         runs = found[: query.limit]
-        return reply(RunPage(runs, runs[-1].run if len(found) > query.limit else None))
+        behind_s = found.behind_s if isinstance(found, Behind) else UNSET
+        return reply(RunPage(runs, runs[-1].run if len(found) > query.limit else None, behind_s))
 
     async def show(self, request: Request) -> Response:
         """One run with its steps."""

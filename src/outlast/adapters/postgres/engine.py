@@ -17,6 +17,7 @@ from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
+from outlast.adapters.postgres.refusal import Refusals
 from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session, Standing
@@ -26,6 +27,10 @@ from outlast.journal.loss import Losses
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import NoPoints, Points
 from outlast.kernel.randomness import Randomness
+
+
+def _silent(line: str) -> None:
+    return None
 
 
 class PostgresEngine:
@@ -49,11 +54,13 @@ class PostgresEngine:
         *,
         lost: Callable[[LossReport], None] | None = None,
         losses: Losses | None = None,
+        complain: Callable[[str], None] = _silent,
     ) -> AsyncGenerator[PostgresEngine]:
         """Open the database for reading and writing; the tables are made or upgraded if `options.migrate`.
 
         `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too. In
-        `losses` is noted what is missing of this process's and of the other processes of this host.
+        `losses` is noted what is missing of this process's and of the other processes of this host. `complain` gets a
+        line, not too often, where no server may be written to, and why.
 
         Raises StoreUnavailable (no primary, or one that may not be used), ConfigurationError (URL, permissions, another
         format), StoreCorrupt (the schema holds something else).
@@ -63,7 +70,8 @@ class PostgresEngine:
         async with AsyncExitStack() as stack:
             books = _Books(options, clock, token, lost, losses or Losses())
             stack.callback(books.acknowledged.close)
-            servers = Servers(options, _name(options, token), books.memory, books.check)
+            refusals = Refusals(clock, complain)
+            servers = Servers(options, _name(options, token), books.memory, books.check, refusals=refusals)
             lineage = await _prepared(servers, options, randomness)
             reads = Pool(lambda: servers.connect("read"), lambda: servers.epoch, options.readers_max)
             stack.push_async_callback(reads.close)

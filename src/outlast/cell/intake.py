@@ -35,7 +35,7 @@ class IntakeBounds(msgspec.Struct, frozen=True):
     attempts: int = 5
     message_bytes_max: int = 256 * 1024
     ready_max: int = 1_000
-    """So many runs may wait for a worker before the intake stops taking messages."""
+    """So many runs of its agent may wait for a worker before the intake stops taking messages."""
     look_every_s: float = 1.0
     """How often it looks how many wait, and whether the agent is stopped."""
     wait_s: float = 20.0
@@ -135,7 +135,8 @@ class Intake:
                 self._room = 0
             else:
                 waiting = await self._platform.index.due(clock.now(), self._bounds.ready_max, self._pool)
-                self._room = self._bounds.ready_max - len(waiting)
+                ours = sum(entry.agent == self._agent for entry in waiting)  # a neighbour's spike is not ours
+                self._room = self._bounds.ready_max - ours
         return self._room
 
     async def _keep(self, messages: Sequence[Message]) -> None:

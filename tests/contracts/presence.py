@@ -43,6 +43,12 @@ class PresenceContract(abc.ABC):
         await presence.beat(beat)
         assert list(await presence.all()) == [beat]
 
+    async def test_a_host_that_drains_says_so_and_may_say_otherwise_again(self, presence: Presence) -> None:
+        drains = HostBeat("host_a", 1, ("worker_1",), draining=True)
+        for beat in (drains, HostBeat("host_a", 2, (), draining=True), HostBeat("host_a", 3, ("worker_1",))):
+            await presence.beat(beat)
+            assert list(await presence.all()) == [beat]
+
     async def test_who_has_left_is_gone_and_may_come_back(self, presence: Presence) -> None:
         await presence.beat(HostBeat("host_a", 1))
         await presence.beat(HostBeat("host_b", 1))

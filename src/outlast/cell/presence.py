@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -16,6 +16,32 @@ class HostBeat(msgspec.Struct, frozen=True):
     """Grows with every beat; observers age it by their own monotonic clocks, no clock of the host's is trusted."""
     workers: tuple[str, ...] = ()
     """Its workers that are not silent."""
+    draining: bool = False
+    """It finishes what it has, and wants nothing new."""
+
+
+class _Drains(msgspec.Struct, frozen=True):
+    """How the workers of a host that drains are written; else they are a plain list, as they always were."""
+
+    workers: tuple[str, ...]
+    draining: Literal[True] = True
+
+
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[tuple[str, ...] | _Drains] = msgspec.json.Decoder(tuple[str, ...] | _Drains)
+
+
+def written(beat: HostBeat) -> str:
+    """All of an entry but its host and its count, as JSON."""
+    return _encoder.encode(_Drains(beat.workers) if beat.draining else beat.workers).decode()
+
+
+def read(host: str, count: int, text: str) -> HostBeat:
+    """The entry whose rest was `written`. Raises msgspec.MsgspecError."""
+    found = _decoder.decode(text)
+    if isinstance(found, _Drains):
+        return HostBeat(host, count, found.workers, draining=True)
+    return HostBeat(host, count, found)
 
 
 class Presence(Protocol):

@@ -265,6 +265,11 @@ class Roster:
         return self._phase == "stopping"
 
     @property
+    def draining(self) -> bool:
+        """Whether it is coming to an end, gently or not: it takes nothing new."""
+        return self._phase != "running"
+
+    @property
     def bounds(self) -> Bounds:
         return self._bounds
 

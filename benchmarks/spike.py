@@ -198,7 +198,7 @@ def main() -> int:
 def table(found: dict[str, Any]) -> str:
     """For people."""
     lines = [
-        f"{found['messages']} messages ({found['times']} times as many) in {found['flood_s']} s: "
+        f"{found['messages']} messages, {found['times']} times as many, in {found['flood_s']} s",
         f"{found['accepted']} accepted, {found['refused']} refused, by status {found['answers']}",
         f"runs open when it ended: {found['backlog_at_its_end']}; not completed in the end: {found['not_completed']}",
     ]

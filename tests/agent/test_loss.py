@@ -260,5 +260,3 @@ def test_a_gap_is_kept_until_that_very_one_was_told() -> None:
     stop()
     losses.note([Lost("run/a@0.l.n", 1, 1)], "s/4", ours=True)
     assert len(heard) == 2
-
-

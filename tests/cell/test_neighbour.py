@@ -204,13 +204,13 @@ def test_a_host_without_workers_is_the_first_for_nothing() -> None:
 
 
 def test_workers_that_come_and_go_move_no_run_to_another_host() -> None:
-    desk = Desk("w")
+    desk = Desk("w1", "w2", "w3")
     desk.beats("b", "b1", "b2", "b3")
     desk.looks(2)
     before = [desk.neighbours.rank(run) for run in RUNS]
     assert 100 < desk.first_for() < 200
     desk.entries["b"] = HostBeat("b", 1000, ("b3",))
-    desk.workers = ("w", "w2")
+    desk.workers = ("w2", "w4")
     desk.look()
     assert [desk.neighbours.rank(run) for run in RUNS] == before
 

@@ -38,8 +38,8 @@ async def open_client_platform(
 ) -> AsyncGenerator[Platform]:
     """The platform of a process of a cell. On SQLite it reads the journal's file itself and appends through the writer.
 
-    `wait_s` is how long a writer may take to answer for the first time; `complain` as in `open_engine`. Raises StoreUnavailable if no writer, or no
-    server, serves; StoreCorrupt, ConfigurationError.
+    `wait_s` is how long a writer may take to answer for the first time; `complain` as in `open_engine`. Raises
+    StoreUnavailable if no writer, or no server, serves; StoreCorrupt, ConfigurationError.
     """
     state = StateDirectory(home)
     listening = points or crash_points(os.environ)

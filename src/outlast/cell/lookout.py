@@ -16,8 +16,8 @@ from outlast.kernel.identity import check_name
 class Lookout:
     """One write and one read of `presence` each `every_s`, for the host and not for each worker.
 
-    `workers` are this host's that are not silent, `draining` says whether it ends gently; `disowned` is told of other hosts' workers whose runs are to be
-    looked up; `complain` gets one line a trouble, not one a try.
+    `workers` are this host's that are not silent, `draining` says whether it ends gently; `disowned` is told of other
+    hosts' workers whose runs are to be looked up; `complain` gets one line a trouble, not one a try.
     """
 
     def __init__(

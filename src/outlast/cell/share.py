@@ -1,7 +1,7 @@
 """How much of a pool one agent may have while others need it too: at most half of its workers. Pure.
 
-A spike of runs of one agent fills every worker that it is rung to, and whoever shares a worker with it waits in the same
-event loop. So an agent that holds many runs, while others of its pool had work lately, is rung only to some of the
+A spike of runs of one agent fills every worker that it is rung to, and whoever shares a worker with it waits in the
+same event loop. So an agent that holds many runs, while others of its pool had work lately, is rung only to some of the
 workers, always the same ones: its neighbours find the rest as quiet as before. What does not fit there stays in the
 index until there is room. An agent that is alone has all workers, and so has one with few runs.
 

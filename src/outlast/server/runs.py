@@ -120,7 +120,7 @@ class RunPage(msgspec.Struct, frozen=True):
 
     runs: Sequence[RunEntry]
     next: str | None
-    behind_s: float | None | UnsetType = UNSET
+    behind_s: float | UnsetType | None = UNSET
 
 
 class EventPage(msgspec.Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 Each process keeps its last `acknowledged_max` appends in memory and, where there is a memory file, in a log beside it
 that it holds a lock on. A process that opens the same database takes over the logs of those that have ended. After a
-failover each also looks into the logs of the others: it may be asked to go on with a run of theirs before they find out.
+failover each also looks into the logs of the others: it may be asked to go on with a run of theirs before they find
+out.
 
 Checked against a server, the last append of each stream is enough: records are chained and never removed, so where it
 is, all before it are.

@@ -27,8 +27,8 @@ _AFTER_ALL_OF_A_KIND = "0"  # the character after "/"
 class PostgresReader:
     """The reading half of EventStore and SnapshotStore, and a RunIndex: reads the primary.
 
-    `list` and `counts` read a replica where there is one: they may be behind, and a list says how far. `strong`: what was read of a stream is on
-    its synchronous standby before it is given. Raises StoreUnavailable, StoreCorrupt.
+    `list` and `counts` read a replica where there is one: they may be behind, and a list says how far. `strong`: what
+    was read of a stream is on its synchronous standby before it is given. Raises StoreUnavailable, StoreCorrupt.
     """
 
     def __init__(self, pool: Pool, lineage: Lineage, replicas: Pool | None = None, *, strong: bool = False) -> None:

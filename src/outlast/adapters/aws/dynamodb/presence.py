@@ -12,6 +12,7 @@ from outlast.cell.presence import HostBeat, read, written
 from outlast.journal.lineage import Lineage
 from outlast.kernel.error import StoreCorrupt
 
+
 class DynamoPresence:
     """Implements `Presence`."""
 

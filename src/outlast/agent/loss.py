@@ -41,21 +41,26 @@ async def keep_telling(platform: Platform, report: Callable[[str], None]) -> Non
     try:
         while True:
             grown.clear()
-            failures = 0
-            for gap in platform.losses.untold():
-                if not gap.ours:
-                    continue  # whose it is tells it, or who claims that run here
-                try:
-                    await _tell(platform, gap)
-                except OutlastError as error:
-                    failures += 1
-                    report(f"{gap.lost.stream} cannot be told of its loss yet: {error}")
-            if failures:
-                await platform.clock.sleep(_again_s)
-            else:
+            if await tell_all(platform, report):
                 await grown.wait()
+            else:
+                await platform.clock.sleep(_again_s)
     finally:
         stop()
+
+
+async def tell_all(platform: Platform, report: Callable[[str], None]) -> bool:
+    """Tell all whom it concerns, once; False, and a line for each, if some could not be told."""
+    complete = True
+    for gap in platform.losses.untold():
+        if not gap.ours:
+            continue  # whose it is tells it, or who claims that run here
+        try:
+            await _tell(platform, gap)
+        except OutlastError as error:
+            complete = False
+            report(f"{gap.lost.stream} cannot be told of its loss yet: {error}")
+    return complete
 
 
 async def _tell(platform: Platform, gap: Gap) -> None:

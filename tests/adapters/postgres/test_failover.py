@@ -212,9 +212,14 @@ async def test_what_an_asynchronous_standby_had_not_got_is_reported_to_the_event
     assert f":{pair.standby.port}/" in report.place
     assert list(read_losses(losses_beside(memory))) == [report]
     assert PASSWORD not in losses_beside(memory).read_text()
-    async with opened(site, memory=memory, lost=reports.append) as engine:
+    later = Losses()
+    async with opened(site, memory=memory, lost=reports.append, losses=later) as engine:
         assert list(engine.losses()) == [report], "it is said once, and kept"
         assert len(reports) == 1
+    assert [(gap.lost, gap.ours) for gap in later.untold()] == [(one, False) for one in report.lost]
+    losses_beside(memory).write_text("nonsense\n")
+    async with opened(site, memory=memory):
+        pass  # what cannot be read keeps nobody from working
 
 
 async def test_another_process_of_the_host_knows_of_a_loss_before_it_reads_the_new_primary(

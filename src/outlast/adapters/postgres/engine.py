@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from outlast.adapters.postgres import migration
 from outlast.adapters.postgres.acknowledged import Acknowledged
@@ -20,11 +21,12 @@ from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.refusal import Refusals
 from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
-from outlast.adapters.postgres.session import Session, Standing
+from outlast.adapters.postgres.session import Session
 from outlast.adapters.postgres.store import PostgresReader, PostgresStore
 from outlast.journal.lineage import Lineage
 from outlast.journal.loss import Losses
 from outlast.kernel.clock import Clock
+from outlast.kernel.error import StoreError
 from outlast.kernel.point import NoPoints, Points
 from outlast.kernel.randomness import Randomness
 
@@ -151,8 +153,8 @@ class _Books:
         self._clock = clock
         self._lost = lost
         self._losses = losses
-        self._looked_at = self.memory.known
-        """Of the last server that the books of this host's other processes were held against."""
+        self._learnt_at: tuple[str, int] | None = None
+        """Cluster and timeline of the last server of which it is known what others have lost there."""
 
     async def check(self, session: Session) -> None:
         """Note and report what the server of `session` lacks. Raises StoreUnavailable."""
@@ -160,10 +162,9 @@ class _Books:
         system = standing.system if standing else ""
         timeline = standing.timeline if standing else 0
         failover = f"{system}/{timeline}" if standing else f"{self._clock.now():.6f}"
-        if standing is not None:
-            if _is_new(standing, self._looked_at):
-                self._losses.note(await self.acknowledged.missing_of_others(session, system), failover, ours=False)
-            self._looked_at = standing
+        if standing is not None and (system, timeline) != self._learnt_at:
+            await self._learn(session, (system, timeline), failover)
+            self._learnt_at = (system, timeline)
         missing = await self.acknowledged.missing(session, system)
         if not missing:
             return
@@ -179,14 +180,23 @@ class _Books:
         if self._lost is not None:
             self._lost(report)
 
+    async def _learn(self, session: Session, server: tuple[str, int], failover: str) -> None:
+        """Note what the other processes of this host have lost: what they have reported, and, after a failover, what
+        they will. Their books first: what is reported meanwhile is found in the file.
+        """
+        known = self.memory.known
+        before = self._learnt_at or (None if known is None else (known.system, known.timeline))
+        if before is not None and before != server:
+            missing = await self.acknowledged.missing_of_others(session, server[0])
+            self._losses.note(missing, failover, ours=False)
+        with suppress(StoreError):  # a file that is damaged shows when it is asked for: it must not keep runs waiting
+            for report in await asyncio.to_thread(self.losses):
+                if (report.system, report.timeline) == server:
+                    self._losses.note(report.lost, failover, ours=False)
+
     def losses(self) -> Sequence[LossReport]:
         """All reports; those of this process if there is no file."""
         return list(self._found) if self._path is None else read_losses(self._path)
-
-
-def _is_new(found: Standing, known: Standing | None) -> bool:
-    """Whether a promotion lies between the server that was known and this one."""
-    return known is not None and (found.system, found.timeline) != (known.system, known.timeline)
 
 
 losses_max = 100

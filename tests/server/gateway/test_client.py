@@ -215,15 +215,13 @@ async def test_anthropic_streams_and_fails_over_before_the_first_content(gateway
         ModelServer(says(STREAM, *map(piece, message_stream("hel", "lo")), LAST)) as server,
     ):
         site = await gateway(broken.url, server.url)
-        for _ in range(50):  # which of two is asked first is chance
+        for _ in range(4):
             async with (
                 anthropic_client(site) as client,
                 client.messages.stream(model="writer", messages=HI, max_tokens=9) as stream,
             ):
                 assert await stream.get_final_text() == "hello"
-            if broken.asked:
-                return
-        pytest.fail("the broken one was never asked")
+        assert len(broken.asked) >= 1
 
 
 async def test_anthropic_raises_when_a_stream_breaks_off(gateway: Start) -> None:

@@ -155,6 +155,12 @@ class Teller:
             "run.held": ("!", "bold yellow", f"held for a person: {data.get('reason')}"),
             "run.quarantined": ("!", "bold red", f"quarantined: {data.get('reason')}"),
             "run.redriven": ("↻", "cyan", "redriven by a person"),
+            "run.lost": (
+                "!",
+                "bold red",
+                f"a failover lost {'events' if data.get('of') == 'run' else 'messages'} {data.get('first')} to "
+                f"{data.get('last')} that were acknowledged",
+            ),
             "run.cancelling": ("■", "yellow", f"cancellation was asked for: {data.get('reason')}"),
             "run.trial": ("·", "dim", "will be tried in a worker of its own"),
         }

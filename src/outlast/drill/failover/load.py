@@ -121,8 +121,9 @@ class Load:
         clock = self._platform.clock
         give_up_at = float("inf")
         while clock.monotonic() < give_up_at:
-            if stop.is_set():
-                give_up_at = min(give_up_at, clock.monotonic() + finish_within_s)
+            if stop.is_set() and give_up_at == float("inf"):
+                give_up_at = clock.monotonic() + finish_within_s
+                self._open.update(self.runs.values())  # an end that was seen may have been lost since
             try:
                 if not stop.is_set() and len(self._open) < self._orders.runs:
                     await self._start()
@@ -169,7 +170,8 @@ class Load:
         found: dict[str, tuple[str, str]] = {}
         for name, run in self.runs.items():
             entry = await self._platform.index.entry(run)
-            found[name] = (run, "unknown to the index" if entry is None else entry.state)
+            state = "unknown to the index" if entry is None else entry.state
+            found[name] = (run, f"{state}: {entry.reason}" if entry is not None and entry.reason else state)
         return Account(found, len(self._held))
 
 

@@ -38,10 +38,10 @@ class Desk:
         self.now += seconds
         for host in self.moving:
             entry = self.entries[host]
-            self.entries[host] = HostBeat(host, entry.count + 1, entry.workers, entry.draining)
+            self.entries[host] = HostBeat(host, entry.count + 1, entry.workers, entry.size, entry.draining)
         if own:
             self.count += 1
-        mine = [HostBeat("me", self.count, self.workers, self.draining)]
+        mine = [HostBeat("me", self.count, self.workers, draining=self.draining)]
         return self.neighbours.read([*self.entries.values(), *mine], self.now)
 
     def looks(self, seconds: float) -> Seen:
@@ -209,8 +209,8 @@ def test_workers_that_come_and_go_move_no_run_to_another_host() -> None:
     desk.looks(2)
     before = [desk.neighbours.rank(run) for run in RUNS]
     assert 100 < desk.first_for() < 200
-    desk.entries["b"] = HostBeat("b", 1000, ("b3",))
-    desk.workers = ("w2", "w4")
+    desk.entries["b"] = HostBeat("b", 1000, ("b3",), 3)
+    desk.workers = ("w2", "w4", "w5")
     desk.look()
     assert [desk.neighbours.rank(run) for run in RUNS] == before
 
@@ -220,19 +220,10 @@ def test_a_host_takes_a_share_as_large_as_it_has_workers() -> None:
     desk.beats("b", *(f"b{number}" for number in range(6)))
     desk.looks(2)
     assert 45 < desk.first_for() < 105, "two of eight workers: about 75 of 300 runs"
-
-
-def test_a_size_is_the_most_of_the_last_minute() -> None:
-    desk = Desk("w1", "w2")
-    desk.beats("b", *(f"b{number}" for number in range(6)))
-    desk.looks(2)
     before = [desk.neighbours.rank(run) for run in RUNS]
-    desk.beats("b", "b1")
-    desk.entries["b"] = HostBeat("b", 1000, ("b1",))
-    desk.looks(neighbour.size_for_s - 3)
-    assert [desk.neighbours.rank(run) for run in RUNS] == before
-    desk.looks(6)
-    assert 150 < desk.first_for() < 250, "two of three workers: about 200 of 300 runs"
+    desk.entries["b"] = HostBeat("b", 1000, ("b1",), 6)
+    desk.look()
+    assert [desk.neighbours.rank(run) for run in RUNS] == before, "those that are started anew count"
 
 
 def test_a_host_that_drains_gets_no_new_run_and_keeps_what_it_has() -> None:

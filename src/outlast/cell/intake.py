@@ -78,7 +78,6 @@ class Intake:
         self._control = control
         self._platform = control.platform
         self._agent = agent
-        self._pool = app.agents[agent].pool
         self._queue = queue
         self._dead: Queue = queue.dead_letters
         self._complain = complain
@@ -134,9 +133,9 @@ class Intake:
             if await self._control.agent_stopped(self._agent) is not None:
                 self._room = 0
             else:
-                waiting = await self._platform.index.due(clock.now(), self._bounds.ready_max, self._pool)
-                ours = sum(entry.agent == self._agent for entry in waiting)  # a neighbour's spike is not ours
-                self._room = self._bounds.ready_max - ours
+                bound, index = self._bounds.ready_max, self._platform.index
+                waiting = await index.list(state="ready", agent=self._agent, limit=bound)  # not what neighbours have
+                self._room = bound - len(waiting)
         return self._room
 
     async def _keep(self, messages: Sequence[Message]) -> None:

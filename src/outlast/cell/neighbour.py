@@ -34,8 +34,6 @@ gone_max = 10_000
 """Workers that are known to be gone; of an older one that still owns a run, the same is found out once more."""
 shown_min = 3
 """Looks in a row that must have shown workers of this host before it takes its place among others."""
-size_for_s = 60.0
-"""How long a host counts for as many workers as it had at most: one that is started anew changes nothing."""
 strangers_max = 10_000
 """Owners that nobody lists and that are watched; beyond it one waits for room."""
 
@@ -45,21 +43,6 @@ class Seen(msgspec.Struct, frozen=True):
 
     orphaners: tuple[str, ...] = ()
     forgotten: tuple[str, ...] = ()
-
-
-class _Size:
-    """The most workers that were listed lately."""
-
-    __slots__ = ("at", "most")
-
-    def __init__(self) -> None:
-        self.most = 0
-        self.at = 0.0
-
-    def heard(self, workers: int, now: float) -> None:
-        """So many are listed now."""
-        if workers >= self.most or now - self.at > size_for_s:
-            self.most, self.at = workers, now
 
 
 class _Host:
@@ -72,7 +55,7 @@ class _Host:
         """It was seen to beat: an entry alone may be what a dead one left."""
         self.listed = False
         self.workers: frozenset[str] = frozenset()
-        self.size = _Size()
+        self.size = 0
         self.draining = False
 
     @property
@@ -102,7 +85,7 @@ class Neighbours:
         self._shown = 0  # looks in a row that showed workers of ours
         self._doubtful = 0
         self._taking: list[str] = []
-        self._size = _Size()
+        self._size = 0
         self._draining = False
         self._affinity = Affinity(AffinityPolicy())
 
@@ -115,7 +98,7 @@ class Neighbours:
             return Seen()
         self._count = own.count
         self._shown = self._shown + 1 if own.workers else 0
-        self._size.heard(len(own.workers), now)
+        self._size = own.share
         self._draining = own.draining
         orphaners: list[str] = []
         for host in self._hosts.values():
@@ -160,9 +143,9 @@ class Neighbours:
     def rank(self, run: str, home: str = "") -> int:
         """How many hosts come before this one for a run, `home` not counted. 0: it is this one's to ring.
 
-        All that see the same hosts agree. Each has as large a share of the first places as it has workers, counted as
-        the most of the last minute: what changes from beat to beat is not known to all at the same time. Who has not
-        been able to look yet, or whom the others may not rank yet (they look as often, and count who was seen to beat),
+        All that see the same hosts agree. Each has as large a share of the first places as it says that it should have
+        workers; how many it has at the moment changes too often for all to know it at the same time. Who has not been
+        able to look yet, or whom the others may not rank yet (they look as often, and count who was seen to beat),
         comes last; so does one that drains.
         """
         if not self._count:
@@ -174,8 +157,8 @@ class Neighbours:
             return 0
         if self._draining:
             return len(others)
-        weights: dict[str, float] = {name: max(1, self._hosts[name].size.most) for name in others}
-        weights[self._host] = max(1, self._size.most)
+        weights: dict[str, float] = {name: max(1, self._hosts[name].size) for name in others}
+        weights[self._host] = max(1, self._size)
         return self._affinity.ranked(run, [*others, self._host], weights).index(self._host)
 
     # Inside
@@ -192,7 +175,7 @@ class Neighbours:
         host.listed = True
         host.pulse = heard(host.pulse, beat.count, now)
         before, host.workers = host.workers, frozenset(beat.workers)
-        host.size.heard(len(beat.workers), now)
+        host.size = beat.share
         host.draining = beat.draining
         for worker in beat.workers:
             self._where[worker] = beat.host

@@ -89,7 +89,7 @@ class Supervisor:
         if presence is not None:
             self._lookout = Lookout(
                 presence, name, clock, roster.bounds, self._speaking, self._disowned, self._complain,
-                lambda: roster.draining,
+                lambda: roster.size, lambda: roster.draining,
             )  # fmt: skip
         self._journal_serves = asyncio.Event()
         if not roster.with_writer:

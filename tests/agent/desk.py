@@ -16,6 +16,7 @@ from outlast.agent.control import Control
 from outlast.agent.platform import Platform, Settings
 from outlast.agent.view import RunView
 from outlast.cell.worker import Worker
+from outlast.journal.loss import Lost
 from outlast.journal.stream import Append, Notice, Outcome, Unknown
 from outlast.kernel.point import NoPoints, Place, Points
 from outlast.model.endpoint import Endpoint
@@ -223,6 +224,23 @@ class Desk:
 
     async def start(self, agent: str, input: Any = None, **options: Any) -> str:
         return (await self.control.start(agent, input, **options)).run
+
+    async def lose(self, stream: str, first: int, *, to: Worker | None = None, ours: bool = True) -> Lost:
+        """A failover loses a stream from the record that begins with, or holds, event `first` on; `to` finds out."""
+        records = self.store._streams[stream]
+        kept = [record for record in records if record.seq + record.count <= first]
+        lost = Lost(stream, kept[-1].seq + kept[-1].count if kept else 1, records[-1].seq + records[-1].count - 1)
+        if kept:
+            self.store._streams[stream] = kept
+        else:
+            del self.store._streams[stream]
+        (to or self.workers[0])._platform.losses.note([lost], "system/2", ours=ours)
+        return lost
+
+    async def number(self, run: str, type: str, place: str = "") -> int:
+        """The number of the first event of a type (at a place)."""
+        events = await self.control.events(run)
+        return next(e.seq for e in events if e.type == type and place in ("", e.data.get("place")))
 
     async def until(self, run: str, *states: str, deadline_s: float = 10.0) -> RunView:
         """The view, once the run is in one of `states` (default: any that is not open)."""

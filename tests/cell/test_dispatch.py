@@ -38,6 +38,59 @@ def test_a_ready_run_is_rung_at_the_least_loaded_worker_of_its_pool() -> None:
     assert dispatcher.noticed(HintPatch("r3", pool="gpu", state="ready"), 0.0, 0.0) == [Bell("other", "r3")]
 
 
+def spike(dispatcher: Dispatcher, count: int, now: float, agent: str = "a") -> dict[str, int]:
+    """So many runs of one agent are created and claimed: how many each worker got."""
+    got: dict[str, int] = {}
+    for number in range(count):
+        run = f"{agent}{now}-{number}"
+        patch = HintPatch(run, agent=agent, pool=POOL, state="ready")
+        for bell in dispatcher.noticed(patch, now, 0.0):
+            assert isinstance(bell, Bell)
+            got[bell.worker] = got.get(bell.worker, 0) + 1
+            dispatcher.noticed(claimed(run, bell.worker), now, 0.0)
+    return got
+
+
+def test_an_agent_that_is_alone_has_all_workers_however_many_runs_it_has() -> None:
+    dispatcher = made("w1", "w2", "w3", "w4")
+    assert set(spike(dispatcher, 400, 0.0)) == {"w1", "w2", "w3", "w4"}
+
+
+def test_a_spike_of_one_agent_leaves_half_of_the_workers_to_its_neighbours() -> None:
+    dispatcher = made("w1", "w2", "w3", "w4", "w5")
+    spike(dispatcher, 3, 0.0, "b")
+    spike(dispatcher, 32, 0.0)  # so many are few
+    got = spike(dispatcher, 400, 1.0)
+    assert len(got) == 2, "two of five"
+    (elsewhere,) = dispatcher.noticed(HintPatch("b9", agent="b", pool=POOL, state="ready"), 2.0, 0.0)
+    assert isinstance(elsewhere, Bell)
+    assert elsewhere.worker not in got, "a neighbour finds one that is quiet"
+    assert set(spike(dispatcher, 400, 1.0)) == set(got), "always the same ones"
+
+
+def test_a_spike_has_all_workers_again_when_nobody_else_had_a_run_for_a_while_or_it_is_over() -> None:
+    dispatcher = made("w1", "w2", "w3", "w4")
+    spike(dispatcher, 1, 0.0, "b")
+    spike(dispatcher, 100, 0.0)
+    some = set(spike(dispatcher, 100, 59.0))
+    assert len(some) == 2
+    assert not set(spike(dispatcher, 100, 61.0)) & some, "the least loaded of all"
+    spike(dispatcher, 1, 62.0, "b")
+    assert set(spike(dispatcher, 200, 63.0)) == some
+    for start, count in ((0.0, 100), (59.0, 100), (61.0, 100), (63.0, 200)):
+        for number in range(count):
+            dispatcher.noticed(HintPatch(f"a{start}-{number}", state="completed"), 64.0, 0.0)
+    assert not set(spike(dispatcher, 20, 65.0)) & some
+
+
+def test_a_spike_whose_workers_are_full_waits_in_the_index_and_its_neighbours_are_rung() -> None:
+    dispatcher = made("w1", "w2", bounds=Dispatch(runs_max=50))
+    spike(dispatcher, 1, 0.0, "b")
+    assert sum(spike(dispatcher, 500, 0.0).values()) < 100
+    assert dispatcher.noticed(HintPatch("a", agent="a", pool=POOL, state="ready"), 1.0, 0.0) == []
+    assert len(spike(dispatcher, 5, 1.0, "b")) == 1
+
+
 def test_doubled_notices_ring_once() -> None:
     dispatcher = made("w1", "w2")
     assert len(dispatcher.noticed(ready("r1"), 0.0, 0.0)) == 1

@@ -199,6 +199,16 @@ async def test_no_more_is_taken_than_may_wait_for_workers() -> None:
     assert len(await place.runs()) == 14
 
 
+async def test_a_neighbour_in_the_same_pool_whose_runs_wait_does_not_stop_it() -> None:
+    place = Place(IntakeBounds(wait_s=0.0, look_every_s=0.0, ready_max=7))
+    for number in range(7):
+        place.desk.store.patch(HintPatch(f"n{number}", agent="other", state="ready"))
+    await place.send(*({"document": str(number)} for number in range(20)))
+    for _ in range(10):
+        await place.intake.take()
+    assert place.intake.counts.started == 7
+
+
 async def test_a_spike_of_a_thousand_malformed_and_oversized_is_quarantined_and_the_good_ones_run() -> None:
     place = Place()
     for number in range(1_000):

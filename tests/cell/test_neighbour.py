@@ -24,6 +24,7 @@ class Desk:
         self.now = 100.0
         self.neighbours = Neighbours("me", TAKEOVER_S, FORGET_S)
         self.workers = workers
+        self.draining = False
         self.count = 0
         self.entries: dict[str, HostBeat] = {}
         self.moving: set[str] = set()
@@ -37,10 +38,10 @@ class Desk:
         self.now += seconds
         for host in self.moving:
             entry = self.entries[host]
-            self.entries[host] = HostBeat(host, entry.count + 1, entry.workers)
+            self.entries[host] = HostBeat(host, entry.count + 1, entry.workers, entry.size, entry.draining)
         if own:
             self.count += 1
-        mine = [HostBeat("me", self.count, self.workers)]
+        mine = [HostBeat("me", self.count, self.workers, draining=self.draining)]
         return self.neighbours.read([*self.entries.values(), *mine], self.now)
 
     def looks(self, seconds: float) -> Seen:
@@ -203,15 +204,52 @@ def test_a_host_without_workers_is_the_first_for_nothing() -> None:
 
 
 def test_workers_that_come_and_go_move_no_run_to_another_host() -> None:
-    desk = Desk("w")
+    desk = Desk("w1", "w2", "w3")
     desk.beats("b", "b1", "b2", "b3")
     desk.looks(2)
     before = [desk.neighbours.rank(run) for run in RUNS]
     assert 100 < desk.first_for() < 200
-    desk.entries["b"] = HostBeat("b", 1000, ("b3",))
-    desk.workers = ("w", "w2")
+    desk.entries["b"] = HostBeat("b", 1000, ("b3",), 3)
+    desk.workers = ("w2", "w4", "w5")
     desk.look()
     assert [desk.neighbours.rank(run) for run in RUNS] == before
+
+
+def test_a_host_takes_a_share_as_large_as_it_has_workers() -> None:
+    desk = Desk("w1", "w2")
+    desk.beats("b", *(f"b{number}" for number in range(6)))
+    desk.looks(2)
+    assert 45 < desk.first_for() < 105, "two of eight workers: about 75 of 300 runs"
+    before = [desk.neighbours.rank(run) for run in RUNS]
+    desk.entries["b"] = HostBeat("b", 1000, ("b1",), 6)
+    desk.look()
+    assert [desk.neighbours.rank(run) for run in RUNS] == before, "those that are started anew count"
+
+
+def test_a_host_that_drains_gets_no_new_run_and_keeps_what_it_has() -> None:
+    desk = Desk("w")
+    desk.beats("b", "b1")
+    desk.looks(2)
+    assert 0 < desk.first_for() < len(RUNS)
+    desk.entries["b"] = HostBeat("b", 1000, ("b1",), draining=True)
+    desk.moving.clear()
+    desk.look()
+    assert desk.first_for() == len(RUNS)
+    assert desk.neighbours.home("b1") == ""
+    assert desk.neighbours.spares("b1"), "it finishes it"
+
+
+def test_who_drains_itself_leaves_what_is_new_to_the_others_if_there_are_any() -> None:
+    desk = Desk("w")
+    desk.beats("b", "b1")
+    desk.looks(2)
+    desk.draining = True
+    desk.look()
+    assert {desk.neighbours.rank(run) for run in RUNS} == {1}
+    del desk.entries["b"]
+    desk.moving.clear()
+    desk.look()
+    assert desk.first_for() == len(RUNS)
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -262,3 +262,60 @@ async def test_a_drain_that_does_not_end_in_time_says_so() -> None:
         let_go.set()
         assert await d.workers[0].drain(5)
         assert "step.done" in await d.types(run)
+
+
+def racing() -> App[None]:
+    app: App[None] = App("t")
+
+    @app.agent
+    async def race(run: Run[None]) -> Any:
+        first = asyncio.ensure_future(run.signal("go"))
+        await asyncio.wait([first])  # code that waits by itself does not park: nobody would ring for it
+        return first.result()
+
+    return app
+
+
+async def test_mail_for_a_running_run_is_seen_where_no_notice_ever_comes() -> None:
+    async with desk(racing(), workers=0) as d:
+        d.store._listeners.add = lambda listener: lambda: None
+        await d.hire()
+        run = await d.start("race")
+        d.ring(run)
+        await d.has(run, "signal.awaited")
+        await d.control.signal(run, "go", 7)
+        assert (await d.until(run)).result == 7
+
+
+async def test_an_inbox_that_was_looked_at_is_not_read_again_and_all_runs_cost_one_look_at_the_index() -> None:
+    looks: list[str | None] = []
+    reads: list[str] = []
+    async with desk(racing(), workers=0) as d:
+        d.store._listeners.add = lambda listener: lambda: None
+        owned, read = d.store.owned, d.store.read
+
+        async def counted(owner: str | None = None, limit: int = 10_000) -> Any:
+            looks.append(owner)
+            return await owned(owner, limit)
+
+        async def noted(stream: str, *how: Any) -> Any:
+            reads.append(stream)
+            return await read(stream, *how)
+
+        d.store.owned, d.store.read = counted, noted
+        await d.hire()
+        runs = [await d.start("race") for _ in range(5)]
+        for run in runs:
+            d.ring(run)
+            await d.has(run, "signal.awaited")
+            await d.control.signal(run, "other", 1)  # nobody waits for it: no record says that it was seen
+        worker = d.workers[0]
+        looks.clear()
+        await worker._take_strays()
+        await d.wait_for(lambda: not worker._background)
+        read_once = len(reads)
+        for _ in range(2):
+            await worker._take_strays()
+            await d.wait_for(lambda: not worker._background)
+        assert (looks, len(reads)) == ([worker.identity] * 3, read_once)
+        assert all(execution.seen == 1 for execution in worker._executions.values())

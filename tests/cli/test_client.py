@@ -218,8 +218,23 @@ def test_lists_are_read_page_by_page_up_to_the_limit() -> None:
         request.reply(200, json.dumps(page).encode())
 
     with serving(answer) as (address, seen):
-        assert len(remote(address).runs(None, None, None, 1000)) == 250
+        assert len(remote(address).runs(None, None, None, 1000)["runs"]) == 250
         assert "before=a" in seen[1].path
+
+
+def test_a_list_of_several_pages_is_as_old_as_the_oldest_of_them() -> None:
+    ages: list[float | None] = [1.5, 0.5, 1.5, None]
+
+    def answer(request: Handler) -> None:
+        more = len(seen) % 2
+        page = {"runs": [{"run": "a"}], "next": "a" if more else None, "behind_s": ages[len(seen) - 1]}
+        request.reply(200, json.dumps(page).encode())
+
+    with serving(answer) as (address, seen):
+        assert remote(address).runs(None, None, None, 1000)["behind_s"] == 1.5
+        assert remote(address).runs(None, None, None, 1000)["behind_s"] is None
+    with serving(lambda request: request.reply(200, b'{"runs": [], "next": null}')) as (address, _):
+        assert remote(address).runs(None, None, None, 1000) == {"runs": []}
 
 
 def test_names_in_paths_cannot_leave_their_place() -> None:

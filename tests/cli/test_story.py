@@ -47,6 +47,8 @@ EVERY: list[ev.RunEvent] = [
     ev.RunCancelledEvent("enough"),
     ev.RunContinuing("run_2", VALUE, 99.0),
     ev.RunContinued("run_2"),
+    ev.RunLost("run", 17, 23, 4, "w1"),
+    ev.RunLost("inbox", 2, 2, 5),
 ]
 
 

@@ -43,6 +43,13 @@ class PresenceContract(abc.ABC):
         await presence.beat(beat)
         assert list(await presence.all()) == [beat]
 
+    async def test_a_host_says_how_large_it_is_and_that_it_drains_and_may_say_otherwise_again(self, presence: Presence) -> None:
+        drains = HostBeat("host_a", 1, ("worker_1",), draining=True)
+        smaller = HostBeat("host_a", 2, ("worker_1",), 3)
+        for beat in (drains, smaller, HostBeat("host_a", 3, (), 3, draining=True), HostBeat("host_a", 4, ("worker_1",))):
+            await presence.beat(beat)
+            assert list(await presence.all()) == [beat]
+
     async def test_who_has_left_is_gone_and_may_come_back(self, presence: Presence) -> None:
         await presence.beat(HostBeat("host_a", 1))
         await presence.beat(HostBeat("host_b", 1))

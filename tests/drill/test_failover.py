@@ -103,5 +103,8 @@ async def test_what_an_asynchronous_failover_loses_is_reported_to_the_event() ->
     report = await Experiment("async", 2, 1, said.append).run()
     assert report.verdict == "passed", (report.findings, said)
     assert report.events_lost
+    assert report.runs_held
+    assert report.effects_doubled == 0
+    assert report.judgement.runs_completed == report.judgement.runs
     assert (report.losses_unreported, report.losses_invented) == (0, 0)
     assert report.losses_reported == report.events_lost + report.losses_unanswered

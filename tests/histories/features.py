@@ -230,6 +230,16 @@ def made(outside: Outside) -> App[None]:
         return [answer.value, typed.value, answer.usage.output_tokens]
 
     @app.agent
+    async def curtailed(run: Run[None]) -> list[Any]:
+        found: list[Any] = [await book(1), await book(2)]
+        found.append(await run.signal("go"))
+        try:
+            found.append(await blind(3))
+        except Exception as error:
+            found.append(f"{type(error).__name__}: {error}")
+        return found
+
+    @app.agent
     async def late(run: Run[None]) -> None:
         await run.signal("never")
 

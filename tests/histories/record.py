@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from outlast.agent.create import run_key
 from tests.agent.desk import Desk, desk
 from tests.histories.features import Outside, Words, made
 
@@ -193,6 +194,20 @@ async def brief(d: Desk, outside: Outside) -> list[str]:
     outside.fails = 1
     runs = [await ended(d, await d.start("steps", 5)), await ended(d, await d.start("fails"))]
     return [*runs, await ended(d, await d.start("models"))]
+
+
+@feature
+async def curtailed(d: Desk, outside: Outside) -> list[str]:
+    run = await d.start("curtailed")
+    await d.until(run, "parked")
+    await d.lose(run_key(d.control.platform, run), await d.number(run, "step.intended", "2"))
+    await d.until(run, "held")
+    await d.control.redrive(run)
+    await d.has(run, "signal.awaited")
+    await d.control.signal(run, "go", 7)
+    await d.until(run, "held")
+    await d.control.resolve(run, "4", "fail", message="it is closed")
+    return [await ended(d, run)]
 
 
 async def ended(d: Desk, run: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.memory.blob import MemoryBlobs
@@ -13,6 +14,7 @@ from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.client import SqliteClient
 from outlast.adapters.sqlite.store import SqliteStore
 from outlast.journal.blob import BlobRef, BlobStore
+from outlast.journal.index import Behind
 from outlast.journal.seal import seal_blob
 from outlast.journal.sealed import SealedBlobs, SealedStore, sealed
 from outlast.journal.stream import Append, EventStore
@@ -39,6 +41,18 @@ class InMemory:
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[SealedStore]:
         yield sealed(MemoryStore(), MemoryBlobs(), Ring())[0]
+
+
+async def test_a_list_that_may_be_behind_is_still_marked() -> None:
+    class Replica(MemoryStore):
+        async def list(self, **filters: Any) -> Behind:
+            return Behind(await super().list(**filters), 2.5)
+
+    store = sealed(Replica(), MemoryBlobs(), Ring())[0]
+    found = await store.list(limit=3)
+    assert isinstance(found, Behind)
+    assert found.behind_s == 2.5
+    assert not isinstance(await sealed(MemoryStore(), MemoryBlobs(), Ring())[0].list(), Behind)
 
 
 class TestSealedMemoryStreams(InMemory, SealedStreams):

@@ -166,3 +166,18 @@ class Placing(RuleBasedStateMachine):
 
 
 TestPlacing = Placing.TestCase
+
+
+def test_a_ranking_by_weight_begins_with_who_is_preferred_by_weight() -> None:
+    affinity = Affinity(AffinityPolicy(bound=1e9))
+    names, weights = ["a", "b", "c"], [1.0, 2.0, 5.0]
+    firsts: Counter[str] = Counter()
+    for number in range(3_000):
+        key = f"key-{number}"
+        ranked = affinity.ranked(key, names, dict(zip(names, weights, strict=True)))
+        assert ranked[0] == names[affinity.prefer(key, names, [0, 0, 0], weights)]
+        assert sorted(ranked) == names
+        firsts[ranked[0]] += 1
+    assert 300 < firsts["a"] < 450
+    assert 1_750 < firsts["c"] < 2_000
+    assert affinity.ranked("k", names, {}) == affinity.ranked("k", names)

@@ -105,6 +105,34 @@ async def test_requests_are_bounded_and_leave_their_places(slow: Control, until:
         assert (await site.get("/v1/runs")).status == 200
 
 
+async def test_a_spike_of_one_agent_leaves_places_to_its_neighbours(slow: Control, until: Until) -> None:
+    async with running(slow, desk(), limits=Limits(starts_max=2)) as site:
+        held = [asyncio.create_task(site.post("/v1/agents/quiet/runs", {})) for _ in range(2)]
+        await until(lambda: site.busy == 2, 5, "two requests are under way")
+        answer = await site.post("/v1/agents/quiet/runs", {})
+        assert (answer.status, answer.code) == (503, "overloaded")
+        assert "starts_max" in answer.json["detail"]
+        other = asyncio.create_task(site.post("/v1/agents/support/runs", {"input": {"message": "a"}}))
+        await until(lambda: site.busy == 3, 5, "a neighbour's request is taken")
+        slow.platform.store.let.set()  # type: ignore[attr-defined]
+        assert [answer.status for answer in await asyncio.gather(*held)] == [201] * 2
+        assert (await other).status == 201
+        assert (await site.post("/v1/agents/quiet/runs", {})).status == 201, "the places are free again"
+
+
+async def test_clients_that_wait_for_an_end_take_no_place_of_those_that_start(control: Control, until: Until) -> None:
+    async with running(control, desk(), limits=Limits(starts_max=1)) as site:
+        waiting = asyncio.create_task(site.post("/v1/agents/quiet/runs", {}, Prefer="wait=1"))
+
+        async def is_there() -> bool:
+            return len((await site.get("/v1/runs")).json["runs"]) == 1
+
+        await until(is_there, 5, "the first run is started")
+        await until(lambda: site.busy == 0, 5, "its client only waits")
+        assert (await site.post("/v1/agents/quiet/runs", {})).status == 201
+        assert (await waiting).status == 201
+
+
 async def test_waiting_clients_take_no_place_of_requests(control: Control) -> None:
     async with running(control, desk(), limits=Limits(requests_max=2, request_timeout_s=0.2)) as site:
         waiting = [

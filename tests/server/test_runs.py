@@ -1,9 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+from typing import Any
 
+import pytest
+
+from outlast.adapters.memory.store import MemoryStore
 from outlast.agent.control import Control
 from outlast.agent.platform import Platform
+from outlast.journal.index import Behind
 from outlast.server.limit import Limits
 from tests.server.site import Site, completed, desk, done, grow, marked, running
 
@@ -113,6 +119,35 @@ async def test_a_preference_that_is_not_understood_is_ignored(site: Site) -> Non
         answer = await site.post("/v1/agents/quiet/runs", {}, Prefer=preference)
         assert answer.status == 201
         assert "view" not in answer.json
+
+
+class Replica(MemoryStore):
+    """Lists come from a copy that is so far behind."""
+
+    behind_s: float | None = None
+
+    async def list(self, **filters: Any) -> Behind:
+        return Behind(await super().list(**filters), self.behind_s)
+
+
+@pytest.mark.parametrize("behind_s", [2.5, 0.0, None])
+async def test_a_list_of_a_replica_says_how_old_it_is(platform: Platform, behind_s: float | None) -> None:
+    store = Replica()
+    store.behind_s = behind_s
+    control = Control(dataclasses.replace(platform, store=store, index=store, snapshots=store), desk())
+    async with running(control, desk()) as site:
+        run = await site.start()
+        await site.start()
+        page = (await site.get("/v1/runs?limit=1")).json
+        assert page["behind_s"] == behind_s
+        rest = (await site.get(f"/v1/runs?before={page['next']}")).json
+        assert [entry["run"] for entry in rest["runs"]] == [run]
+        assert (rest["next"], rest["behind_s"]) == (None, behind_s)
+
+
+async def test_a_list_of_the_primary_is_not_marked(site: Site) -> None:
+    await site.start()
+    assert set((await site.get("/v1/runs")).json) == {"runs", "next"}
 
 
 async def test_runs_are_listed_newest_first_in_pages(site: Site) -> None:

@@ -69,6 +69,8 @@ class Doubt:
             return await self._ask(call, number, results, self._history.held[place].reason)
         if step.verify is None:
             reason = f"step {place} ({step.name}) may or may not have happened, and the tool has no verify"
+            if place in self._history.presumed:
+                reason = f"step {place} ({step.name}): {self._history.doubts[place].reason}, and the tool has no verify"
             return await self._ask(call, number, results, reason)
         failures = 0
         settle_s = max(step.settle_s, intent.event.settle_s)
@@ -100,8 +102,9 @@ class Doubt:
                 return CLEARED
             if wait_s is None:
                 reason = (
-                    f"verify of {step.name} at {place} says not done, but its old executor {intent.worker} may still "
-                    "act: declare settle=... on the tool, or decide by hand"
+                    f"verify of {step.name} at {place} says not done, but its old executor "
+                    f"{intent.worker or 'is not known and'} may still act: declare settle=... on the tool, or decide "
+                    "by hand"
                 )
                 return await self._ask(call, number, results, reason)
             await self._platform.clock.sleep(wait_s)
@@ -122,7 +125,7 @@ class Doubt:
                     return None
             over = True
         else:
-            over = await self._platform.executors.confirm_dead(intent.worker)
+            over = bool(intent.worker) and await self._platform.executors.confirm_dead(intent.worker)
         if over or settle_s > 0:
             since = self._over_since.setdefault((place, intent.event.attempt), clock.monotonic())
             return max(0.0, since + settle_s - clock.monotonic())

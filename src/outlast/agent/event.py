@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from outlast.agent.letter import INBOX, Mail, MailCancel, MailRedrive, MailResolve, MailSignal, MailWake
+from outlast.agent.letter import INBOX, Mail, MailCancel, MailLost, MailRedrive, MailResolve, MailSignal, MailWake
 from outlast.journal.blob import Payload
 from outlast.journal.event import Event, version_field, versions
 from outlast.journal.record import Reader, Upcaster
 
-__all__ = ["INBOX", "Mail", "MailCancel", "MailRedrive", "MailResolve", "MailSignal", "MailWake"]
+__all__ = ["INBOX", "Mail", "MailCancel", "MailLost", "MailRedrive", "MailResolve", "MailSignal", "MailWake"]
 """Those of the inbox, so that all events have one name space."""
 
 Kind = Literal["tool", "step", "model", "sleep", "signal", "child"]
@@ -99,6 +99,21 @@ class RunQuarantined(Event, frozen=True, tag="run.quarantined"):
 
 class RunRedriven(Event, frozen=True, tag="run.redriven"):
     mail: int
+    v: int = version_field(1)
+
+
+class RunLost(Event, frozen=True, tag="run.lost"):
+    """Acknowledged events `first` to `last`, of its history or of its inbox, are gone: a failover lost them.
+
+    Of its history: from here on each `once` step may have been done already, and nobody remembers.
+    """
+
+    of: Literal["run", "inbox"]
+    first: int
+    last: int
+    mail: int
+    worker: str = ""
+    """Who may have acted, if it is known."""
     v: int = version_field(1)
 
 
@@ -295,6 +310,7 @@ RunEvent = (
     | RunHeld
     | RunQuarantined
     | RunRedriven
+    | RunLost
     | RunCancelling
     | RunCompleted
     | RunFailed

@@ -19,6 +19,7 @@ from outlast.agent.farewell import tell_others
 from outlast.agent.gate import refusal
 from outlast.agent.handover import forward, make_successor, successor_of
 from outlast.agent.history import History
+from outlast.agent.loss import tell, why_lost
 from outlast.agent.mail import Mailbox, inbox_key
 from outlast.agent.mute import muted_while
 from outlast.agent.parking import Parking
@@ -178,13 +179,13 @@ class Execution:
         """Whether it is the engine that cancels agent code, and not agent code its own steps."""
         return self._stop is not None or self._ending
 
-    async def _hold(self, code: str, reason: str, place: str = "") -> None:
-        """Nothing new begins any more; effects under way are recorded before the run is let go."""
+    async def _hold(self, code: str, reason: str, place: str = "", *why: ev.RunEvent) -> None:
+        """Nothing new begins any more; effects under way are recorded before the run is let go. `why` is told first."""
         while self.acting and self._closing.end is None:
             await self._platform.clock.sleep(_look_again_s)
         if self._stop is None and self._closing.end is None:
             self._recorder.ending = ("held", reason)
-            await self._recorder.record(ev.RunHeld(code, bounded(reason), place, seen=self._recorder.seen))
+            await self._recorder.record(*why, ev.RunHeld(code, bounded(reason), place, seen=self._recorder.seen))
             if self._closing.end is None:
                 self._let_go("held")
         self._holding = None
@@ -233,6 +234,7 @@ class Execution:
 
     async def _live(self) -> None:
         self._recorder.busy = 1
+        await tell(self._platform, self.run_id)
         await self.mail()
         if self._holding is not None:
             await asyncio.wait([self._holding])
@@ -458,7 +460,12 @@ class Execution:
                 return
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
         self._waits.wake(fresh)
-        if self._mailbox.cancel is not None and self._ready and self._closing.end is None and not self._ending:
+        if self._mailbox.lost and self._mailbox.cancel is None and not self.is_stopping():
+            told = [ev.RunLost(mail.of, mail.first, mail.last, n, mail.worker) for n, mail in self._mailbox.lost]
+            self._mailbox.lost.clear()
+            hold = self._hold("events_lost", why_lost(told), "", *told)
+            self._holding = asyncio.get_running_loop().create_task(hold)
+        elif self._mailbox.cancel is not None and self._ready and self._closing.end is None and not self._ending:
             await self._closing.cancel()
         elif self._mailbox.redrive is not None and self._history.held and self._ready and not self.is_stopping():
             self._leaving = True
@@ -470,6 +477,11 @@ class Execution:
             await self._platform.clock.sleep(_look_again_s)
         if self._closing.end is None:
             self.release()
+
+    @property
+    def seen(self) -> int:
+        """The number of the last letter in its inbox that was looked at."""
+        return self._recorder.seen
 
     def _stop_code(self) -> None:
         self._stopping.set()

@@ -79,6 +79,14 @@ class History:
         """Numbers of inbox events that have been acted on."""
         self.claims = 0
         self.owner = ""
+        self.previous = ""
+        """Who owned it before the last claim; "" if nobody did."""
+        self.lost: ev.RunLost | None = None
+        """The last loss of events of this history."""
+        self.checked: set[str] = set()
+        """`once` steps of which it was asked, since that loss, whether they had been done."""
+        self.presumed: set[str] = set()
+        """Those of them whose intent only says that they may have been done."""
         self.fruitless = 0
         """Claims at the end of the history that led to nothing."""
         self.trials = 0
@@ -103,6 +111,10 @@ class History:
             self.record += 1
             for event in envelope.events:
                 self.apply(event, envelope.at)
+
+    def may_be_done(self, place: str) -> bool:
+        """Whether a `once` step may have been done although nothing here says so: what said it may be lost."""
+        return self.lost is not None and place not in self.checked
 
     def record_of(self, place: str) -> int:
         """The number of the record in which the last outcome of a step stands; 0: in none."""
@@ -151,7 +163,7 @@ class History:
 
     def _claimed(self, event: ev.RunClaimed, at: float) -> None:
         self.claims = event.claim
-        self.owner = event.worker
+        self.previous, self.owner = self.owner, event.worker
         self.fruitless += 1
         self.trials += event.solo
 
@@ -183,6 +195,13 @@ class History:
         self.held.clear()
         self.crashes.clear()
 
+    def _lost(self, event: ev.RunLost, at: float) -> None:
+        self.mail.add(event.mail)
+        if event.of == "run":
+            worker = event.worker or (self.lost.worker if self.lost is not None else "") or self.previous
+            self.lost = msgspec.structs.replace(event, worker=worker)
+            self.checked.clear()
+
     def _cancelling(self, event: ev.RunCancelling, at: float) -> None:
         self.mail.add(event.mail)
         self.cancelling = event
@@ -195,8 +214,20 @@ class History:
 
     def _intended(self, event: ev.StepIntended, at: float) -> None:
         self._trace(event.place, event.name)
-        self.intents[event.place] = Intent(event, at, self.owner)
+        worker = self.owner
+        if self.may_be_done(event.place):  # not one that begins, but one that may have begun before the loss
+            assert self.lost is not None
+            worker = self.lost.worker
+            self.presumed.add(event.place)
+        else:
+            self.presumed.discard(event.place)
+        self._check(event.place)
+        self.intents[event.place] = Intent(event, at, worker)
         self.attempts[event.place] = event.attempt
+
+    def _check(self, place: str) -> None:
+        if self.lost is not None:
+            self.checked.add(place)
 
     def _retried(self, event: ev.StepRetried, at: float) -> None:
         self._trace(event.place, event.name)
@@ -212,6 +243,7 @@ class History:
 
     def _cleared(self, event: ev.StepCleared, at: float) -> None:
         self._acted(event.place, event.mail)
+        self._check(event.place)
         self.intents.pop(event.place, None)
         doubt = self.doubts.pop(event.place, None)
         if event.by == "person":
@@ -286,6 +318,7 @@ class History:
         ev.RunHeld: _held,
         ev.RunQuarantined: _quarantined,
         ev.RunRedriven: _redriven,
+        ev.RunLost: _lost,
         ev.RunCancelling: _cancelling,
         ev.RunCompleted: _ended,
         ev.RunFailed: _ended,

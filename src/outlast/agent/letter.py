@@ -54,6 +54,18 @@ class MailWake(Event, frozen=True, tag="mail.wake"):
     v: int = version_field(1)
 
 
-Mail = MailSignal | MailCancel | MailResolve | MailRedrive | MailWake
+class MailLost(Event, frozen=True, tag="mail.lost"):
+    """Events `first` to `last` of the run's history, or of this inbox, were acknowledged and are gone."""
+
+    id: str
+    of: Literal["run", "inbox"]
+    first: int
+    last: int
+    worker: str = ""
+    """The worker that they were acknowledged to, if it is known."""
+    v: int = version_field(1)
+
+
+Mail = MailSignal | MailCancel | MailResolve | MailRedrive | MailWake | MailLost
 
 INBOX: Reader[Mail] = Reader(Mail, {}, versions(Mail))

@@ -135,6 +135,7 @@ class Mailbox:
         self.resolutions: dict[str, tuple[int, ev.MailResolve]] = {}
         self.cancel: tuple[int, ev.MailCancel] | None = None
         self.redrive: int | None = None
+        self.lost: list[tuple[int, ev.MailLost]] = []
         self._history = history
 
     async def fetch(self, platform: Platform, run: str) -> list[ev.Mail]:
@@ -164,5 +165,7 @@ class Mailbox:
             case ev.MailRedrive():
                 if number > self._history.redrives_from:
                     self.redrive = number
+            case ev.MailLost():
+                self.lost.append((number, mail))
             case ev.MailWake():
                 pass

@@ -125,6 +125,10 @@ class Once:
             result = await self._settle(call, intent.event.attempt, ended)
             if result is not CLEARED:
                 return result
+        elif history.may_be_done(place):
+            result = await self._presume(call)
+            if result is not CLEARED:
+                return result
         not_before = 0.0
         while True:
             number = history.attempts.get(place, 0) + 1
@@ -149,6 +153,18 @@ class Once:
                 return result
             delay = retry.delay_s(counted, self._platform.randomness.uniform())
             not_before = self._platform.clock.now() + (delay or 0.0)
+
+    async def _presume(self, call: StepCall[Any]) -> Any:
+        """It may have been done before events of this run were lost: that is settled before anything is done."""
+        step, place, lost = call.step, call.place, self._history.lost
+        assert lost is not None
+        await self._begin(call)
+        number = self._history.attempts.get(place, 0) + 1
+        reason = f"events {lost.first} to {lost.last} of this run were lost, and it may have been done in them"
+        key = self._steps.key(call)
+        intended = ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s)
+        await self._recorder.record(intended, ev.StepDoubted(place, number, reason))
+        return await self._doubt.settle(call, self._steps)
 
     async def _pause(self, call: StepCall[Any], until: float) -> bool:
         """Wait; False if agent code gave the step up meanwhile: there was nothing under way."""

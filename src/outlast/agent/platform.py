@@ -10,6 +10,7 @@ import msgspec
 from outlast.agent.executor import Executors
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunIndex
+from outlast.journal.loss import Losses
 from outlast.journal.snapshot import SnapshotStore
 from outlast.journal.stream import EventStore
 from outlast.kernel.clock import Clock
@@ -78,3 +79,4 @@ class Platform:
     endpoints: Mapping[str, Endpoint] = field(default_factory=dict[str, Endpoint])
     points: Points = field(default_factory=NoPoints)
     settings: Settings = field(default_factory=Settings)
+    losses: Losses = field(default_factory=Losses)

@@ -84,7 +84,7 @@ class Cell:
             self._state.write_cell(self._blueprint)
             async with AsyncExitStack() as stack:
                 if is_shared(self._blueprint):
-                    opening = open_engine(self._state.home, self._blueprint, NoPoints())
+                    opening = open_engine(self._state.home, self._blueprint, NoPoints(), complain=self._complain)
                     self._engine = await stack.enter_async_context(opening)
                 self._supervisor = supervisor = self._make()
                 logs = asyncio.create_task(self._bound_logs(), name="cell-logs")
@@ -151,6 +151,9 @@ class Cell:
         if isinstance(event, news.ChildReady) and event.kind == "gateway":
             write_whole(gateway_file(self._state.home), Up(os.getpid(), event.address))
         self._listener(event)
+
+    def _complain(self, line: str) -> None:
+        self._happened(news.ChildSaid("supervisor", "error", line))
 
     def _plan(self, start: Start) -> ChildPlan:
         child = new_id(start.kind, self._clock, self._randomness)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import faulthandler
 import functools
+import logging
 import os
 import signal
 import traceback
@@ -119,12 +120,14 @@ class _Orders:
 
 async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlLink) -> None:
     from outlast.agent.control import Control
+    from outlast.agent.loss import keep_telling
     from outlast.bootstrap.app import configure_app, load_app
     from outlast.bootstrap.platform import open_client_platform
     from outlast.server.serve import serve
 
     app = configure_app(load_app(blueprint.app, state.home), blueprint)
     secret = blueprint.server.token
+    warn = functools.partial(_warn, link)
     beats = 0
 
     def beat(requests: int) -> None:
@@ -132,17 +135,27 @@ async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlL
         beats += 1
         link.say(Beat(beats, requests))
 
-    async with open_client_platform(state.home, blueprint) as platform:
+    async with open_client_platform(state.home, blueprint, complain=warn) as platform:
         orders = _Orders(link, lambda word: None)
-        await serve(
-            Control(platform, app),
-            app,
-            listen=blueprint.server.listen,
-            token=secret.resolve(os.environ, state.home, vault(blueprint)) if secret is not None else None,
-            stop=orders.drained,
-            ready=lambda address: link.say(Ready(address=address)),
-            beat=beat,
-        )
+        telling = asyncio.create_task(keep_telling(platform, warn))
+        try:
+            await serve(
+                Control(platform, app),
+                app,
+                listen=blueprint.server.listen,
+                token=secret.resolve(os.environ, state.home, vault(blueprint)) if secret is not None else None,
+                stop=orders.drained,
+                ready=lambda address: link.say(Ready(address=address)),
+                beat=beat,
+            )
+        finally:
+            telling.cancel()
+
+
+def _warn(link: ControlLink, line: str) -> None:
+    """Into this process's own log, and to who watches the cell."""
+    logging.getLogger("outlast").warning("%s", line)
+    link.say(Log("warning", line))
 
 
 async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:
@@ -185,17 +198,15 @@ async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlL
     from outlast.cell.worker import Worker
 
     app = configure_app(load_app(blueprint.app, state.home), blueprint)
-    async with open_client_platform(state.home, blueprint) as platform:
+    warn = functools.partial(_warn, link)
+    async with open_client_platform(state.home, blueprint, complain=warn) as platform:
         worker = Worker(app, platform, child, report=lambda line: link.say(Log("warning", line)))
         async with worker:
             install()  # after the app's own code has set up its logging
             orders = _Orders(link, lambda word: _ring(worker.offer, word))
             link.say(Ready(pools=pools_of(app)))
             beating = asyncio.create_task(_beat(link, lambda: worker.runs, platform.clock.sleep))
-            told = functools.partial(Log, "warning")
-            reading = asyncio.create_task(
-                read_queues(Control(platform, app), blueprint, pool, lambda line: link.say(told(line)))
-            )
+            reading = asyncio.create_task(read_queues(Control(platform, app), blueprint, pool, warn))
             try:
                 await orders.drained.wait()
                 reading.cancel()

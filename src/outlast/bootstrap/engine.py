@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol, TypeVar, cast
 
@@ -23,6 +23,7 @@ from outlast.cell.presence import Presence
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunIndex
 from outlast.journal.lineage import Lineage
+from outlast.journal.loss import Losses
 from outlast.journal.notice import Listener
 from outlast.journal.snapshot import Snapshot, SnapshotStore
 from outlast.journal.stream import Append, EventStore
@@ -56,6 +57,8 @@ class Engine:
     """None: one host has it for itself."""
     courier: Courier | None = None
     """What carries notices between processes, if the store does not."""
+    losses: Losses = field(default_factory=Losses)
+    """What this process finds missing of what was acknowledged."""
 
 
 def is_shared(blueprint: Blueprint) -> bool:
@@ -65,15 +68,22 @@ def is_shared(blueprint: Blueprint) -> bool:
 
 @asynccontextmanager
 async def open_engine(
-    home: Path, blueprint: Blueprint, points: Points, *, first: Lineage | None = None, write: bool = True
+    home: Path,
+    blueprint: Blueprint,
+    points: Points,
+    *,
+    first: Lineage | None = None,
+    write: bool = True,
+    complain: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[Engine]:
     """The engine that many machines share; a new journal begins with lineage `first`, or one of its own.
 
-    `write` False: nothing is made or changed. Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
+    `write` False: nothing is made or changed. `complain` gets a line where nothing can be written, and why; else it is
+    a warning in the log. Raises ConfigurationError, StoreUnavailable, StoreCorrupt.
     """
     chosen = blueprint.run_on.local.journal
     if chosen == "postgres":
-        async with _postgres(home, blueprint, points, first, write) as engine:
+        async with _postgres(home, blueprint, points, first, write, complain or _warn) as engine:
             yield engine
     else:
         invariant(chosen == "dynamodb", "SQLite is opened by whoever writes it, not as a shared engine")
@@ -89,7 +99,12 @@ def _said(where: T | None) -> T:
 
 @asynccontextmanager
 async def _postgres(
-    home: Path, blueprint: Blueprint, points: Points, first: Lineage | None, write: bool
+    home: Path,
+    blueprint: Blueprint,
+    points: Points,
+    first: Lineage | None,
+    write: bool,
+    complain: Callable[[str], None],
 ) -> AsyncGenerator[Engine]:
     with _extra("postgres", "psycopg"):
         from outlast.adapters.postgres.engine import PostgresEngine, reading
@@ -99,8 +114,12 @@ async def _postgres(
         async with reading(options, OsRandomness()) as found:
             yield Engine(cast(Journal, ReadOnly(found.journal)), found.blobs, found.presence)
         return
-    async with PostgresEngine.open(options, SystemClock(), OsRandomness(), points, lost=_lost) as engine:
-        yield Engine(engine.journal, engine.blobs, engine.presence)
+    losses = Losses()
+    opening = PostgresEngine.open(
+        options, SystemClock(), OsRandomness(), points, lost=_lost, losses=losses, complain=complain
+    )
+    async with opening as engine:
+        yield Engine(engine.journal, engine.blobs, engine.presence, losses=losses)
 
 
 async def postgres_options(home: Path, blueprint: Blueprint, first: Lineage | None = None) -> PostgresOptions:
@@ -124,6 +143,10 @@ async def postgres_options(home: Path, blueprint: Blueprint, first: Lineage | No
 
 def _lost(report: LossReport) -> None:
     logging.getLogger("outlast").error("%s", report)
+
+
+def _warn(line: str) -> None:
+    logging.getLogger("outlast").warning("%s", line)
 
 
 def place_of(blueprint: Blueprint) -> Place:

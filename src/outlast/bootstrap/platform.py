@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from outlast.adapters.host.alive import HostExecutors
@@ -12,6 +14,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.crash import crash_points
 from outlast.adapters.host.lock import DirectoryLock
 from outlast.adapters.host.randomness import OsRandomness
+from outlast.agent.loss import tell_all
 from outlast.agent.platform import Platform, Settings
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.engine import Engine, is_shared, open_engine
@@ -22,6 +25,8 @@ from outlast.journal.blob import BlobStore
 from outlast.kernel.point import NoPoints, Points
 from outlast.model.endpoint import Endpoint
 
+tell_within_s = 5.0
+"""How long a process that ends may take to tell runs what it found them to have lost."""
 writer_within_s = 10.0
 """How long a process of a cell waits for the writer to answer for the first time."""
 
@@ -34,17 +39,18 @@ async def open_client_platform(
     points: Points | None = None,
     settings: Settings | None = None,
     wait_s: float = writer_within_s,
+    complain: Callable[[str], None] | None = None,
 ) -> AsyncGenerator[Platform]:
     """The platform of a process of a cell. On SQLite it reads the journal's file itself and appends through the writer.
 
-    `wait_s` is how long a writer may take to answer for the first time. Raises StoreUnavailable if no writer, or no
-    server, serves; StoreCorrupt, ConfigurationError.
+    `wait_s` is how long a writer may take to answer for the first time; `complain` as in `open_engine`. Raises
+    StoreUnavailable if no writer, or no server, serves; StoreCorrupt, ConfigurationError.
     """
     state = StateDirectory(home)
     listening = points or crash_points(os.environ)
     async with AsyncExitStack() as stack:
         if is_shared(blueprint):
-            engine = await stack.enter_async_context(open_engine(home, blueprint, listening))
+            engine = await stack.enter_async_context(open_engine(home, blueprint, listening, complain=complain))
         else:
             from outlast.adapters.sqlite.client import SqliteClient
 
@@ -52,7 +58,9 @@ async def open_client_platform(
             stack.callback(store.close)
             engine = Engine(store, _blobs(state, listening))
         engine = await stack.enter_async_context(sealing(home, blueprint, engine))
-        yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
+        platform = _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
+        stack.push_async_callback(_tell_rest, platform)
+        yield platform
 
 
 @asynccontextmanager
@@ -78,7 +86,17 @@ async def open_direct_platform(
             stack.callback(store.close)
             engine = Engine(store, _blobs(state, listening))
         engine = await stack.enter_async_context(sealing(home, blueprint, engine))
-        yield _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
+        platform = _beside(state, engine, await _endpoints(blueprint, state.home, stack), listening, settings)
+        stack.push_async_callback(_tell_rest, platform)
+        yield platform
+
+
+async def _tell_rest(platform: Platform) -> None:
+    """What this process found to be lost, and nobody was told of yet: few processes know it."""
+    if platform.losses.untold():
+        with suppress(TimeoutError):  # the others of this host find it in losses.jsonl
+            async with asyncio.timeout(tell_within_s):
+                await tell_all(platform, logging.getLogger("outlast").warning)
 
 
 def _blobs(state: StateDirectory, points: Points) -> BlobStore:
@@ -107,6 +125,7 @@ def _beside(
         endpoints=endpoints,
         points=points,
         settings=settings or Settings(),
+        losses=engine.losses,
     )
 
 

@@ -6,6 +6,8 @@ because workers claim by append. So it keeps little, bounds what it keeps, and a
 Where several hosts share a store it also decides what is left to the others, and when it is not (`neighbour.py`,
 `turn.py`); without `neighbours` everything is its own.
 
+Of a pool that several agents need, one that holds many runs gets half (`share.py`).
+
 Source: the doorbell with a scan behind it (design, invariant 1); least load with ties by seniority; a ring that leads
 to no claim is repeated elsewhere, like a visibility time-out of Amazon SQS.
 """
@@ -21,6 +23,7 @@ from msgspec import UNSET
 
 from outlast.blueprint.schema import default_pool
 from outlast.cell.neighbour import Neighbours
+from outlast.cell.share import Fairness, Shares
 from outlast.cell.turn import Patience, Turns
 from outlast.journal.index import ENDED, HintPatch, RunEntry
 
@@ -109,9 +112,14 @@ class Dispatcher:
     """The state. `now` is monotonic, `wall` the wall clock (for `wake_at`), both in seconds."""
 
     def __init__(
-        self, bounds: Dispatch | None = None, neighbours: Neighbours | None = None, patience: Patience | None = None
+        self,
+        bounds: Dispatch | None = None,
+        neighbours: Neighbours | None = None,
+        patience: Patience | None = None,
+        fairness: Fairness | None = None,
     ) -> None:
         self._bounds = bounds or Dispatch()
+        self._shares = Shares(fairness)
         self._turns = Turns(neighbours, patience)
         self._workers: dict[str, _Worker] = {}
         self._rings: dict[str, _Rung] = {}  # by run, oldest first
@@ -141,6 +149,8 @@ class Dispatcher:
         known = self._workers.get(worker)
         if known is not None:
             known.runs = runs
+            if not runs and not known.rung:
+                self._shares.empty(worker)
 
     def silent(self, worker: str) -> list[Command]:
         """It does not beat: nobody rings it. Hand what it owns to `found` afterwards."""
@@ -167,6 +177,7 @@ class Dispatcher:
         """It is dead. Hand what it owned to `found` afterwards."""
         commands = self._without(worker, "leaving")
         known = self._workers.pop(worker, None)
+        self._shares.empty(worker)
         solo_for = known.solo_for if known is not None else ""
         trial = self._trials.get(solo_for)
         if trial is not None and not trial.worker:  # asked for while this one was silent: only one is ever started
@@ -203,10 +214,13 @@ class Dispatcher:
         if patch.state == "ready":
             if run in self._rings or not self._turns.comes(run, now):
                 return []
-            return [Look(run)] if patch.pool is UNSET else self._ring_any(run, patch.pool, now)
+            agent = "" if patch.agent is UNSET else patch.agent
+            return [Look(run)] if patch.pool is UNSET else self._ring_any(run, patch.pool, agent, now)
         self._answered(run)
         if patch.owner is not UNSET:
             self._turns.claimed(run, patch.owner)
+        if patch.state != "running" or (patch.owner is not UNSET and patch.owner not in self._workers):
+            self._shares.over(run)
         if patch.state == "trial":
             return [Look(run)] if self._turns.comes(run, now, each_s=self._bounds.trial_start_s) else []
         if patch.state == "running":
@@ -229,6 +243,7 @@ class Dispatcher:
     def lost(self, run: str) -> None:
         """A look found no entry: nothing to ring for."""
         self._answered(run)
+        self._shares.over(run)
         self._turns.ended(run)
 
     def tick(self, now: float, wall: float) -> list[Command]:
@@ -268,10 +283,12 @@ class Dispatcher:
         if entry.state == "running" and self.alive(entry.owner):
             self._answered(run)
             if entry.owner not in self._workers:  # its own host's business
+                self._shares.over(run)
                 return self._end_trial(run)
             return [Bell(entry.owner, run)] if entry.mail > entry.seen else []
         if entry.state != "running" and not entry.due(wall):
             self._answered(run)
+            self._shares.over(run)
             if entry.state == "parked" and self._turns.keeps(run):
                 self._set_timer(run, entry.wake_at, wall)
             return self._end_trial(run)
@@ -280,7 +297,7 @@ class Dispatcher:
         tried = ring.tried if ring is not None else set[str]()
         if entry.owner not in tried and self._live(entry.owner) and not self._workers[entry.owner].solo_for:
             return [self._ring(entry.owner, run, now, tried)]
-        return self._ring_any(run, entry.pool, now, tried)
+        return self._ring_any(run, entry.pool, entry.agent, now, tried)
 
     def _try_alone(self, entry: RunEntry, now: float) -> list[Command]:
         trial = self._trials.get(entry.run)
@@ -302,22 +319,26 @@ class Dispatcher:
         known = self._workers.get(worker)
         return known is not None and known.state == "live"
 
-    def _ring_any(self, run: str, pool: str, now: float, tried: set[str] | None = None) -> list[Command]:
+    def _ring_any(self, run: str, pool: str, agent: str, now: float, tried: set[str] | None = None) -> list[Command]:
         pool = self._pool_of(pool)
+        live = [
+            name
+            for name, worker in self._workers.items()
+            if worker.state == "live" and worker.pool == pool and not worker.solo_for
+        ]
         able = [
-            (worker.load, place, name)
-            for place, (name, worker) in enumerate(self._workers.items())
-            if worker.state == "live"
-            and worker.pool == pool
-            and not worker.solo_for
-            and worker.load < self._bounds.runs_max
+            (self._workers[name].load, place, name)
+            for place, name in enumerate(self._shares.allowed(agent, pool, live, now))
+            if self._workers[name].load < self._bounds.runs_max
         ]
         tried = tried or set()
         fresh = [choice for choice in able if choice[2] not in tried]
         if not able or (run not in self._rings and len(self._rings) >= self._bounds.rings_max):
             self._answered(run)
             return []
-        return [self._ring(min(fresh or able)[2], run, now, tried if fresh else set())]
+        chosen = min(fresh or able)[2]
+        self._shares.rung(run, agent, pool, chosen, now)
+        return [self._ring(chosen, run, now, tried if fresh else set())]
 
     def _ring(self, worker: str, run: str, now: float, tried: set[str]) -> Bell:
         self._answered(run)

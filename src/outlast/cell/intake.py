@@ -35,7 +35,7 @@ class IntakeBounds(msgspec.Struct, frozen=True):
     attempts: int = 5
     message_bytes_max: int = 256 * 1024
     ready_max: int = 1_000
-    """So many runs may wait for a worker before the intake stops taking messages."""
+    """So many runs of its agent may wait for a worker before the intake stops taking messages."""
     look_every_s: float = 1.0
     """How often it looks how many wait, and whether the agent is stopped."""
     wait_s: float = 20.0
@@ -78,7 +78,6 @@ class Intake:
         self._control = control
         self._platform = control.platform
         self._agent = agent
-        self._pool = app.agents[agent].pool
         self._queue = queue
         self._dead: Queue = queue.dead_letters
         self._complain = complain
@@ -134,8 +133,9 @@ class Intake:
             if await self._control.agent_stopped(self._agent) is not None:
                 self._room = 0
             else:
-                waiting = await self._platform.index.due(clock.now(), self._bounds.ready_max, self._pool)
-                self._room = self._bounds.ready_max - len(waiting)
+                bound, index = self._bounds.ready_max, self._platform.index
+                waiting = await index.list(state="ready", agent=self._agent, limit=bound)  # not what neighbours have
+                self._room = bound - len(waiting)
         return self._room
 
     async def _keep(self, messages: Sequence[Message]) -> None:

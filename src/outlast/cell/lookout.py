@@ -16,8 +16,9 @@ from outlast.kernel.identity import check_name
 class Lookout:
     """One write and one read of `presence` each `every_s`, for the host and not for each worker.
 
-    `workers` are this host's that are not silent; `disowned` is told of other hosts' workers whose runs are to be
-    looked up; `complain` gets one line a trouble, not one a try.
+    `workers` are this host's that are not silent, `size` is how many there should be, `draining` says whether it ends;
+    `disowned` is told of other hosts' workers whose runs are to be looked up; `complain` gets one line a trouble, not
+    one a try.
     """
 
     def __init__(
@@ -29,6 +30,8 @@ class Lookout:
         workers: Callable[[], Sequence[str]],
         disowned: Callable[[Sequence[str]], None],
         complain: Callable[[str], None],
+        size: Callable[[], int] = lambda: 0,
+        draining: Callable[[], bool] = lambda: False,
     ) -> None:
         self._presence = presence
         self._host = check_name("host", host)
@@ -37,6 +40,8 @@ class Lookout:
         self._workers = workers
         self._disowned = disowned
         self._complain = complain
+        self._size = size
+        self._draining = draining
         self._count = 0
         self._troubled = False
         self.every_s = min(bounds.presence_every_s, bounds.takeover_after_s / 5)
@@ -67,7 +72,10 @@ class Lookout:
 
     async def _round(self) -> None:
         self._count += 1
-        await self._presence.beat(HostBeat(self._host, self._count, tuple(self._workers())))
+        workers, size = tuple(self._workers()), self._size()
+        if size == len(workers):  # then it need not be said
+            size = 0
+        await self._presence.beat(HostBeat(self._host, self._count, workers, size, self._draining()))
         beats = await self._presence.all()
         seen = self.neighbours.read(beats, self._clock.monotonic())
         if seen.orphaners:

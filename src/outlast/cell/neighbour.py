@@ -46,7 +46,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class _Host:
-    __slots__ = ("listed", "present", "proven", "pulse", "workers")
+    __slots__ = ("draining", "listed", "present", "proven", "pulse", "size", "workers")
 
     def __init__(self, now: float) -> None:
         self.pulse: Pulse = begin(now)
@@ -55,6 +55,8 @@ class _Host:
         """It was seen to beat: an entry alone may be what a dead one left."""
         self.listed = False
         self.workers: frozenset[str] = frozenset()
+        self.size = 0
+        self.draining = False
 
     @property
     def alive(self) -> bool:
@@ -63,7 +65,7 @@ class _Host:
     @property
     def takes(self) -> bool:
         """Whether it may be the one to ring for a run."""
-        return self.alive and self.present and self.proven and bool(self.workers)
+        return self.alive and self.present and self.proven and bool(self.workers) and not self.draining
 
 
 class Neighbours:
@@ -83,6 +85,8 @@ class Neighbours:
         self._shown = 0  # looks in a row that showed workers of ours
         self._doubtful = 0
         self._taking: list[str] = []
+        self._size = 0
+        self._draining = False
         self._affinity = Affinity(AffinityPolicy())
 
     # What the shell reports
@@ -94,6 +98,8 @@ class Neighbours:
             return Seen()
         self._count = own.count
         self._shown = self._shown + 1 if own.workers else 0
+        self._size = own.share
+        self._draining = own.draining
         orphaners: list[str] = []
         for host in self._hosts.values():
             host.present = False
@@ -137,9 +143,10 @@ class Neighbours:
     def rank(self, run: str, home: str = "") -> int:
         """How many hosts come before this one for a run, `home` not counted. 0: it is this one's to ring.
 
-        All that see the same hosts agree; how many workers each has is left out, because that changes too often for all
-        to know it at the same time. Who has not been able to look yet, or whom the others may not rank yet (they look
-        as often, and count who was seen to beat), comes last.
+        All that see the same hosts agree. Each has as large a share of the first places as it says that it should have
+        workers; how many it has at the moment changes too often for all to know it at the same time. Who has not been
+        able to look yet, or whom the others may not rank yet (they look as often, and count who was seen to beat),
+        comes last; so does one that drains.
         """
         if not self._count:
             return 1
@@ -148,7 +155,11 @@ class Neighbours:
             return len(others) + self._doubtful
         if not others:
             return 0
-        return self._affinity.ranked(run, [*others, self._host]).index(self._host)
+        if self._draining:
+            return len(others)
+        weights: dict[str, float] = {name: max(1, self._hosts[name].size) for name in others}
+        weights[self._host] = max(1, self._size)
+        return self._affinity.ranked(run, [*others, self._host], weights).index(self._host)
 
     # Inside
 
@@ -164,6 +175,8 @@ class Neighbours:
         host.listed = True
         host.pulse = heard(host.pulse, beat.count, now)
         before, host.workers = host.workers, frozenset(beat.workers)
+        host.size = beat.share
+        host.draining = beat.draining
         for worker in beat.workers:
             self._where[worker] = beat.host
             self._gone.pop(worker, None)

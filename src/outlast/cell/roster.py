@@ -265,6 +265,16 @@ class Roster:
         return self._phase == "stopping"
 
     @property
+    def size(self) -> int:
+        """How many workers there should be, the spares included."""
+        return sum(size.workers + self._bounds.spares for size in self._pools.values())
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is coming to an end, gently or not: it takes nothing new."""
+        return self._phase != "running"
+
+    @property
     def bounds(self) -> Bounds:
         return self._bounds
 

@@ -88,7 +88,8 @@ class Supervisor:
         self._lookout: Lookout | None = None
         if presence is not None:
             self._lookout = Lookout(
-                presence, name, clock, roster.bounds, self._speaking, self._disowned, self._complain
+                presence, name, clock, roster.bounds, self._speaking, self._disowned, self._complain,
+                lambda: roster.size, lambda: roster.draining,
             )  # fmt: skip
         self._journal_serves = asyncio.Event()
         if not roster.with_writer:

@@ -10,6 +10,7 @@ from typing import Any
 from outlast.agent.app import App
 from outlast.agent.attempt import Threads
 from outlast.agent.execution import Execution
+from outlast.agent.loss import keep_telling
 from outlast.agent.platform import Platform
 from outlast.agent.switch import read_stopped
 from outlast.cell.claim import claim
@@ -46,7 +47,7 @@ class Worker:
         self, app: App[Any], platform: Platform, identity: str, *, runs_max: int = 1000,
         report: Callable[[str], None] = _silent, threads: Threads | None = None,
     ) -> None:  # fmt: skip
-        self.identity = identity
+        self.identity = platform.losses.worker = identity
         self._app = app
         self._platform = platform
         self._runs_max = runs_max
@@ -76,7 +77,12 @@ class Worker:
         self._deps = await self._open.enter_async_context(self._app.open())
         await self._refresh_stopped()
         self._open.callback(self._platform.store.listen(self._heard))
-        for upkeep in (self._keep_refreshing(), Sweep(self._platform, self._report).run()):
+        upkeep_of = (
+            self._keep_refreshing(),
+            Sweep(self._platform, self._report).run(),
+            keep_telling(self._platform, self._report),
+        )
+        for upkeep in upkeep_of:
             self._open.callback(asyncio.get_running_loop().create_task(upkeep).cancel)
         return self
 
@@ -203,8 +209,16 @@ class Worker:
                 self._report(f"the store cannot be read: {error}")
 
     async def _take_strays(self) -> None:
-        """Take again what is said to be owned here and is not: it was let go while the store was away."""
+        """Take again what is said to be owned here and is not: it was let go while the store was away.
+
+        And look for mail of which no notice came: not every store can tell other processes. One read of the index for
+        all runs; an inbox is read only if it holds more than its run has looked at.
+        """
         owned = await self._platform.index.owned(self.identity)
+        for entry in owned:
+            execution = self._executions.get(entry.run)
+            if execution is not None and entry.mail > execution.seen:
+                self._start_mail(entry.run, execution)
         strays = {entry.run for entry in owned} - self._tasks.keys()
         for run in sorted(strays & self._strays):  # seen twice: the first time it may just have ended
             self.offer(run)

@@ -38,8 +38,8 @@ class Access(Protocol):
         """``{"run", "agent", "created"}``. Raises Conflict, NotFound, TypeMismatch."""
         ...
 
-    def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> list[Any]:
-        """Entries of the index, newest first."""
+    def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> dict[str, Any]:
+        """``{"runs"}``: entries of the index, newest first; ``behind_s`` too, as in the API, if a replica told them."""
         ...
 
     def view(self, run: str) -> Any:

@@ -17,6 +17,7 @@ from outlast.blueprint.load import load
 from outlast.bootstrap.app import configure_app, load_app
 from outlast.bootstrap.platform import open_direct_platform
 from outlast.bootstrap.reading import open_reading_platform
+from outlast.journal.index import Behind
 
 T = TypeVar("T")
 _page = 1000
@@ -51,9 +52,11 @@ class Direct:
         started = self._run(control.start(agent, given, key=key, session=session))
         return {"run": started.run, "agent": agent, "created": started.created}
 
-    def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> list[Any]:
+    def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> dict[str, Any]:
         index = self._platform.index
-        return _plain(self._run(index.list(state=state, agent=agent, session=session, limit=limit)))
+        found = self._run(index.list(state=state, agent=agent, session=session, limit=limit))
+        page = {"runs": _plain(list(found))}
+        return {**page, "behind_s": found.behind_s} if isinstance(found, Behind) else page
 
     def view(self, run: str) -> Any:
         return _plain(self._run(self._control.view(run)))

@@ -39,17 +39,20 @@ class Remote:
         headers = {"Idempotency-Key": key} if key is not None else {}
         return self._client.post(f"/v1/agents/{quote(agent, safe='')}/runs", body, headers)
 
-    def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> list[Any]:
+    def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> dict[str, Any]:
         found: list[Any] = []
+        behind: dict[str, Any] = {}
         before: str | None = None
         while len(found) < limit:
             query = {"state": state, "agent": agent, "session": session, "before": before}
             page = self._get("/v1/runs", {**query, "limit": min(limit - len(found), 200)})
             found += page["runs"]
             before = page["next"]
+            if "behind_s" in page:
+                behind["behind_s"] = _more_behind(behind.get("behind_s", 0.0), page["behind_s"])
             if before is None:
                 break
-        return found
+        return {"runs": found, **behind}
 
     def view(self, run: str) -> Any:
         return self._get(self._path(run))
@@ -118,6 +121,11 @@ class Remote:
 
     def _tell(self, run: str, what: str, body: Any, id: str | None = None) -> None:
         self._client.post(f"{self._path(run)}/{what}", body, {"Idempotency-Key": id} if id is not None else {})
+
+
+def _more_behind(one: float | None, other: float | None) -> float | None:
+    """Of two pages, how far the older one may be behind; None: not known."""
+    return None if one is None or other is None else max(one, other)
 
 
 class _Patience:

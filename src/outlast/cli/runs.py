@@ -51,9 +51,18 @@ def runs(
     finally:
         access.close()
     if json:
-        print_json({"runs": found})
+        print_json(found)
     else:
-        _print_runs(found)
+        _print_runs(found["runs"])
+        if "behind_s" in found:
+            _print_behind(found["behind_s"])
+
+
+def _print_behind(behind_s: float | None) -> None:
+    from outlast.cli.output import note
+
+    how = "by how much is not known" if behind_s is None else f"by {behind_s:.1f} s at most"
+    note(f"a replica told this list, and may be behind the primary: {how}")
 
 
 def _print_runs(found: list[Any]) -> None:

@@ -36,7 +36,7 @@ def sessions(
 
     access = reach(project(home), write=False)
     try:
-        found = _sessions(access.runs(None, None, None, looked_at_max), limit)
+        found = _sessions(access.runs(None, None, None, looked_at_max)["runs"], limit)
     finally:
         access.close()
     if json:

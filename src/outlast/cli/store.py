@@ -63,7 +63,8 @@ def permissions(
 def losses(home: Home = None, json: Json = False) -> None:
     """Say which acknowledged events a failover of PostgreSQL lost, as this host found. Exit code 1 if there are any.
 
-    With a synchronous standby (`strong: true`) there are none. Each line is one stream, to the event.
+    With a synchronous standby (`strong: true`) there are none. Each line is one stream, to the event. Runs that lost
+    some are held until somebody decides: `outlast runs --state held`.
 
     For example:
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -115,6 +115,15 @@ def check_hint(patch: HintPatch) -> None:
         )
 
 
+class Behind(list[RunEntry]):
+    """Runs as a copy of the store told them that may be behind; a list that is none of these is as of now."""
+
+    def __init__(self, entries: Iterable[RunEntry], behind_s: float | None) -> None:
+        super().__init__(entries)
+        self.behind_s = behind_s
+        """How far behind the copy was at most, in seconds; None: it could not be measured."""
+
+
 class RunIndex(Protocol):
     """Finds runs. Every adapter passes `tests/contracts/run_index.py`."""
 
@@ -143,7 +152,10 @@ class RunIndex(Protocol):
         before: str | None = None,
         limit: int = 50,
     ) -> Sequence[RunEntry]:
-        """Newest first by (created_at, run); `before` is the `run` of the last entry already seen."""
+        """Newest first by (created_at, run); `before` is the `run` of the last entry already seen.
+
+        A `Behind` if it may lack what was acknowledged before.
+        """
         ...
 
     async def counts(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from outlast.journal.blob import BlobRef, BlobStore
 from outlast.journal.cipher import Key
-from outlast.journal.index import RunEntry, RunIndex
+from outlast.journal.index import Behind, RunEntry, RunIndex
 from outlast.journal.lineage import Lineage
 from outlast.journal.seal import (
     Sealer,
@@ -184,7 +184,8 @@ class SealedStore:
         limit: int = 50,
     ) -> Sequence[RunEntry]:
         found = await self._journal.list(state=state, agent=agent, session=session, before=before, limit=limit)
-        return await self._fetched(found)
+        opened = await self._fetched(found)
+        return Behind(opened, found.behind_s) if isinstance(found, Behind) else opened
 
     async def counts(self) -> dict[str, int]:
         return await self._journal.counts()

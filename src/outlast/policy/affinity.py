@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -72,10 +72,18 @@ class Affinity:
         invariant(best >= 0, "affinity: all are overfull, which no bound of 1 or more allows")
         return best
 
-    def ranked(self, key: str, members: Sequence[str]) -> list[str]:
-        """All `members` in their order for `key`, by equal weights: `prefer` takes the first that is not overfull."""
+    def ranked(self, key: str, members: Sequence[str], weights: Mapping[str, float] | None = None) -> list[str]:
+        """All `members` in their order for `key`: `prefer` takes the first that is not overfull.
+
+        `weights` are their shares of the first places, above 0 and 1 if not said; None: all have the same.
+        """
         hashed = _hash(key)
-        return sorted(members, key=lambda name: (-_mixed(hashed ^ self._seed(name)), name))
+        if weights is None:
+            return sorted(members, key=lambda name: (-_mixed(hashed ^ self._seed(name)), name))
+        return sorted(
+            members,
+            key=lambda name: (math.log(_mixed(hashed ^ self._seed(name))) / -weights.get(name, 1.0), name),
+        )
 
     def _seed(self, name: str) -> int:
         seed = self._seeds.get(name)

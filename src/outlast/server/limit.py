@@ -22,6 +22,8 @@ class Limits(msgspec.Struct, frozen=True):
     """Open connections; one more is answered 503 and closed."""
     requests_max: int = 128
     """Requests being answered at once, followers not counted; one more is answered 503."""
+    starts_max: int = 112
+    """Of these, requests that start a run of one agent; one more is answered 503, and its neighbours keep places."""
     followers_max: int = 256
     """Clients that follow events or wait for an end; one more is answered 503."""
     header_timeout_s: float = 10.0

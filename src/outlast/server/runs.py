@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from outlast.agent.control import Control, EventView, RunView
 from outlast.agent.platform import Settings
-from outlast.journal.index import RunEntry, State
+from outlast.journal.index import Behind, RunEntry, State
 from outlast.kernel.error import ConfigurationError, PayloadTooLarge, TypeMismatch
 from outlast.kernel.identity import check_name
 from outlast.kernel.unit import seconds
@@ -23,7 +23,7 @@ from outlast.server.follow import END_TYPES, EventStream, Followers, cursor_max,
 from outlast.server.gate import Turn
 from outlast.server.limit import Limits, name_pattern, text_end
 from outlast.server.payload import NoQuery, idempotency_key, preferred_wait, read_body, read_query, wants_events
-from outlast.server.refusal import AnswerTooLarge, BadRequest
+from outlast.server.refusal import AnswerTooLarge, BadRequest, Overloaded
 from outlast.server.reply import reply
 
 B = TypeVar("B")
@@ -113,10 +113,14 @@ class Accepted(msgspec.Struct, frozen=True):
 
 
 class RunPage(msgspec.Struct, frozen=True):
-    """Runs, newest first. `next` is the `before` of the following page, null on the last."""
+    """Runs, newest first. `next` is the `before` of the following page, null on the last.
+
+    `behind_s` is there if a replica was read: how many seconds it was behind at most, null if that is not known.
+    """
 
     runs: Sequence[RunEntry]
     next: str | None
+    behind_s: float | UnsetType | None = UNSET
 
 
 class EventPage(msgspec.Struct, frozen=True):
@@ -134,6 +138,7 @@ class Runs:
         self._control = control
         self._followers = followers
         self._limits = limits
+        self._starts: dict[str, int] = {}  # by agent, requests that start one of its runs now
 
     def routes(self) -> list[Route]:
         return [
@@ -150,6 +155,27 @@ class Runs:
     async def start(self, request: Request) -> Response | ASGIApp:
         """Start a run, or find the one that the same key started; follow it or wait for it if asked."""
         agent = check_name("agent", request.path_params["agent"])
+        with ExitStack() as starting:
+            starting.enter_context(self._place(agent))
+            return await self._start(request, agent, starting)
+
+    @contextmanager
+    def _place(self, agent: str) -> Generator[None]:
+        """One of those that may start runs of an agent at once. Raises Overloaded."""
+        if self._starts.get(agent, 0) >= self._limits.starts_max:
+            raise Overloaded(
+                f"{self._limits.starts_max} requests start runs of agent {agent} at once, which is its bound "
+                "(starts_max): try again"
+            )
+        self._starts[agent] = self._starts.get(agent, 0) + 1
+        try:
+            yield
+        finally:
+            self._starts[agent] -= 1
+            if not self._starts[agent]:
+                del self._starts[agent]
+
+    async def _start(self, request: Request, agent: str, starting: ExitStack) -> Response | ASGIApp:
         read_query(request, NoQuery)
         key = idempotency_key(request)
         body = await read_body(request, StartBody, self._limits)
@@ -172,6 +198,7 @@ class Runs:
             if wait_s is None:
                 return reply(Started(started.run, agent, started.created), status, headers)
             Turn.of(request.scope).follow()
+            starting.close()
             view = await self._followers.until_end(started.run, wait_s)
             headers["preference-applied"] = f"wait={wait_s:g}"
             return reply(Started(started.run, agent, started.created, view), status, headers)
@@ -186,7 +213,8 @@ class Runs:
         }
         found = await self._control.platform.index.list(**filters, limit=query.limit + 1)
         runs = found[: query.limit]
-        return reply(RunPage(runs, runs[-1].run if len(found) > query.limit else None))
+        behind_s = found.behind_s if isinstance(found, Behind) else UNSET
+        return reply(RunPage(runs, runs[-1].run if len(found) > query.limit else None, behind_s))
 
     async def show(self, request: Request) -> Response:
         """One run with its steps."""

@@ -71,6 +71,11 @@ def resolved(schema: Schema) -> Schema:
     return schema.get("$defs", {}).get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
 
 
+def _is_unset(field: inspect.Field) -> bool:
+    """Whether a field that need not be given is left out then, as UNSET is."""
+    return field.default is msgspec.NODEFAULT and field.default_factory is msgspec.NODEFAULT
+
+
 def fields_always_sent(kinds: Iterable[type[msgspec.Struct]]) -> dict[str, list[str]]:
     """By name of struct, for `kinds` and what they hold: the fields that an encoded one always has.
 
@@ -83,7 +88,9 @@ def fields_always_sent(kinds: Iterable[type[msgspec.Struct]]) -> dict[str, list[
             if info.cls.__name__ in found:
                 return
             omits: bool = info.cls.__struct_config__.omit_defaults
-            always = [field.encode_name for field in info.fields if field.required or not omits]
+            always = [
+                field.encode_name for field in info.fields if field.required or not (omits or _is_unset(field))
+            ]
             found[info.cls.__name__] = always
             for field in info.fields:
                 visit(field.type)

@@ -30,7 +30,7 @@ class Site(NamedTuple):
 @asynccontextmanager
 async def opened(site: Site, **options: Any) -> AsyncIterator[PostgresEngine]:
     points = options.pop("points", None)
-    lost = options.pop("lost", None)
+    told = {name: options.pop(name) for name in ("lost", "losses", "complain") if name in options}
     wanted = PostgresOptions(**{"url": site.url, "schema": site.schema, **options})
-    async with PostgresEngine.open(wanted, SystemClock(), OsRandomness(), points, lost=lost) as engine:
+    async with PostgresEngine.open(wanted, SystemClock(), OsRandomness(), points, **told) as engine:
         yield engine

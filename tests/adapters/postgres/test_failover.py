@@ -6,13 +6,15 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from outlast.adapters.postgres.engine import PostgresEngine
-from outlast.adapters.postgres.loss import LossReport, Lost, losses_beside, read_losses
+from outlast.adapters.postgres.loss import LossReport, losses_beside, read_losses
 from outlast.journal.chain import genesis
+from outlast.journal.loss import Losses, Lost
 from outlast.journal.stream import Applied, Head, Unknown
 from outlast.kernel.error import StoreUnavailable
 from tests.adapters.postgres.opening import Site, opened
@@ -112,13 +114,39 @@ async def test_a_primary_that_is_frozen_is_given_up_and_its_successor_found(pair
         assert await names(store, stream) == ["a1", "a2", "a3", "a4"]
 
 
+async def test_strong_mode_that_is_refused_says_so_and_that_it_is_over(pair: Pair, until: Until) -> None:
+    names_set = "SHOW synchronous_standby_names"
+    pair.synchronous()
+    await until(lambda: pair.primary.execute(names_set) == [("s1",)])
+    said: list[str] = []
+    async with opened(Site(pair.url, "outlast"), strong=True, complain=said.append) as engine:
+        store = engine.journal
+        stream = key(store, "a")
+        head = await fill(store, stream, 1)
+        assert said == []
+        pair.primary.settings[-1] = "synchronous_standby_names = ''"
+        pair.primary.reload()
+        await until(lambda: pair.primary.execute(names_set) == [("",)])
+        late = note(stream, head, "a2")
+        for _ in range(4):
+            assert isinstance(await store.append(late), Unknown)
+        assert len(said) == 1, said
+        assert "strong mode needs a synchronous standby" in said[0]
+        pair.synchronous()
+        await until(lambda: pair.primary.execute(names_set) == [("s1",)])
+        assert isinstance(await settle(store, late), Applied)
+        assert len(said) == 2
+        assert "takes writes: runs go on" in said[1]
+
+
 async def _where(session: object) -> str:
     return session.place  # type: ignore[attr-defined]
 
 
 async def test_a_primary_that_returns_under_a_running_engine_is_refused(pair: Pair) -> None:
     site = Site(pair.url, "outlast")
-    async with opened(site, answer_s_max=3) as engine:  # without a file: the process itself remembers
+    said: list[str] = []
+    async with opened(site, answer_s_max=3, complain=said.append) as engine:  # without a file: the process remembers
         store = engine.journal
         stream = key(store, "a")
         head = await fill(store, stream, 3)
@@ -136,6 +164,9 @@ async def test_a_primary_that_returns_under_a_running_engine_is_refused(pair: Pa
         assert "timeline" in outcome.reason
         with pytest.raises(StoreUnavailable, match="timeline"):
             await store.head(stream)
+        refusals = [line for line in said if "is on timeline 1, timeline 2 is known here" in line]
+        assert len(refusals) == 1, said
+        assert refusals[0].startswith("nothing can be written, runs wait: ")
 
 
 async def _end(pair: Pair, stream: str) -> Head:
@@ -150,7 +181,8 @@ async def test_what_an_asynchronous_standby_had_not_got_is_reported_to_the_event
     site = Site(pair.url, "outlast")
     memory = tmp_path / "deep" / "postgres.json"
     reports: list[LossReport] = []
-    async with opened(site, memory=memory, lost=reports.append, answer_s_max=3) as engine:
+    losses = Losses()
+    async with opened(site, memory=memory, lost=reports.append, losses=losses, answer_s_max=3) as engine:
         store = engine.journal
         kept, cut, gone = (key(store, name) for name in ("kept", "cut", "gone"))
         await fill(store, kept, 4)
@@ -170,17 +202,50 @@ async def test_what_an_asynchronous_standby_had_not_got_is_reported_to_the_event
     if restarted:  # another process of the host finds the books of the one that ended
         await asyncio.to_thread(pair.primary.kill)
         await asyncio.to_thread(promoted, pair.standby)
-        async with opened(site, memory=memory, lost=reports.append):
+        async with opened(site, memory=memory, lost=reports.append, losses=losses):
             pass
     (report,) = reports
+    assert [(gap.lost, gap.ours) for gap in losses.untold()] == [(one, True) for one in report.lost]
+    assert {gap.failover for gap in losses.untold()} == {f"{report.system}/2"}
     assert list(report.lost) == [Lost(cut, 4, 5), Lost(gone, 1, 6)]
     assert (report.events, report.timeline, report.complete) == (8, 2, True)
     assert f":{pair.standby.port}/" in report.place
     assert list(read_losses(losses_beside(memory))) == [report]
     assert PASSWORD not in losses_beside(memory).read_text()
-    async with opened(site, memory=memory, lost=reports.append) as engine:
+    later = Losses()
+    async with opened(site, memory=memory, lost=reports.append, losses=later) as engine:
         assert list(engine.losses()) == [report], "it is said once, and kept"
         assert len(reports) == 1
+    assert [(gap.lost, gap.ours) for gap in later.untold()] == [(one, False) for one in report.lost]
+    losses_beside(memory).write_text("nonsense\n")
+    async with opened(site, memory=memory):
+        pass  # what cannot be read keeps nobody from working
+
+
+async def test_another_process_of_the_host_knows_of_a_loss_before_it_reads_the_new_primary(
+    pair: Pair, tmp_path: Path, until: Until
+) -> None:
+    site = Site(pair.url, "outlast")
+    options: dict[str, Any] = {"memory": tmp_path / "postgres.json", "answer_s_max": 3}
+    reports: list[LossReport] = []
+    losses = Losses()
+    async with (
+        opened(site, **options) as engine,
+        opened(site, **options, lost=reports.append, losses=losses) as other,
+    ):
+        store = engine.journal
+        stream = key(store, "a")
+        await fill(store, stream, 2)
+        await until(lambda: _count(pair.standby) == 2, 20, "the standby has the first ones")
+        await asyncio.to_thread(_cut_off, pair)
+        receiver = "SELECT pid FROM pg_stat_replication"
+        await until(lambda: pair.primary.execute(receiver) == [], 20, "the standby is cut off")
+        await fill(store, stream, 3)
+        await asyncio.to_thread(pair.primary.kill)
+        await asyncio.to_thread(promoted, pair.standby)
+        assert (await _settled_head(other, stream)).seq == 2
+        assert [(gap.lost, gap.ours) for gap in losses.untold()] == [(Lost(stream, 3, 5), False)]
+        assert reports == [], "it is for the one whose books they are in to report it"
 
 
 def _count(server: PostgresServer) -> int:

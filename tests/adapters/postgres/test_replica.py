@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from outlast.journal.index import HintPatch
+from outlast.journal.index import Behind, HintPatch
 from tests.adapters.postgres.opening import Site, opened
 from tests.contracts.note import applied, key, note
 from tests.servers.postgres import PostgresServer, running
@@ -38,16 +38,23 @@ async def test_lists_and_counts_come_from_the_replica_and_its_lag_is_known(until
                 await until(level, 20)
                 await asyncio.to_thread(replica.execute, "SELECT pg_wal_replay_pause()")
                 await create("b")
-                assert [entry.run for entry in await store.list()] == ["a"]
+                behind = await store.list()
+                assert [entry.run for entry in behind] == ["a"]
+                assert isinstance(behind, Behind)
+                assert behind.behind_s is not None
+                assert behind.behind_s > 0
                 assert await store.counts() == {"ready": 1}
                 assert (await store.entry("b")) is not None, "everything else reads the primary"
                 assert [entry.run for entry in await store.due(0.0)] == ["a", "b"]
-                assert [entry.run for entry in await store.list(before="b")] == ["a"], "b is not known there yet"
+                of_primary = await store.list(before="b")
+                assert [entry.run for entry in of_primary] == ["a"], "b is not known there yet"
+                assert not isinstance(of_primary, Behind)
                 lag = await store.staleness()
                 assert lag is not None
                 assert lag > 0
                 await asyncio.to_thread(replica.kill)
                 assert await store.counts() == {"ready": 2}, "without it the primary is asked"
+                assert not isinstance(await store.list(), Behind)
                 assert await store.staleness() is None
             async with opened(site) as engine:
                 assert await engine.journal.staleness() == 0.0

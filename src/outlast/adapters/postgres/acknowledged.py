@@ -1,7 +1,9 @@
 """What this host's processes have acknowledged, remembered outside the database: the books for a failover.
 
 Each process keeps its last `acknowledged_max` appends in memory and, where there is a memory file, in a log beside it
-that it holds a lock on. A process that opens the same database takes over the logs of those that have ended.
+that it holds a lock on. A process that opens the same database takes over the logs of those that have ended. After a
+failover each also looks into the logs of the others: it may be asked to go on with a run of theirs before they find
+out.
 
 Checked against a server, the last append of each stream is enough: records are chained and never removed, so where it
 is, all before it are.
@@ -9,6 +11,7 @@ is, all before it are.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 from collections import deque
@@ -18,9 +21,9 @@ from pathlib import Path
 
 import msgspec
 
-from outlast.adapters.postgres.loss import Lost
 from outlast.adapters.postgres.session import Session
 from outlast.journal.commit import Write
+from outlast.journal.loss import Lost
 from outlast.kernel.error import StoreUnavailable
 
 _page = 5000
@@ -55,6 +58,7 @@ class Acknowledged:
         self._entries: deque[Entry] = deque(maxlen=bound)
         self._bound = bound
         self._about = _encoder.encode(["outlast acknowledged", about])
+        self._memory = memory
         self._path = None if memory is None else memory.with_name(f"{memory.name}.acknowledged-{token}")
         self._file: int | None = None
         self._lines = 0
@@ -87,22 +91,22 @@ class Acknowledged:
 
     async def missing(self, session: Session, system: str) -> list[Lost]:
         """What the server does not have of what was acknowledged, in the order of streams. Forgotten here thereby."""
-        mine = [entry for entry in self._entries if entry.system == system]
-        last: dict[str, Entry] = {}
-        for entry in mine:
-            known = last.get(entry.stream)
-            if known is None or entry.seq > known.seq:
-                last[entry.stream] = entry
-        streams = {entry.stream for entry in await _absent(session, list(last.values()))}
-        if not streams:
+        return await _missing(session, [entry for entry in self._entries if entry.system == system])
+
+    async def missing_of_others(self, session: Session, system: str) -> list[Lost]:
+        """What it does not have of what other processes of this host have acknowledged: theirs to report."""
+        if self._memory is None:
             return []
-        absent = await _absent(session, [entry for entry in mine if entry.stream in streams])
-        lost: list[Lost] = []
-        for stream in sorted(streams):
-            numbers = [entry for entry in absent if entry.stream == stream]
-            end = max(entry.seq + entry.count - 1 for entry in numbers)
-            lost.append(Lost(stream, min(entry.seq for entry in numbers), end))
-        return lost
+        return await _missing(session, await asyncio.to_thread(self._others, self._memory, system))
+
+    def _others(self, memory: Path, system: str) -> list[Entry]:
+        found: list[Entry] = []
+        for path in sorted(memory.parent.glob(f"{memory.name}.acknowledged-*")):
+            if path == self._path:
+                continue
+            with suppress(OSError):  # its process has ended, and somebody has taken it over
+                found += [entry for entry in self._read(path) or () if entry.system == system]
+        return found
 
     def forget(self, lost: Sequence[Lost]) -> None:
         """They were reported: not again."""
@@ -158,21 +162,49 @@ class Acknowledged:
         return found
 
     def _adopt(self, path: Path) -> bool:
+        entries = self._read(path)
+        if entries is None:
+            return False
+        if len(self._entries) + len(entries) > self._bound:
+            self.complete = False
+        self._entries.extend(entries)
+        return True
+
+    def _read(self, path: Path) -> list[Entry] | None:
+        """What a log holds; None if it is of another database."""
         lines = path.read_bytes().splitlines()
         if not lines or lines[0] != self._about:
-            return False
+            return None
+        entries: list[Entry] = []
         for line in lines[1:]:
-            if len(self._entries) == self._bound:
-                self.complete = False
-            with suppress(msgspec.MsgspecError):  # the last one, when its process died
-                self._entries.append(_decoder.decode(line))
-        return True
+            with suppress(msgspec.MsgspecError):  # the last one: its process died, or is writing it now
+                entries.append(_decoder.decode(line))
+        return entries
 
     def close(self) -> None:
         """Let go of the log: who opens the database next takes it over. Any number of times."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+async def _missing(session: Session, entries: Sequence[Entry]) -> list[Lost]:
+    """What the server lacks of these, one span for each stream."""
+    last: dict[str, Entry] = {}
+    for entry in entries:
+        known = last.get(entry.stream)
+        if known is None or entry.seq > known.seq:
+            last[entry.stream] = entry
+    streams = {entry.stream for entry in await _absent(session, list(last.values()))}
+    if not streams:
+        return []
+    absent = await _absent(session, [entry for entry in entries if entry.stream in streams])
+    spans: dict[str, Lost] = {}
+    for entry in absent:
+        end, span = entry.seq + entry.count - 1, spans.get(entry.stream)
+        first, last_seq = (entry.seq, end) if span is None else (min(span.first, entry.seq), max(span.last, end))
+        spans[entry.stream] = Lost(entry.stream, first, last_seq)
+    return [spans[stream] for stream in sorted(spans)]
 
 
 async def _absent(session: Session, entries: Sequence[Entry]) -> list[Entry]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from outlast.adapters.postgres import migration
 from outlast.adapters.postgres.acknowledged import Acknowledged
@@ -17,14 +18,21 @@ from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
+from outlast.adapters.postgres.refusal import Refusals
 from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
 from outlast.adapters.postgres.store import PostgresReader, PostgresStore
 from outlast.journal.lineage import Lineage
+from outlast.journal.loss import Losses
 from outlast.kernel.clock import Clock
+from outlast.kernel.error import StoreError
 from outlast.kernel.point import NoPoints, Points
 from outlast.kernel.randomness import Randomness
+
+
+def _silent(line: str) -> None:
+    return None
 
 
 class PostgresEngine:
@@ -47,10 +55,14 @@ class PostgresEngine:
         points: Points | None = None,
         *,
         lost: Callable[[LossReport], None] | None = None,
+        losses: Losses | None = None,
+        complain: Callable[[str], None] = _silent,
     ) -> AsyncGenerator[PostgresEngine]:
         """Open the database for reading and writing; the tables are made or upgraded if `options.migrate`.
 
-        `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too.
+        `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too. In
+        `losses` is noted what is missing of this process's and of the other processes of this host. `complain` gets a
+        line, not too often, where no server may be written to, and why.
 
         Raises StoreUnavailable (no primary, or one that may not be used), ConfigurationError (URL, permissions, another
         format), StoreCorrupt (the schema holds something else).
@@ -58,9 +70,10 @@ class PostgresEngine:
         points = points or NoPoints()
         token = randomness.token(6).hex()
         async with AsyncExitStack() as stack:
-            books = _Books(options, clock, token, lost)
+            books = _Books(options, clock, token, lost, losses or Losses())
             stack.callback(books.acknowledged.close)
-            servers = Servers(options, _name(options, token), books.memory, books.check)
+            refusals = Refusals(clock, complain)
+            servers = Servers(options, _name(options, token), books.memory, books.check, refusals=refusals)
             lineage = await _prepared(servers, options, randomness)
             reads = Pool(lambda: servers.connect("read"), lambda: servers.epoch, options.readers_max)
             stack.push_async_callback(reads.close)
@@ -125,7 +138,12 @@ class _Books:
     """What is kept outside the database, and held against it on every connection that is made to write."""
 
     def __init__(
-        self, options: PostgresOptions, clock: Clock, token: str, lost: Callable[[LossReport], None] | None
+        self,
+        options: PostgresOptions,
+        clock: Clock,
+        token: str,
+        lost: Callable[[LossReport], None] | None,
+        losses: Losses,
     ) -> None:
         self.memory = Memory(options.memory)
         about = f"{database_of(options)}/{options.schema}"
@@ -134,18 +152,26 @@ class _Books:
         self._found: list[LossReport] = []
         self._clock = clock
         self._lost = lost
+        self._losses = losses
+        self._learnt_at: tuple[str, int] | None = None
+        """Cluster and timeline of the last server of which it is known what others have lost there."""
 
     async def check(self, session: Session) -> None:
-        """Report what the server of `session` lacks. Raises StoreUnavailable."""
+        """Note and report what the server of `session` lacks. Raises StoreUnavailable."""
         standing = session.standing
         system = standing.system if standing else ""
+        timeline = standing.timeline if standing else 0
+        failover = f"{system}/{timeline}" if standing else f"{self._clock.now():.6f}"
+        if standing is not None and (system, timeline) != self._learnt_at:
+            await self._learn(session, (system, timeline), failover)
+            self._learnt_at = (system, timeline)
         missing = await self.acknowledged.missing(session, system)
         if not missing:
             return
-        timeline = standing.timeline if standing else 0
         report = LossReport(
             self._clock.now(), session.place, system, timeline, tuple(missing), self.acknowledged.complete
         )
+        self._losses.note(missing, failover, ours=True)
         if self._path is not None:
             write_loss(self._path, report)
         self._found.append(report)
@@ -153,6 +179,20 @@ class _Books:
         self.acknowledged.forget(missing)
         if self._lost is not None:
             self._lost(report)
+
+    async def _learn(self, session: Session, server: tuple[str, int], failover: str) -> None:
+        """Note what the other processes of this host have lost: what they have reported, and, after a failover, what
+        they will. Their books first: what is reported meanwhile is found in the file.
+        """
+        known = self.memory.known
+        before = self._learnt_at or (None if known is None else (known.system, known.timeline))
+        if before is not None and before != server:
+            missing = await self.acknowledged.missing_of_others(session, server[0])
+            self._losses.note(missing, failover, ours=False)
+        with suppress(StoreError):  # a file that is damaged shows when it is asked for: it must not keep runs waiting
+            for report in await asyncio.to_thread(self.losses):
+                if (report.system, report.timeline) == server:
+                    self._losses.note(report.lost, failover, ours=False)
 
     def losses(self) -> Sequence[LossReport]:
         """All reports; those of this process if there is no file."""

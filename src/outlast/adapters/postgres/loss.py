@@ -8,15 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from outlast.journal.loss import Lost
 from outlast.kernel.error import StoreCorrupt, StoreUnavailable
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """Events `first` to `last` of a stream."""
-
-    stream: str
-    first: int
-    last: int
 
 
 class LossReport(msgspec.Struct, frozen=True):

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from outlast.adapters.postgres.pool import Pool
-from outlast.cell.presence import HostBeat
+from outlast.cell.presence import HostBeat, read, written
 from outlast.kernel.error import StoreCorrupt
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(tuple[str, ...])
 
 
 class PostgresPresence:
@@ -24,7 +21,7 @@ class PostgresPresence:
         await self._pool.rows(
             "INSERT INTO host (host, count, workers) VALUES (%s, %s, %s) "
             "ON CONFLICT (host) DO UPDATE SET count = excluded.count, workers = excluded.workers",
-            (beat.host, beat.count, _encoder.encode(beat.workers).decode()),
+            (beat.host, beat.count, written(beat)),
         )
 
     async def leave(self, host: str) -> None:
@@ -33,6 +30,6 @@ class PostgresPresence:
     async def all(self) -> Sequence[HostBeat]:
         rows = await self._pool.rows("SELECT host, count, workers FROM host ORDER BY host")
         try:
-            return [HostBeat(str(host), int(count), _decoder.decode(workers)) for host, count, workers in rows]
+            return [read(str(host), int(count), workers) for host, count, workers in rows]
         except msgspec.MsgspecError as error:
             raise StoreCorrupt(f"table host holds workers that are not understood: {error}") from None

@@ -16,6 +16,7 @@ from psycopg import conninfo, errors
 from outlast.adapters.postgres.fault import text_of, translated
 from outlast.adapters.postgres.memory import Memory
 from outlast.adapters.postgres.options import PostgresOptions
+from outlast.adapters.postgres.refusal import Refusals
 from outlast.adapters.postgres.session import Session, Standing
 from outlast.kernel.error import ConfigurationError, StoreUnavailable
 
@@ -75,11 +76,13 @@ class Servers:
         changed: Callable[[Session], Awaitable[None]],
         *,
         url: str | None = None,
+        refusals: Refusals | None = None,
     ) -> None:
         self._options = options
         self._name = name
         self._memory = memory
         self._changed = changed
+        self._refusals = refusals
         self._hosts = hosts_of(options if url is None else msgspec.structs.replace(options, url=url))
         self._current: tuple[str, int] | None = None
         self._gate = asyncio.Lock()
@@ -88,7 +91,25 @@ class Servers:
 
     async def connect(self, purpose: Purpose) -> Session:
         """A session on the primary. Raises StoreUnavailable, ConfigurationError."""
-        found = await self._primary(purpose)
+        heard = self._refusals if purpose == "write" else None
+        try:
+            found = await self._primary(purpose)
+        except (StoreUnavailable, ConfigurationError) as error:
+            if heard is not None:
+                heard.refused(str(error), found=False)
+            raise
+        try:
+            session = await self._accepted(found, purpose)
+        except (StoreUnavailable, ConfigurationError) as error:
+            if heard is not None:
+                heard.refused(str(error), found=True)
+            raise
+        if heard is not None:
+            heard.accepted(session.place)
+        return session
+
+    async def _accepted(self, found: _Found, purpose: Purpose) -> Session:
+        """Its session, if it may be used."""
         session = found.session
         async with self._gate:
             try:

@@ -14,7 +14,7 @@ from outlast.adapters.postgres.doorbell import Doorbell
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.session import Row, Session
 from outlast.journal.chain import genesis
-from outlast.journal.index import RunEntry
+from outlast.journal.index import Behind, RunEntry
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener
 from outlast.journal.snapshot import Snapshot
@@ -27,8 +27,8 @@ _AFTER_ALL_OF_A_KIND = "0"  # the character after "/"
 class PostgresReader:
     """The reading half of EventStore and SnapshotStore, and a RunIndex: reads the primary.
 
-    `list` and `counts` read a replica where there is one: they may be behind. `strong`: what was read of a stream is on
-    its synchronous standby before it is given. Raises StoreUnavailable, StoreCorrupt.
+    `list` and `counts` read a replica where there is one: they may be behind, and a list says how far. `strong`: what
+    was read of a stream is on its synchronous standby before it is given. Raises StoreUnavailable, StoreCorrupt.
     """
 
     def __init__(self, pool: Pool, lineage: Lineage, replicas: Pool | None = None, *, strong: bool = False) -> None:
@@ -116,8 +116,10 @@ class PostgresReader:
         limit: int = 50,
     ) -> Sequence[RunEntry]:
         if self._replicas is not None:
+            behind_s = await self.staleness()  # before the list is read: it is no older than that
             try:
-                return await entries.listed(self._replicas, state, agent, session, before, limit)
+                found = await entries.listed(self._replicas, state, agent, session, before, limit)
+                return Behind(found, behind_s)
             except (StoreUnavailable, StoreCorrupt, NotFound):
                 pass  # it may be gone, or not have the tables or the run yet: the primary knows
         return await entries.listed(self._pool, state, agent, session, before, limit)

@@ -50,6 +50,7 @@ def table(report: Report) -> str:
         f"  of these never acknowledged, and resent {report.losses_unanswered} events",
         f"  lost, unreported; reported, not lost  {report.losses_unreported}; {report.losses_invented}",
         f"  runs completed                        {judged.runs_completed} of {judged.runs}",
+        f"  runs held for what they had lost      {report.runs_held}",
         f"  effects done, and doubled             {effects}",
         f"  calls judged, of unknown outcome      {judged.calls}, {judged.calls_unknown}",
         f"  streams not linearizable              {judged.streams_not_linearizable} of {judged.streams}",

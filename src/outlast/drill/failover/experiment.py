@@ -74,7 +74,7 @@ class Experiment:
                 rounds.append(await self._round(stage, watcher))
                 self._say(_told(number + 1, self._rounds, rounds[-1]))
             await stage.settled()
-            judgement, findings, compared = await self._judged(stage, orders)
+            judgement, findings, compared, held = await self._judged(stage, orders)
         return make(
             self._mode,
             judgement,
@@ -84,6 +84,7 @@ class Experiment:
             unanswered=compared.unanswered,
             unreported=compared.unreported.total(),
             invented=compared.invented.total(),
+            held=held,
             seed=self._seed,
             elapsed_s=self._clock.monotonic() - began,
         )
@@ -144,8 +145,8 @@ class Experiment:
         await old.stop()
         return refusal, untouched
 
-    async def _judged(self, stage: Stage, orders: Orders) -> tuple[Judgement, list[str], Compared]:
-        """The counts, what is wrong, and what was lost beside what the engine says was."""
+    async def _judged(self, stage: Stage, orders: Orders) -> tuple[Judgement, list[str], Compared, int]:
+        """The counts, what is wrong, what was lost beside what the engine says was, and how many runs were held."""
         accounts = [await load.finish() for load in stage.loads]
         runs = {name: told for account in accounts for name, told in account.runs.items()}
         left, last = await remains(stage.cluster.url([stage.cluster.primary]), self._clock, OsRandomness())
@@ -156,12 +157,13 @@ class Experiment:
         judgement, findings = judge([*calls, *last], left, bookings, runs, orders.bookings)
         compared = compare(calls, lost(calls, left), told)
         if self._mode == "async":
-            findings.clear()  # what follows from a loss follows; here it is asked whether the loss was told
+            # what follows from a loss follows; here it is asked whether it was told, and did nothing twice
+            findings = [finding for finding in findings if finding.startswith(("effect ", "run "))]
             if not judgement.events_lost:
                 findings.append("nothing was lost: the standbys never lagged, and no report could show")
         for events, what in ((compared.unreported, "is lost, and not reported"), (compared.invented, "was not lost")):
             findings += [f"event {number} of {stream} {what}" for stream, number in sorted(events)[:9]]
-        return judgement, findings, compared
+        return judgement, findings, compared, sum(account.held for account in accounts)
 
 
 class Stage:

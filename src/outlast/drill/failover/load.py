@@ -10,6 +10,7 @@ judge believes the book, not the engine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import AsyncGenerator
@@ -28,7 +29,8 @@ from outlast.drill.failover.booking import agent, make_app
 from outlast.drill.recorder import Book, RecordingStore
 from outlast.drill.rival import Rivalry, compete
 from outlast.journal.index import ENDED
-from outlast.kernel.error import OutlastError, StoreError
+from outlast.journal.loss import Losses
+from outlast.kernel.error import Conflict, OutlastError, StoreError
 
 look_every_s = 0.05
 finish_within_s = 60.0
@@ -66,9 +68,10 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True):
-    """What it started: each run's name, its identifier, and the state that the index tells."""
+    """What it started: each run's name, its identifier, and the state that the index tells; how many were ever held."""
 
     runs: dict[str, tuple[str, str]]
+    held: int = 0
 
 
 @asynccontextmanager
@@ -81,7 +84,8 @@ async def platform_of(orders: Orders) -> AsyncGenerator[tuple[Platform, Book]]:
     options = PostgresOptions(
         url=orders.url, strong=orders.strong, memory=orders.memory, application=f"drill{orders.number}"
     )
-    async with PostgresEngine.open(options, clock, randomness) as engine:
+    losses = Losses()
+    async with PostgresEngine.open(options, clock, randomness, losses=losses) as engine:
         with orders.book.open("ab", buffering=0) as book:
             yield (
                 Platform(
@@ -93,6 +97,7 @@ async def platform_of(orders: Orders) -> AsyncGenerator[tuple[Platform, Book]]:
                     blobs=engine.blobs,
                     executors=HostExecutors(Path(orders.home) / "workers", clock),
                     settings=Settings(append_patience_s=finish_within_s),
+                    losses=losses,
                 ),
                 book,
             )
@@ -109,14 +114,16 @@ class Load:
         self.runs: dict[str, str] = {}
         self._open: set[str] = set()
         self._names: dict[str, str] = {}
+        self._held: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop`, then until all that was begun has ended, within `finish_within_s`."""
         clock = self._platform.clock
         give_up_at = float("inf")
         while clock.monotonic() < give_up_at:
-            if stop.is_set():
-                give_up_at = min(give_up_at, clock.monotonic() + finish_within_s)
+            if stop.is_set() and give_up_at == float("inf"):
+                give_up_at = clock.monotonic() + finish_within_s
+                self._open.update(self.runs.values())  # an end that was seen may have been lost since
             try:
                 if not stop.is_set() and len(self._open) < self._orders.runs:
                     await self._start()
@@ -149,14 +156,23 @@ class Load:
                 self._open.discard(run)
             elif entry.due(self._platform.clock.now()):
                 self._worker.offer(run)
+            elif entry.state == "held":
+                await self._drive_on(run)
+
+    async def _drive_on(self, run: str) -> None:
+        """Be the person who decides about a run that lost events: have its tool's `verify` look into the ledger."""
+        self._held.add(run)
+        with contextlib.suppress(Conflict):  # not held any more: the index was behind
+            await self._control.redrive(run)
 
     async def account(self) -> Account:
         """What became of each."""
         found: dict[str, tuple[str, str]] = {}
         for name, run in self.runs.items():
             entry = await self._platform.index.entry(run)
-            found[name] = (run, "unknown to the index" if entry is None else entry.state)
-        return Account(found)
+            state = "unknown to the index" if entry is None else entry.state
+            found[name] = (run, f"{state}: {entry.reason}" if entry is not None and entry.reason else state)
+        return Account(found, len(self._held))
 
 
 def report(line: str) -> None:

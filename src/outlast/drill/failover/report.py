@@ -48,6 +48,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     losses_invented: int
     """Events reported, and not lost by the books."""
     effects_doubled: int
+    runs_held: int
+    """Runs that lost events, and were held until somebody drove them on."""
     refused: int
     refusals_due: int
     noticed_s_p50: float | None
@@ -70,6 +72,7 @@ def make(
     unanswered: int,
     unreported: int,
     invented: int,
+    held: int,
     seed: int,
     elapsed_s: float,
 ) -> Report:
@@ -91,6 +94,7 @@ def make(
         losses_unreported=unreported,
         losses_invented=invented,
         effects_doubled=judgement.effects_doubled,
+        runs_held=held,
         refused=sum(one.refused is True for one in tried),
         refusals_due=len(tried),
         noticed_s_p50=_rounded(percentile([one.noticed_s for one in rounds], 0.5)),

@@ -8,11 +8,9 @@ import msgspec
 
 from outlast.adapters.aws.dynamodb import layout
 from outlast.adapters.aws.dynamodb.table import Table
-from outlast.cell.presence import HostBeat
+from outlast.cell.presence import HostBeat, read, written
 from outlast.journal.lineage import Lineage
 from outlast.kernel.error import StoreCorrupt
-
-_workers = msgspec.json.Decoder(tuple[str, ...])
 
 
 class DynamoPresence:
@@ -23,9 +21,8 @@ class DynamoPresence:
         self._pk = layout.presence(lineage)
 
     async def beat(self, beat: HostBeat) -> None:
-        workers = msgspec.json.encode(beat.workers).decode()
         await self._table.put(
-            {**layout.key(self._pk, beat.host), "beats": {"N": str(beat.count)}, "workers": {"S": workers}}
+            {**layout.key(self._pk, beat.host), "beats": {"N": str(beat.count)}, "workers": {"S": written(beat)}}
         )
 
     async def leave(self, host: str) -> None:
@@ -34,9 +31,6 @@ class DynamoPresence:
     async def all(self) -> Sequence[HostBeat]:
         found = await self._table.query(self._pk)
         try:
-            return [
-                HostBeat(item["sk"]["S"], int(item["beats"]["N"]), _workers.decode(item["workers"]["S"]))
-                for item in found
-            ]
+            return [read(item["sk"]["S"], int(item["beats"]["N"]), item["workers"]["S"]) for item in found]
         except (KeyError, ValueError, msgspec.MsgspecError) as error:
             raise StoreCorrupt(f"table {self._table.name}: an entry of {self._pk} cannot be read: {error}") from None

@@ -96,6 +96,11 @@ class Outbox:
         self._failures = 0
         self._free_at = 0.0
 
+    @property
+    def room(self) -> int:
+        """Of how many more streams it may be told before it drops a notice."""
+        return self._bounds.streams_max - len(self._news)
+
     def ring(self, notices: Sequence[Notice]) -> None:
         """These streams may have grown."""
         for notice in notices:
@@ -271,7 +276,7 @@ class Outbox:
             due = now or found.ended or at - found.saved_at >= self._bounds.cursor_every_s
             if due and found.published != found.saved:
                 head = found.published
-                own = self._own(stream)
+                own = cursor_stream(stream)
                 await self._platform.snapshots.save(Snapshot(own, head.seq, head.hash, cursor_version, stream.encode()))
                 self.counts.cursors += 1
                 found.saved, found.saved_at = head, at
@@ -281,13 +286,15 @@ class Outbox:
     async def _cursor(self, stream: str) -> Head:
         """How far a stream is published; a cursor that cannot be used is one that was never written."""
         try:
-            snapshot = await self._platform.snapshots.load(self._own(stream))
+            snapshot = await self._platform.snapshots.load(cursor_stream(stream))
         except StoreCorrupt:
             return genesis(stream)
         if snapshot is None or snapshot.v != cursor_version or snapshot.body != stream.encode():
             return genesis(stream)
         return Head(snapshot.seq, snapshot.hash)
 
-    def _own(self, stream: str) -> str:
-        digest = hashlib.sha256(stream.encode()).hexdigest()[:32]
-        return str(StreamKey("outbox", digest, StreamKey.parse(stream).lineage))
+
+def cursor_stream(stream: str) -> str:
+    """The stream of the outbox's own whose snapshot says how far `stream` is published."""
+    digest = hashlib.sha256(stream.encode()).hexdigest()[:32]
+    return str(StreamKey("outbox", digest, StreamKey.parse(stream).lineage))

@@ -188,7 +188,7 @@ async def _be_keeper(state: StateDirectory, blueprint: Blueprint, link: ControlL
     try:
         await keep(
             state.home, blueprint, lambda level, line: link.say(Log(level, line)), lambda: link.say(Ready()),
-            orders.drained.wait(),
+            orders.drained,
         )  # fmt: skip
     finally:
         beating.cancel()

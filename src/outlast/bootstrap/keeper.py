@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -31,8 +31,8 @@ save_within_s = 5.0
 """How long a keeper that ends may take to write how far it published: what it cannot write is published again."""
 
 
-async def keep(home: Path, blueprint: Blueprint, tell: Tell, ready: Callable[[], None], stop: Awaitable[Any]) -> None:
-    """Do what the blueprint asks for until `stop` is there. `tell` gets lines for people, `ready` is called once.
+async def keep(home: Path, blueprint: Blueprint, tell: Tell, ready: Callable[[], None], stop: asyncio.Event) -> None:
+    """Do what the blueprint asks for until `stop` is set. `tell` gets lines for people, `ready` is called once.
 
     Raises StoreUnavailable, StoreCorrupt, ConfigurationError where the journal cannot be opened.
     """
@@ -56,9 +56,10 @@ async def keep(home: Path, blueprint: Blueprint, tell: Tell, ready: Callable[[],
         await _until(stop, works)
 
 
-async def _until(stop: Awaitable[Any], works: list[Work]) -> None:
-    """All at once until `stop` is there; what ends before it with an error ends all."""
-    tasks = [asyncio.ensure_future(work) for work in (stop, *works)]
+async def _until(stop: asyncio.Event, works: list[Work]) -> None:
+    """All at once until `stop` is set; what ends before it with an error ends all."""
+    loop = asyncio.get_running_loop()
+    tasks: list[asyncio.Task[Any]] = [loop.create_task(work) for work in (stop.wait(), *works)]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -64,10 +64,8 @@ async def test_without_an_address_every_answer_comes_and_the_trouble_is_said_onc
         for what in ("bread", "milk"):
             answer = await process.guard(price, what)
             assert (answer.value, answer.degraded) == (len(what), False)
-    assert [record.getMessage() for record in caplog.records] == [
-        "answers are not shared: secret env:VALKEY_URL cannot be read: the environment variable VALKEY_URL is not set "
-        "or empty: set it"
-    ]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith("answers are not shared: secret env:VALKEY_URL cannot be read: ")
 
 
 def test_an_address_that_stands_in_the_code_is_refused_and_not_shown() -> None:

@@ -53,7 +53,7 @@ class CellOptions(msgspec.Struct, frozen=True):
 
 
 class Cell:
-    """One cell: writer, server, gateway, keeper, workers; the supervisor in this process. `listener` is told what happens."""
+    """One cell: writer, server, gateway, keeper, workers; the supervisor in this process. `listener` hears what happens."""
 
     def __init__(
         self,

@@ -190,11 +190,13 @@ class Assembly:
         from outlast.adapters.valkey.tally import ValkeyTally
         from outlast.bootstrap.valkey import connection
 
+        def accounts() -> Iterable[Account]:  # those of today: a reload makes new ones
+            return self._accounts.values()
+
         self._counters = connection(where, self._home, self._environ, share_every_s)
         return Shares(
-            ValkeyTally(self._counters), lambda: self._accounts.values(), self._clock, self._randomness,
-            self.plan.system, note,
-        )  # fmt: skip
+            ValkeyTally(self._counters), accounts, self._clock, self._randomness, self.plan.system, note
+        )
 
     def _account(self, name: str, key: GatewayKey) -> Account:
         """What a key allows; what it has taken of its limits is kept where these have not changed."""

@@ -80,7 +80,8 @@ def _bus(blueprint: Blueprint, account: str) -> str:
     said = blueprint.stores.journal.publish
     if said is None:
         return ""
-    region = publish_place(blueprint, said).region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    from_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = publish_place(blueprint, said).region or from_environment
     if not region and not said.eventbridge.startswith("arn:"):
         raise ConfigurationError("stores.journal.publish has no region, and AWS_REGION is not set: write region: …")
     return bus_arn(said.eventbridge, region or "", account)

@@ -23,10 +23,12 @@ from outlast.journal.chain import genesis, verify
 from outlast.journal.publication import Publication, Publisher, PublisherUnavailable, Told, publish_count_max
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, Notice, StreamKey
-from outlast.kernel.error import OutlastError, StoreCorrupt, StoreError, UsageError
+from outlast.kernel.error import OutlastError, StoreCorrupt, StoreError, StoreSealed, UsageError
 from outlast.policy.retry import Retry
 
 cursor_version = 1
+_UNREADABLE = (StoreCorrupt, StoreSealed, UsageError)
+"""What is wrong with one stream, whatever is well with the store."""
 
 
 class OutboxBounds(msgspec.Struct, frozen=True):
@@ -121,15 +123,20 @@ class Outbox:
             while page := await self._platform.store.streams(kind, after, self._platform.settings.sweep_page):
                 for stream in page:
                     await self._platform.clock.sleep(self._bounds.sweep_rest_s)
-                    if not self._mine(stream):
-                        continue
-                    known = self._open.get(stream)
-                    published = known.published if known is not None else await self._cursor(stream)
-                    if (await self._platform.store.head(stream)).seq > published.seq:
+                    if self._mine(stream) and await self._has_news(stream):
                         found += 1
                         self._ask_for(stream)
                 after = page[-1]
         return found
+
+    async def _has_news(self, stream: str) -> bool:
+        known = self._open.get(stream)
+        try:
+            published = known.published if known is not None else await self._cursor(stream)
+            return (await self._platform.store.head(stream)).seq > published.seq
+        except _UNREADABLE as error:  # one of them keeps no other from being found
+            self._complain(f"stream {stream} cannot be published: {error}")
+            return False
 
     async def round(self) -> int:
         """Publish what is next of some streams with news, `publish_count_max` events at most; how many were sent.
@@ -182,14 +189,16 @@ class Outbox:
             part: list[Publication] = []
             try:
                 part = await self._next(stream, room)
-            except (StoreCorrupt, UsageError) as error:
+            except _UNREADABLE as error:
                 self._open.pop(stream, None)
                 self._complain(f"stream {stream} cannot be published: {error}")
             except BaseException:
                 self._ask_for(stream)
                 raise
             if part:
-                self._news[stream] = None  # at the end: others get their turn
+                # At the end, so that others get their turn; but what was read goes first: little waits in memory.
+                self._news[stream] = None
+                self._news.move_to_end(stream, last=len(self._open[stream].queue) == len(part))
                 parts.append((stream, part))
                 room -= len(part)
         return parts
@@ -213,6 +222,7 @@ class Outbox:
         found = self._open[stream]
         for publication, each in zip(part, told, strict=True):
             if each == "again":
+                self._news.move_to_end(stream)
                 return
             if each == "refused":
                 self.counts.refused += 1

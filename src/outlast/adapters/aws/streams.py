@@ -30,7 +30,7 @@ records_max = 1_000
 """Bound of the records in one look at one shard."""
 shards_max = 10_000
 shards_every_s = 10.0
-"""How often it is asked which shards there are, at the least: an account may ask ten times a second, for all streams."""
+"""How often it is asked which shards there are: an account may ask ten times a second, for all its streams."""
 poll_s_default = 0.5
 mark_every_s = 5.0
 """How often is written how far a shard was read: so much is handed on again after a crash. Where the marks stand in the
@@ -217,7 +217,7 @@ class TableStream:
     async def _save(self, mark: _Mark, *, now: bool) -> None:
         at, end = self._clock.monotonic(), f"{mark.sequence} {mark.done}"
         saved_at, saved = self._saved.get(mark.shard, (at, ""))
-        if end == saved or not mark.sequence and not mark.done:
+        if end == saved or not (mark.sequence or mark.done):
             return
         if not now and at - saved_at < mark_every_s:
             self._saved.setdefault(mark.shard, (at, ""))

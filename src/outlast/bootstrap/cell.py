@@ -53,7 +53,7 @@ class CellOptions(msgspec.Struct, frozen=True):
 
 
 class Cell:
-    """One cell: writer, server, gateway, keeper, workers; the supervisor in this process. `listener` hears what happens."""
+    """One cell: writer, server, gateway, keeper, workers; the supervisor is this process. `listener` hears news."""
 
     def __init__(
         self,

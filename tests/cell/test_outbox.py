@@ -151,7 +151,7 @@ async def test_lost_damaged_and_foreign_cursors_only_repeat() -> None:
     await place.drain()
     count = len(place.publisher.published)
     store = place.desk.store
-    own = [place.outbox._own(stream) for stream in await store.streams("run")]
+    own = [cursor_stream(stream) for stream in await store.streams("run")]
     del store._snapshots[own[0]]
     store._snapshots[own[1]] = msgspec.structs.replace(store._snapshots[own[1]], body=b"another stream")
     store._snapshots[own[2]] = msgspec.structs.replace(store._snapshots[own[2]], v=2)

@@ -55,18 +55,48 @@ class Consumer:
                 )
 
 
+def publishing(servers: Servers, bus: str) -> str:
+    return f'publish: {{eventbridge: {bus}, region: eu-central-1, endpoint_url: "{servers.address}"}}'
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+async def test_on_other_engines_events_are_published_as_they_come(
+    short_dir: Path, servers: Servers, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in credentials.items():
+        monkeypatch.setenv(variable, value)
+    publish = publishing(servers, f"of-{name}")
+    yaml = f"stores: {{journal: {{{publish}}}}}\n"
+    if name == "postgres":
+        engine = await servers.engine(name)
+        for variable, value in engine.environment.items():
+            monkeypatch.setenv(variable, value)
+        yaml = engine.yaml.replace("journal: {postgres", f"journal: {{{publish}, postgres", 1)
+    consumer = Consumer(servers, f"of-{name}")
+    async with System(short_dir, yaml=yaml + "workers: {min: 1}\n", workers=2) as system:
+        listening = asyncio.ensure_future(consumer.listen())
+        try:
+            await system.until(lambda: said_ready(system), 30, "the keeper serves")
+            run = await system.start_run("bookings", tag="t", count=3, seconds=0.01)
+            await system.settled(run)
+            want = {run: [event.type for event in await system.control.events(run)]}
+            await system.until(lambda: consumer.types == want, 30, "all events have arrived in order")
+        finally:
+            listening.cancel()
+
+
+def said_ready(system: System) -> bool:
+    return any(event["type"] == "ChildReady" and event["kind"] == "keeper" for event in system.events())
+
+
 async def test_what_happened_is_published_in_order_and_what_ended_goes_though_the_host_that_does_it_is_killed(
     short_dir: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in credentials.items():
         monkeypatch.setenv(name, value)
     engine = await servers.engine("dynamodb")
-    publish = f'publish: {{eventbridge: decisions, region: eu-central-1, endpoint_url: "{servers.address}"}}, '
-    yaml = engine.yaml.replace("journal: {dynamodb", f"journal: {{{publish}dynamodb", 1)
-    yaml = yaml.replace("endpoint_url: ", "keep: 1s, archive: true, endpoint_url: ").replace(
-        "publish: {eventbridge: decisions, region: eu-central-1, keep: 1s, archive: true, ",
-        "publish: {eventbridge: decisions, region: eu-central-1, ",
-    )
+    yaml = engine.yaml.replace("endpoint_url: ", "keep: 1s, archive: true, endpoint_url: ")
+    yaml = yaml.replace("journal: {dynamodb", f"journal: {{{publishing(servers, 'decisions')}, dynamodb", 1)
     consumer = Consumer(servers, "decisions")
     s3: Any = servers.client("s3")
     async with contextlib.AsyncExitStack() as stack:

@@ -50,9 +50,10 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
     if chosen == "dynamodb":
         from outlast.adapters.aws.permission import policy
 
-        if role not in ("worker", "keeper", "preparer"):
+        known: dict[str, AwsRole] = {"worker": "worker", "keeper": "keeper", "preparer": "preparer"}
+        if role not in known:
             raise UsageError(f"role {role[:64]!r} is not known on AWS: expected worker, keeper or preparer")
-        roles: list[AwsRole] = [role]
+        roles = [known[role]]
         if role == "worker" and kept(blueprint) is not None:
             roles.append("keeper")
         if role == "worker" and blueprint.stores.journal.publish is not None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from outlast.agent.session import Session
     from outlast.agent.tool import Tool
     from outlast.agent.verdict import Done, Unknown, Verdict
+    from outlast.bootstrap.valkey import Valkey
     from outlast.kernel.error import (
         BudgetExceeded,
         ConfigurationError,
@@ -66,6 +67,7 @@ __all__ = [
     "Unknown",
     "Usage",
     "UsageError",
+    "Valkey",
     "Verdict",
     "retry",
 ]
@@ -100,6 +102,7 @@ _HOMES = {
     "Unknown": "outlast.agent.verdict",
     "Usage": "outlast.model.endpoint",
     "UsageError": "outlast.kernel.error",
+    "Valkey": "outlast.bootstrap.valkey",
     "Verdict": "outlast.agent.verdict",
     "retry": "outlast.policy.retry",
 }

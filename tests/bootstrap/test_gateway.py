@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -22,6 +23,8 @@ from outlast.blueprint.load import load
 from outlast.bootstrap.cell import Cell
 from outlast.bootstrap.home import Up, gateway_file
 from outlast.cell import event as news
+from tests.adapters.valkey.server import PASSWORD as VALKEY_PASSWORD
+from tests.adapters.valkey.server import server as valkey_server
 from tests.server.gateway.upstream import LAST, ROLE, STREAM, Asked, ModelServer, chat_answer, piece, words
 
 Until = Callable[..., Awaitable[None]]
@@ -265,3 +268,51 @@ async def test_replicas_read_each_other(tmp_path: Path, until: Until) -> None:
                 await until(lambda: peer_is(0), 20, "the peer is missed")
                 async with client.post(address + CHAT, json=ASK) as response:
                     assert response.status == 200
+
+
+async def test_replicas_keep_to_the_limits_of_a_key_together_and_alone_when_the_counters_are_lost(
+    tmp_path: Path, until: Until
+) -> None:
+    pytest.importorskip("valkey")
+    keys = ", keys: {team: {key: env:TEAM_KEY, requests_per_minute: 120}}, shared: env:VALKEY_URL"
+    with valkey_server(tmp_path / "valkey") as counters:
+        environ = {
+            "TEAM_KEY": "key-of-the-team-1234",
+            "VALKEY_URL": f"valkey://:{VALKEY_PASSWORD.replace(' ', '%20')}@{counters.node}",
+        }
+        headers = {"Authorization": f"Bearer {environ['TEAM_KEY']}"}
+        async with ModelServer() as model, session() as client, contextlib.AsyncExitStack() as stack:
+            (tmp_path / "outlast.yaml").write_text(blueprint(model.url, more=keys))
+            replicas = [stack.enter_context(outlast("gateway", "--json", cwd=tmp_path, environ=environ)) for _ in "ab"]
+            addresses = [await address_of(replica) for replica in replicas]
+
+            async def ask(address: str) -> int:
+                async with client.post(address + CHAT, json=ASK, headers=headers) as response:
+                    return response.status
+
+            async def shown(address: str, value: int) -> bool:
+                async with client.get(f"{address}/metrics", headers=headers) as response:
+                    return f"outlast_gateway_shared_up {value}" in await response.text()
+
+            async def counted() -> int:
+                said = await asyncio.to_thread(counters.cli, "keys", "outlast:rate:*")
+                told = await asyncio.to_thread(counters.cli, "hget", said.strip(), "0") if said.strip() else "0"
+                return int(told or 0)
+
+            async def both_take_part() -> bool:
+                return "outlast:rate:" in await asyncio.to_thread(counters.cli, "keys", "*")
+
+            await until(both_take_part, 20, "the counters are there")
+            assert [await ask(addresses[0]) for _ in range(120)] == [200] * 120
+
+            async def refused() -> bool:
+                return await counted() >= 120 and await ask(addresses[1]) == 429
+
+            await until(refused, 20, "the other replica knows what this one let through")
+            counters.kill()
+            await until(lambda: shown(addresses[1], 0), 20, "the counters are missed")
+            await until(lambda: answers_again(ask, addresses[1]), 40, "it keeps to the limit alone")
+
+
+async def answers_again(ask: Callable[[str], Awaitable[int]], address: str) -> bool:
+    return await ask(address) == 200

@@ -13,11 +13,11 @@ import pytest
 from outlast.adapters.memory.publisher import MemoryPublisher
 from outlast.agent.app import App
 from outlast.agent.run import Run
-from outlast.cell.outbox import Outbox, OutboxBounds
+from outlast.cell.outbox import Outbox, OutboxBounds, cursor_stream
 from outlast.journal.publication import Publication, PublisherUnavailable, Told
 from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import StoredRecord
-from outlast.kernel.error import StoreUnavailable
+from outlast.journal.stream import Head, StoredRecord
+from outlast.kernel.error import StoreCorrupt, StoreSealed, StoreUnavailable
 from outlast.policy.resequence import Resequencer
 from outlast.policy.retry import Retry
 from tests.agent.desk import Desk
@@ -151,7 +151,7 @@ async def test_lost_damaged_and_foreign_cursors_only_repeat() -> None:
     await place.drain()
     count = len(place.publisher.published)
     store = place.desk.store
-    own = [place.outbox._own(stream) for stream in await store.streams("run")]
+    own = [cursor_stream(stream) for stream in await store.streams("run")]
     del store._snapshots[own[0]]
     store._snapshots[own[1]] = msgspec.structs.replace(store._snapshots[own[1]], body=b"another stream")
     store._snapshots[own[2]] = msgspec.structs.replace(store._snapshots[own[2]], v=2)
@@ -298,11 +298,52 @@ async def test_a_snapshot_that_is_older_never_takes_a_cursor_back() -> None:
     await place.play(1)
     await place.drain()
     stream = (await place.desk.store.streams("run"))[0]
-    own = place.outbox._own(stream)
+    own = cursor_stream(stream)
     latest = await place.desk.store.load(own)
     assert latest is not None
     await place.desk.store.save(Snapshot(own, 1, b"x" * 32, 1, stream.encode()))
     assert await place.desk.store.load(own) == latest
+
+
+async def test_a_stream_whose_key_or_end_cannot_be_read_is_said_and_keeps_no_other_from_its_turn() -> None:
+    place = Place()
+    await place.play(3)
+    sealed, headless, whole = await place.desk.store.streams("run")
+
+    class Partly:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(place.desk.store, name)
+
+        async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
+            if stream == sealed:
+                raise StoreSealed("key k1 is not here")
+            return await place.desk.store.read(stream, after, limit)
+
+        async def head(self, stream: str) -> Head:
+            if stream == headless:
+                raise StoreCorrupt("no record")
+            return await place.desk.store.head(stream)
+
+    await place.drain(place.another(Partly()))
+    assert [*place.told()] == [whole]
+    assert sorted(place.said) == sorted(
+        [
+            f"stream {sealed} cannot be published: key k1 is not here",
+            f"stream {headless} cannot be published: no record",
+        ]
+    )
+
+
+async def test_little_of_what_was_read_waits_in_memory_however_many_streams_have_news() -> None:
+    place = Place()
+    await place.play(8)
+    await place.outbox.sweep()
+    waiting: list[int] = []
+    while place.outbox._news:
+        await place.outbox.round()
+        waiting.append(sum(bool(stream.queue) for stream in place.outbox._open.values()))
+    assert max(waiting) == 1
+    assert place.told() == await place.journal()
 
 
 @contextlib.asynccontextmanager

@@ -381,6 +381,72 @@ def test_a_trial_worker_is_started_for_one_run_and_not_replaced() -> None:
     assert len(shop.do(shop.roster.trial("bad", "default", shop.now))) == 1
 
 
+def keeping(here: bool = True) -> Shop:
+    shop = opened(server=False)
+    shop.do(shop.roster.keep(shop.now, here=here))
+    shop.pass_time(0.2)
+    return shop
+
+
+def test_a_keeper_runs_where_it_is_wanted_and_drains_where_it_is_not_any_more() -> None:
+    shop = keeping(here=False)
+    assert shop.of("keeper") == []
+    shop.do(shop.roster.keep(shop.now, here=True))
+    shop.pass_time(0.2)
+    (keeper,) = shop.of("keeper")
+    assert shop.roster.ready(), "nobody waits for it"
+    shop.ready(keeper)
+    shop.log.clear()
+    assert shop.do(shop.roster.keep(shop.now, here=True)) == []
+    shop.do(shop.roster.keep(shop.now, here=False))
+    assert Say(keeper, Drain(shop.bounds.drain_s)) in shop.log
+    shop.die(keeper, 0)
+    shop.pass_time(5)
+    assert shop.of("keeper") == []
+    assert [event.restart_in_s for event in shop.log if isinstance(event, news.ChildDead)] == [None]
+
+
+def test_a_keeper_that_dies_is_started_again_and_one_in_trouble_never_stops_the_cell() -> None:
+    shop = keeping()
+    (keeper,) = shop.of("keeper")
+    shop.die(keeper)
+    for _ in range(3 * shop.bounds.failed_starts_max):
+        shop.pass_time(31)
+        (keeper,) = shop.of("keeper")
+        shop.do(shop.roster.heard(keeper, Log("error", "no bus"), shop.now))
+        shop.do(shop.roster.heard(keeper, Failed("configuration", "no extra"), shop.now))
+        shop.die(keeper, 78)
+    assert not shop.happened(news.CellFailed)
+    assert shop.roster.ready()
+    assert {said.text for said in shop.log if isinstance(said, news.ChildSaid)} == {"no bus", "no extra"}
+
+
+def test_a_keeper_that_swells_is_killed() -> None:
+    shop = keeping()
+    (keeper,) = shop.of("keeper")
+    shop.ready(keeper)
+    shop.do(shop.roster.weighed(keeper, shop.bounds.keeper_memory_max, shop.now))
+    assert keeper in shop.alive
+    shop.do(shop.roster.weighed(keeper, shop.bounds.keeper_memory_max + 1, shop.now))
+    assert keeper not in shop.alive
+    (killed,) = shop.happened(news.ChildKilled)
+    assert "keeper_memory_max is 1024 MiB" in killed.why  # type: ignore[attr-defined]
+
+
+def test_a_cell_that_drains_waits_for_its_keeper_and_starts_none() -> None:
+    shop = keeping()
+    (keeper,) = shop.of("keeper")
+    shop.ready(keeper)
+    shop.do(shop.roster.drain(shop.now))
+    assert Say(keeper, Drain(shop.bounds.drain_s)) in shop.log
+    assert not shop.happened(news.CellStopped)
+    for child in [child for child in shop.alive if not child.startswith("writer")]:
+        shop.die(child, 0)
+    shop.do(shop.roster.keep(shop.now, here=True))
+    shop.pass_time(0.3)
+    assert shop.of("keeper") == []
+
+
 def test_words_for_people_are_passed_on() -> None:
     shop = opened()
     assert shop.do(shop.roster.heard("writer1", Log("warning", "disk is slow"), shop.now)) == [

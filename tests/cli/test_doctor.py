@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import Any
 
 import pytest
 
+from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.platform import open_direct_platform
+from outlast.cell.outbox import cursor_stream
 from outlast.cli import check
+from outlast.journal.chain import genesis
+from outlast.journal.index import HintPatch
+from outlast.journal.record import make_append
+from outlast.journal.snapshot import Snapshot
+from outlast.journal.stream import Applied, StreamKey
 from tests.cli.conftest import Said
 
 APP = "import outlast\napp = outlast.App('tests')\n@app.agent\nasync def one(run: outlast.Run) -> int:\n    return 1\n"
@@ -114,3 +123,28 @@ def test_little_space_fails_and_less_than_a_gigabyte_is_a_warning(
     assert found(cli, home)[1]["disk"]["status"] == "warning"
     monkeypatch.setattr(check, "disk_bytes_min", 1 << 60)
     assert found(cli, home)[1]["disk"]["status"] == "failed"
+
+
+def test_how_far_events_are_published_is_told(cli: Callable[..., Said], home: Path) -> None:
+    publish = "publish: {eventbridge: decisions, region: eu-central-1}"
+    (home / "outlast.yaml").write_text(f"server: {{listen: 127.0.0.1:0}}\nstores: {{journal: {{{publish}}}}}\n")
+    assert found(cli, home)[1]["events to decisions"]["found"] == "nothing has run yet"
+    asyncio.run(runs_that_nobody_heard_of(home, published=1, others=2))
+    code, checks = found(cli, home)
+    assert code == 0
+    assert checks["events to decisions"]["status"] == "warning"
+    assert "of the 3 newest runs that have ended, 2 are not wholly published" in checks["events to decisions"]["found"]
+
+
+async def runs_that_nobody_heard_of(home: Path, published: int, others: int) -> None:
+    """Runs that ended long ago, with cursors of an outbox for so many of them."""
+    async with open_direct_platform(home, Blueprint()) as platform:
+        for number in range(published + others):
+            stream = str(StreamKey("run", f"r{number}", platform.store.lineage))
+            hint = HintPatch(f"r{number}", state="completed", created_at=1.0, updated_at=1.0)
+            append = make_append(stream, genesis(stream), "a", 1.0, [{"type": "x"}], hint)
+            outcome = await platform.store.append(append)
+            assert isinstance(outcome, Applied)
+            if number < published:
+                head = outcome.head
+                await platform.snapshots.save(Snapshot(cursor_stream(stream), head.seq, head.hash, 1, stream.encode()))

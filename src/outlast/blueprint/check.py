@@ -14,6 +14,7 @@ from outlast.blueprint.schema import (
     Model,
     ModelEndpoint,
     ModelGuard,
+    Publish,
     QueueAddress,
     Server,
 )
@@ -22,6 +23,7 @@ endpoints_max = 64
 """Bound of the endpoints of one model."""
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
+_BUS = re.compile(r"(arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}\Z")
 
 
 def _check_model(model: Model) -> str | None:
@@ -95,7 +97,7 @@ def _check_whole(blueprint: Blueprint) -> str | None:
     )
 
 
-def _check_region(place: DynamoJournal | QueueAddress) -> str | None:
+def _check_region(place: DynamoJournal | QueueAddress | Publish) -> str | None:
     if place.region is None or _REGION.match(place.region):
         return None
     return f"has region {place.region[:32]!r}: expected one such as eu-central-1"
@@ -107,12 +109,24 @@ def _check_dynamo(journal: DynamoJournal) -> str | None:
         return problem
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", journal.bucket):
         return f"has bucket {journal.bucket[:64]!r}: expected 3 to 63 lower-case letters, digits, dots and hyphens"
+    if journal.archive and journal.keep is None:
+        return "has archive and no keep: what is archived is what goes, so write how long runs stay, such as keep: 90d"
+    return None
+
+
+def _check_publish(publish: Publish) -> str | None:
+    problem = _check_region(publish)
+    if problem:
+        return problem
+    if not _BUS.match(publish.eventbridge):
+        return f"has eventbridge {publish.eventbridge[:64]!r}: expected the name of an event bus, or its ARN"
     return None
 
 
 CHECKS: dict[Any, Callable[[Any], str | None]] = {
     Blueprint: _check_whole,
     DynamoJournal: _check_dynamo,
+    Publish: _check_publish,
     QueueAddress: _check_region,
     Model: _check_model,
     ModelEndpoint: _check_endpoint,

@@ -246,6 +246,8 @@ class Gateway(msgspec.Struct, frozen=True):
     """Seconds from a request's arrival to the end of its answer, retries included."""
     peers: tuple[Url, ...] = ()
     """Other replicas, such as ``http://10.0.0.7:7789``: what they see of the endpoints is taken as a hint."""
+    shared: Secret | None = None
+    """The URL of a Valkey or Redis server where replicas count together what each key has used. Extra ``valkey``."""
 
 
 class PostgresJournal(msgspec.Struct, frozen=True):
@@ -273,6 +275,23 @@ class DynamoJournal(msgspec.Struct, frozen=True):
     """Another address for all services: an emulator, a private link."""
     queue: Url | None = None
     """The address of an SQS queue that wakes hosts at once; None: they look."""
+    keep: Seconds | None = None
+    """How long runs stay after their end, and blobs that nothing names go then; None: all is kept for ever."""
+    archive: bool = False
+    """Write what goes by `keep` to the bucket first."""
+
+
+class Publish(msgspec.Struct, frozen=True):
+    """``{eventbridge: decisions, region: eu-central-1}``: tells others what happened to runs. Extra ``aws``."""
+
+    eventbridge: str
+    """The name or the ARN of an event bus."""
+    region: str | None = None
+    """None: that of the journal on DynamoDB, or as the environment says."""
+    endpoint_url: Url | None = None
+    """Another address of the service: an emulator, a private link."""
+    content: bool = False
+    """Whether inputs, results, messages and reasons are told too."""
 
 
 class JournalStore(msgspec.Struct, frozen=True):
@@ -285,6 +304,8 @@ class JournalStore(msgspec.Struct, frozen=True):
     dynamodb: DynamoJournal | None = None
     encrypt: KeyPlace | None = None
     """Where the keys are with which payloads are sealed on whatever engine; None: they are stored as they are."""
+    publish: Publish | None = None
+    """None: nobody is told."""
 
 
 class Stores(msgspec.Struct, frozen=True):

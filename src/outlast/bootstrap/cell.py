@@ -20,6 +20,7 @@ from outlast.adapters.host.lock import DirectoryLock
 from outlast.adapters.host.process import HostChildren
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.duty import has_duties
 from outlast.bootstrap.engine import Engine, Journal, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory, Up, gateway_file, write_whole
 from outlast.cell import event as news
@@ -52,7 +53,7 @@ class CellOptions(msgspec.Struct, frozen=True):
 
 
 class Cell:
-    """One cell: writer, server, gateway, workers; the supervisor in this process. `listener` is told what happens."""
+    """One cell: writer, server, gateway, keeper, workers; the supervisor is this process. `listener` hears news."""
 
     def __init__(
         self,
@@ -142,7 +143,7 @@ class Cell:
         return Supervisor(
             roster, HostChildren(), self._clock, self._plan, self._connect, executors, self._happened,
             presence=self._engine.presence if self._engine is not None else None,
-            name=new_id("host", self._clock, self._randomness),
+            name=new_id("host", self._clock, self._randomness), keeper=has_duties(self._blueprint),
         )  # fmt: skip
 
     def _happened(self, event: news.CellEvent) -> None:
@@ -180,7 +181,7 @@ class Cell:
 
     async def _bury_leftovers(self) -> None:
         """What an earlier supervisor left behind is dead before anything new starts."""
-        for kind in ("writer", "server", "gateway", "worker"):
+        for kind in ("writer", "server", "gateway", "worker", "keeper"):
             executors = HostExecutors(self._state.alive(kind), self._clock)
             await asyncio.gather(*(executors.confirm_dead(child) for child in executors.known()))
             executors.prune()

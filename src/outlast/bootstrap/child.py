@@ -1,4 +1,6 @@
-"""What the processes of a cell do: the writer, the server, the gateway, a worker. Started by the supervisor only."""
+"""What the processes of a cell do: the writer, the server, the gateway, the keeper, a worker. Started by the supervisor
+only.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +55,8 @@ def main(arguments: Sequence[str]) -> int:
                 _run(_be_gateway(state, link))
             elif kind == "server":
                 _run(_be_server(state, blueprint, link))
+            elif kind == "keeper":
+                _run(_be_keeper(state, blueprint, link))
             else:
                 with contextlib.suppress(OSError):  # when memory runs out, workers go before the writer
                     Path("/proc/self/oom_score_adj").write_text(_oom_score)
@@ -187,6 +191,20 @@ async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:
         beat=beat,
         assembled=assembled,
     )
+
+
+async def _be_keeper(state: StateDirectory, blueprint: Blueprint, link: ControlLink) -> None:
+    from outlast.bootstrap.keeper import keep
+
+    orders = _Orders(link, lambda word: None)
+    beating = asyncio.create_task(_beat(link, lambda: 0, SystemClock().sleep))
+    try:
+        await keep(
+            state.home, blueprint, lambda level, line: link.say(Log(level, line)), lambda: link.say(Ready()),
+            orders.drained,
+        )  # fmt: skip
+    finally:
+        beating.cancel()
 
 
 async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlLink, child: str, pool: str) -> None:

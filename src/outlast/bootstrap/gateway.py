@@ -11,7 +11,7 @@ import ssl
 import traceback
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,6 +36,10 @@ from outlast.server.gateway.line import HttpLine, Line, ServiceLine
 from outlast.server.gateway.page import Pages
 from outlast.server.gateway.peer import Peers
 from outlast.server.gateway.serve import bind, serve
+from outlast.server.gateway.share import Shares, share_every_s
+
+if TYPE_CHECKING:
+    from outlast.adapters.valkey.connection import Connection
 
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
 
@@ -45,6 +49,8 @@ class Plan(msgspec.Struct, frozen=True):
 
     section: GatewaySection
     models: Mapping[str, Model]
+    system: str = ""
+    """Whose gateway it is: replicas of one system share limits, others do not."""
 
 
 def parse_listen(text: str) -> Listen:
@@ -68,15 +74,19 @@ def plan_of(blueprint: Blueprint, listen: Listen | None = None) -> Plan:
     if not blueprint.models:
         raise ConfigurationError("outlast.yaml names no models, so there is nothing to be a gateway to: write models:")
     section = blueprint.gateway or GatewaySection()
-    return Plan(section if listen is None else msgspec.structs.replace(section, listen=listen), blueprint.models)
+    if listen is not None:
+        section = msgspec.structs.replace(section, listen=listen)
+    return Plan(section, blueprint.models, blueprint.name)
 
 
 class Assembly:
     """A gateway and what it was made from; `reload` reads that again. Nothing under way is disturbed by it."""
 
     def __init__(
-        self, read: Callable[[], Plan], home: Path, environ: Mapping[str, str], limits: GatewayLimits | None = None
-    ) -> None:
+        self, read: Callable[[], Plan], home: Path, environ: Mapping[str, str], limits: GatewayLimits | None = None,
+        note: Callable[[str], None] = lambda line: None,
+    ) -> None:  # fmt: skip
+        """`note` takes lines for people. Raises ConfigurationError."""
         self._read = read
         self._home = home
         self._environ = environ
@@ -92,18 +102,21 @@ class Assembly:
         self.gateway = Gateway(self._catalog(self.plan), self._clock, limits)
         self.stop = asyncio.Event()
         self.peers = self._peers()
+        self._counters: Connection | None = None
+        self.shares = self._shares(note)
         admin = Admin(self.gateway, self.reload)
 
         def metrics() -> Iterable[str]:
-            return (*admin.metrics(), *self.peers.metrics())
+            shared = self.shares.metrics() if self.shares is not None else ()
+            return (*admin.metrics(), *self.peers.metrics(), *shared)
 
         Pages(self.gateway, self._clock, extra=metrics, stopping=self.stop.is_set)
 
     def reload(self) -> None:
         """Read the configuration again. What it says of a model that has not changed leaves that model's state alone.
 
-        Raises ConfigurationError, and then everything stays as it is. Where the gateway listens and who
-        its peers are does not change.
+        Raises ConfigurationError, and then everything stays as it is. Where the gateway listens, who
+        its peers are and where limits are shared does not change.
         """
         plan = self._read()
         self.gateway.catalog = self._catalog(plan)
@@ -127,6 +140,15 @@ class Assembly:
         for line in self._lines.values():
             line.upstream.close()
         self.peers.close()
+        if self._counters is not None:
+            await self._counters.close()
+
+    async def follow(self) -> None:
+        """Hear of other replicas, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.peers.run(), name="gateway-peers")
+            if self.shares is not None:
+                group.create_task(self.shares.run(), name="gateway-shares")
 
     def _catalog(self, plan: Plan) -> Catalog:
         section = plan.section
@@ -160,6 +182,21 @@ class Assembly:
             return self._secret(section.admin) if section.admin is not None else ""
 
         return Peers(section.peers, lambda: self.gateway.catalog.everything, token, self._clock, self._randomness)
+
+    def _shares(self, note: Callable[[str], None]) -> Shares | None:
+        where = self.plan.section.shared
+        if where is None:
+            return None
+        from outlast.adapters.valkey.tally import ValkeyTally
+        from outlast.bootstrap.valkey import connection
+
+        def accounts() -> Iterable[Account]:  # those of today: a reload makes new ones
+            return self._accounts.values()
+
+        self._counters = connection(where, self._home, self._environ, share_every_s)
+        return Shares(
+            ValkeyTally(self._counters), accounts, self._clock, self._randomness, self.plan.system, note
+        )
 
     def _account(self, name: str, key: GatewayKey) -> Account:
         """What a key allows; what it has taken of its limits is kept where these have not changed."""
@@ -200,7 +237,7 @@ async def run_gateway(
 
     Raises ConfigurationError if the configuration or the address cannot be used.
     """
-    assembly = Assembly(read, home, os.environ)
+    assembly = Assembly(read, home, os.environ, note=note)
     section = assembly.plan.section
     listening = bind(section.listen, keys=bool(section.keys))
     context = _tls(section, home)
@@ -218,7 +255,7 @@ async def run_gateway(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, assembly.stop.set)
     assembled(assembly)
-    following = loop.create_task(assembly.peers.run())
+    following = loop.create_task(assembly.follow())
     try:
         await serve(
             assembly.gateway,

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
+from outlast.bootstrap.duty import kept, publish_place
 from outlast.bootstrap.engine import aws_options, postgres_options
-from outlast.kernel.error import UsageError
+from outlast.kernel.error import ConfigurationError, UsageError
 
-Role = Literal["worker", "keeper", "preparer"]
+if TYPE_CHECKING:
+    from outlast.adapters.aws.permission import Role as AwsRole
 
 
 async def prepare_store(home: Path, blueprint: Blueprint) -> str:
@@ -29,28 +32,61 @@ async def prepare_store(home: Path, blueprint: Blueprint) -> str:
         lineage = await prepare_postgres(options, OsRandomness())
         return f"postgres: schema {options.schema} is ready, lineage {lineage}"
     if chosen == "dynamodb":
+        from outlast.adapters.aws.prepare import Preparation
         from outlast.adapters.aws.prepare import prepare as prepare_aws
 
         said = aws_options(blueprint)
-        await prepare_aws(said, SystemClock(), OsRandomness())
+        told = blueprint.stores.journal.publish is not None
+        await prepare_aws(said, SystemClock(), OsRandomness(), Preparation(stream=told))
         return f"dynamodb: table {said.table} and bucket {said.bucket} in {said.region} are ready"
     return "sqlite: nothing is to be prepared, `outlast up` makes its file"
 
 
 def permissions(blueprint: Blueprint, role: str, account: str) -> str:
-    """What a role needs, and no more: SQL for PostgreSQL, an IAM policy document for AWS. Raises UsageError."""
+    """What a role needs, and no more: SQL for PostgreSQL, an IAM policy document for AWS. A worker is what runs on a
+    host, so it may do what the host does for all, if the blueprint asks for that. Raises UsageError.
+    """
     chosen = blueprint.run_on.local.journal
+    if chosen == "dynamodb":
+        from outlast.adapters.aws.permission import policy
+
+        known: dict[str, AwsRole] = {"worker": "worker", "keeper": "keeper", "preparer": "preparer"}
+        if role not in known:
+            raise UsageError(f"role {role[:64]!r} is not known on AWS: expected worker, keeper or preparer")
+        roles = [known[role]]
+        if role == "worker" and kept(blueprint) is not None:
+            roles.append("keeper")
+        if role == "worker" and blueprint.stores.journal.publish is not None:
+            roles += ["follower", "publisher"]
+        return _shown(policy(aws_options(blueprint), account, roles, bus=_bus(blueprint, account)))
+    beside = ""
+    if blueprint.stores.journal.publish is not None:
+        from outlast.adapters.aws.permission import publisher_policy
+
+        beside = _shown(publisher_policy(_bus(blueprint, account)))
     if chosen == "postgres":
         from outlast.adapters.postgres.schema import grants
 
         postgres = blueprint.stores.journal.postgres
         assert postgres is not None
-        return grants(role, postgres.namespace).rstrip()
-    if chosen == "dynamodb":
-        from outlast.adapters.aws.permission import policy
+        commented = "".join(f"\n-- {line}" for line in beside.splitlines())
+        return grants(role, postgres.namespace).rstrip() + (f"\n-- and on AWS:{commented}" if beside else "")
+    return beside or "# sqlite: the files of .outlast belong to the user that runs `outlast up`, and to nobody else"
 
-        if role not in ("worker", "keeper", "preparer"):
-            raise UsageError(f"role {role[:64]!r} is not known on AWS: expected worker, keeper or preparer")
-        document = policy(aws_options(blueprint), account, role)
-        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
-    return "# sqlite: the files of .outlast belong to the user that runs `outlast up`, and to nobody else"
+
+def _bus(blueprint: Blueprint, account: str) -> str:
+    """The ARN of the event bus, empty where none is named. Raises UsageError, ConfigurationError."""
+    from outlast.adapters.aws.permission import bus_arn
+
+    said = blueprint.stores.journal.publish
+    if said is None:
+        return ""
+    from_environment = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    region = publish_place(blueprint, said).region or from_environment
+    if not region and not said.eventbridge.startswith("arn:"):
+        raise ConfigurationError("stores.journal.publish has no region, and AWS_REGION is not set: write region: …")
+    return bus_arn(said.eventbridge, region or "", account)
+
+
+def _shown(document: dict[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

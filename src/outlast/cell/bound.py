@@ -32,6 +32,8 @@ class Bounds(msgspec.Struct, frozen=True):
     extension module that is imported may keep the interpreter from saying so, on a loaded machine."""
     kill_again_s: float = 1.0
     """A killed child that is still there is killed again after so long."""
+    keeper_memory_max: int = 1 << 30
+    """Resident bytes; a keeper (who publishes and keeps house) that has more is killed and started again."""
     spares: int = 1
     """Workers of each pool beyond its size, so that what takes over already runs."""
     presence_every_s: float = 0.25

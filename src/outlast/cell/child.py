@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-Kind = Literal["writer", "server", "gateway", "worker"]
+Kind = Literal["writer", "server", "gateway", "worker", "keeper"]
 
 beat_every_s = 0.1
 """How often a child says from its main loop that it goes round."""

@@ -23,10 +23,12 @@ from outlast.journal.chain import genesis, verify
 from outlast.journal.publication import Publication, Publisher, PublisherUnavailable, Told, publish_count_max
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, Notice, StreamKey
-from outlast.kernel.error import OutlastError, StoreCorrupt, StoreError, UsageError
+from outlast.kernel.error import OutlastError, StoreCorrupt, StoreError, StoreSealed, UsageError
 from outlast.policy.retry import Retry
 
 cursor_version = 1
+_UNREADABLE = (StoreCorrupt, StoreSealed, UsageError)
+"""What is wrong with one stream, whatever is well with the store."""
 
 
 class OutboxBounds(msgspec.Struct, frozen=True):
@@ -96,6 +98,11 @@ class Outbox:
         self._failures = 0
         self._free_at = 0.0
 
+    @property
+    def room(self) -> int:
+        """Of how many more streams it may be told before it drops a notice."""
+        return self._bounds.streams_max - len(self._news)
+
     def ring(self, notices: Sequence[Notice]) -> None:
         """These streams may have grown."""
         for notice in notices:
@@ -116,15 +123,20 @@ class Outbox:
             while page := await self._platform.store.streams(kind, after, self._platform.settings.sweep_page):
                 for stream in page:
                     await self._platform.clock.sleep(self._bounds.sweep_rest_s)
-                    if not self._mine(stream):
-                        continue
-                    known = self._open.get(stream)
-                    published = known.published if known is not None else await self._cursor(stream)
-                    if (await self._platform.store.head(stream)).seq > published.seq:
+                    if self._mine(stream) and await self._has_news(stream):
                         found += 1
                         self._ask_for(stream)
                 after = page[-1]
         return found
+
+    async def _has_news(self, stream: str) -> bool:
+        known = self._open.get(stream)
+        try:
+            published = known.published if known is not None else await self._cursor(stream)
+            return (await self._platform.store.head(stream)).seq > published.seq
+        except _UNREADABLE as error:  # one of them keeps no other from being found
+            self._complain(f"stream {stream} cannot be published: {error}")
+            return False
 
     async def round(self) -> int:
         """Publish what is next of some streams with news, `publish_count_max` events at most; how many were sent.
@@ -177,14 +189,16 @@ class Outbox:
             part: list[Publication] = []
             try:
                 part = await self._next(stream, room)
-            except (StoreCorrupt, UsageError) as error:
+            except _UNREADABLE as error:
                 self._open.pop(stream, None)
                 self._complain(f"stream {stream} cannot be published: {error}")
             except BaseException:
                 self._ask_for(stream)
                 raise
             if part:
-                self._news[stream] = None  # at the end: others get their turn
+                # At the end, so that others get their turn; but what was read goes first: little waits in memory.
+                self._news[stream] = None
+                self._news.move_to_end(stream, last=len(self._open[stream].queue) == len(part))
                 parts.append((stream, part))
                 room -= len(part)
         return parts
@@ -208,6 +222,7 @@ class Outbox:
         found = self._open[stream]
         for publication, each in zip(part, told, strict=True):
             if each == "again":
+                self._news.move_to_end(stream)
                 return
             if each == "refused":
                 self.counts.refused += 1
@@ -271,7 +286,7 @@ class Outbox:
             due = now or found.ended or at - found.saved_at >= self._bounds.cursor_every_s
             if due and found.published != found.saved:
                 head = found.published
-                own = self._own(stream)
+                own = cursor_stream(stream)
                 await self._platform.snapshots.save(Snapshot(own, head.seq, head.hash, cursor_version, stream.encode()))
                 self.counts.cursors += 1
                 found.saved, found.saved_at = head, at
@@ -281,13 +296,15 @@ class Outbox:
     async def _cursor(self, stream: str) -> Head:
         """How far a stream is published; a cursor that cannot be used is one that was never written."""
         try:
-            snapshot = await self._platform.snapshots.load(self._own(stream))
+            snapshot = await self._platform.snapshots.load(cursor_stream(stream))
         except StoreCorrupt:
             return genesis(stream)
         if snapshot is None or snapshot.v != cursor_version or snapshot.body != stream.encode():
             return genesis(stream)
         return Head(snapshot.seq, snapshot.hash)
 
-    def _own(self, stream: str) -> str:
-        digest = hashlib.sha256(stream.encode()).hexdigest()[:32]
-        return str(StreamKey("outbox", digest, StreamKey.parse(stream).lineage))
+
+def cursor_stream(stream: str) -> str:
+    """The stream of the outbox's own whose snapshot says how far `stream` is published."""
+    digest = hashlib.sha256(stream.encode()).hexdigest()[:32]
+    return str(StreamKey("outbox", digest, StreamKey.parse(stream).lineage))

@@ -19,6 +19,8 @@ from outlast.policy.heartbeat import Heartbeat, Pulse, beat, begin, look
 from outlast.policy.restart import Deaths, after_death
 
 _USERS_CODE = frozenset({"server", "worker"})
+_SPARABLE = frozenset({"keeper"})
+"""Without these, runs go on: their trouble is said, and never stops the cell."""
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -156,10 +158,12 @@ class Roster:
             case Ready():
                 return self._ready(child, member, word, now)
             case Log():
-                if word.level == "error" and member.pulse is None:
+                if word.level == "error" and member.pulse is None and member.slot.kind not in _SPARABLE:
                     self._trouble = word.text
                 return [news.ChildSaid(child, word.level, word.text)]
             case Failed():
+                if member.slot.kind in _SPARABLE:
+                    return [news.ChildSaid(child, "error", word.message)]
                 self._trouble = word.message
                 if member.slot.kind in self._served:
                     return [news.ChildSaid(child, "error", word.message)]
@@ -171,10 +175,12 @@ class Roster:
         if member is None:
             return []
         member.memory = memory
-        size = self._pools.get(member.slot.pool)
-        if member.slot.kind != "worker" or size is None or memory <= size.memory_max or member.state == "killed":
+        kind = member.slot.kind
+        size = self._pools.get(member.slot.pool) if kind == "worker" else None
+        bound = self._bounds.keeper_memory_max if kind == "keeper" else size.memory_max if size is not None else memory
+        if memory <= bound or member.state == "killed":
             return []
-        why = f"memory: {memory >> 20} MiB resident, worker_memory_max is {size.memory_max >> 20} MiB"
+        why = f"memory: {memory >> 20} MiB resident, {kind}_memory_max is {bound >> 20} MiB"
         return self._kill(child, member, why, now)
 
     def died(self, child: str, status: int, now: float) -> list[Command]:
@@ -220,6 +226,19 @@ class Roster:
             return []
         self._slots[key] = _Slot(key, "worker", pool, None, run)
         return [Start(key, "worker", pool, run)]
+
+    def keep(self, now: float, *, here: bool) -> list[Command]:
+        """Whether a keeper is to run here: it is started, or drains."""
+        slot = self._slots.get("keeper")
+        if self._phase != "running" or here == (slot is not None):
+            return []
+        if slot is None:
+            self._slots["keeper"] = _Slot("keeper", "keeper", "", now)
+            return []
+        del self._slots["keeper"]
+        child, slot.child = slot.child, ""
+        member = self._members.get(child)
+        return self._leave(child, member, now) if member is not None else []
 
     def retire(self, child: str, now: float) -> list[Command]:
         """Drain one worker."""
@@ -293,7 +312,8 @@ class Roster:
         if self._phase != "running" or not any(slot.kind in _USERS_CODE for slot in self._slots.values()):
             return False
         serving = {(slot.kind, slot.pool) for slot in self._slots.values() if self._serves(slot)}
-        return all((slot.kind, slot.pool) in serving for slot in self._slots.values() if not slot.solo_for)
+        wanted = [slot for slot in self._slots.values() if not slot.solo_for and slot.kind not in _SPARABLE]
+        return all((slot.kind, slot.pool) in serving for slot in wanted)
 
     def view(self) -> list[ChildView]:
         """Every child there is."""
@@ -411,7 +431,7 @@ class Roster:
         return [Kill(child), news.ChildKilled(child, member.slot.kind, member.slot.pool, why)]
 
     def _give_up(self, slot: _Slot, status: int, now: float) -> list[Command]:
-        if slot.kind in self._served or slot.failed_starts < self._bounds.failed_starts_max:
+        if slot.kind in self._served | _SPARABLE or slot.failed_starts < self._bounds.failed_starts_max:
             return []
         why = f": {self._trouble}" if self._trouble else f" (exit status {status}); see logs/{slot.kind}.log"
         text = f"the {slot.kind} died {slot.failed_starts} times in a row before it was ready{why}"

@@ -14,6 +14,7 @@ from outlast.cell import event as news
 from outlast.cell.child import Beat, Child, ChildHost, ChildPlan, FromChild, Ring
 from outlast.cell.dispatch import Dispatcher
 from outlast.cell.doorbell import Doorbell
+from outlast.cell.duty import Duty
 from outlast.cell.lookout import Lookout
 from outlast.cell.presence import Presence
 from outlast.cell.roster import ChildView, Command, Kill, Roster, Say, Start
@@ -58,8 +59,8 @@ class Supervisor:
 
     `plan` says what to start for a slot, `connect` opens the journal once the writer serves, `listener` is told what
     happens. Where other hosts share the store, `presence` is where they say that they are there, and `name` is this
-    supervisor's among them, unique for ever. All children are gone when `run` returns, unless the host would not let
-    them die within `stop_within_s`.
+    supervisor's among them, unique for ever. With `keeper` one of the hosts runs one (`cell/duty.py`). All children are
+    gone when `run` returns, unless the host would not let them die within `stop_within_s`.
     """
 
     def __init__(
@@ -74,6 +75,8 @@ class Supervisor:
         times: Times | None = None,
         presence: Presence | None = None,
         name: str = "",
+        *,
+        keeper: bool = False,
     ) -> None:
         self._roster = roster
         self._host = host
@@ -91,6 +94,8 @@ class Supervisor:
                 presence, name, clock, roster.bounds, self._speaking, self._disowned, self._complain,
                 lambda: roster.size, lambda: roster.draining,
             )  # fmt: skip
+        neighbours = self._lookout.neighbours if self._lookout is not None else None
+        self._duty = Duty("keeper", neighbours) if keeper else None
         self._journal_serves = asyncio.Event()
         if not roster.with_writer:
             self._journal_serves.set()
@@ -243,6 +248,8 @@ class Supervisor:
         while True:
             now = self._clock.monotonic()
             self._do(self._roster.tick(now))
+            if self._duty is not None and self._journal_serves.is_set():
+                self._do(self._roster.keep(now, here=self._duty.here(now)))
             if self._roster.stopping:
                 self._stop_by = self._stop_by or now + self._times.stop_within_s
                 if now >= self._stop_by:

@@ -24,6 +24,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import blueprint_file, check_agents, load
 from outlast.blueprint.schema import Blueprint, Listen
+from outlast.bootstrap.backlog import backlog
 from outlast.bootstrap.engine import is_shared, open_engine
 from outlast.bootstrap.home import state_directory
 from outlast.bootstrap.vault import vault
@@ -48,6 +49,7 @@ _extras = {
     "local": ("numpy", "onnxruntime", "tokenizers", "xllamacpp"),
     "postgres": ("psycopg",),
     "pydantic": ("pydantic",),
+    "valkey": ("valkey",),
 }
 
 Status = Literal["ok", "warning", "failed"]
@@ -88,6 +90,8 @@ def run_checks(home: Path | None) -> Iterator[Check]:
     yield _secrets(blueprint, directory)
     if is_shared(blueprint):
         yield _engine(blueprint, directory)
+    if blueprint.stores.journal.publish is not None:
+        yield _publication(blueprint, directory)
     yield _address(blueprint.server.listen, directory)
     yield _app(blueprint, directory)
 
@@ -193,6 +197,8 @@ def _secrets(blueprint: Blueprint, directory: Path) -> Check:
     for name, model in blueprint.models.items():
         everybody = (*model.endpoints, *([model.fallback] if model.fallback is not None else []))
         named |= {f"models.{name}.{endpoint.name}.key": endpoint.key for endpoint in everybody}
+    if blueprint.gateway is not None:
+        named["gateway.shared"] = blueprint.gateway.shared
     postgres = blueprint.stores.journal.postgres
     if postgres is not None:
         named |= {
@@ -225,6 +231,22 @@ def _engine(blueprint: Blueprint, directory: Path) -> Check:
     except OutlastError as error:
         return Check(name, "failed", "not usable", str(error))
     return Check(name, "ok", f"reached, {runs} runs; counting them took {took_s * 1000:.1f} ms")
+
+
+def _publication(blueprint: Blueprint, directory: Path) -> Check:
+    publish = blueprint.stores.journal.publish
+    assert publish is not None
+    name = f"events to {publish.eventbridge}"
+    try:
+        found = asyncio.run(backlog(directory, blueprint))
+    except NotFound:
+        return Check(name, "ok", "nothing has run yet")
+    except OutlastError as error:
+        return Check(name, "failed", "how far they are published cannot be read", str(error))
+    if found.behind:
+        text = f"of the {found.looked} newest runs that have ended, {len(found.behind)} are not wholly published"
+        return Check(name, "warning", text, "`outlast up` says why, on the host whose keeper runs: read what it said")
+    return Check(name, "ok", f"the {found.looked} newest runs that have ended are published")
 
 
 def _address(listen: Listen, directory: Path) -> Check:

@@ -27,6 +27,8 @@ class Proxy:
         self.refuse_once: dict[str, str] = {}
         """The code with which the next call of an operation is refused."""
         self.counts: Counter[str] = Counter()
+        self.asked: set[str] = set()
+        """Operations that were asked for."""
         self._upstream = upstream
         self._dice = random.Random(seed)
         self._session = aiohttp.ClientSession(auto_decompress=False)
@@ -34,6 +36,7 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        self.asked.add(operation)
         if (code := self.refuse_once.pop(operation, None)) is not None:
             return web.json_response({"__type": code, "message": "told to"}, status=400)
         fault = self._dice.choice(FAULTS) if self._dice.random() < self.share else "none"

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.client import Client, Place
+from outlast.adapters.aws.dynamodb.growth import Growth
 from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.retention import Retention
-from outlast.adapters.aws.permission import OPERATIONS, policy
-from outlast.adapters.aws.prepare import prepare_with
+from outlast.adapters.aws.eventbridge import EventBridge
+from outlast.adapters.aws.housekeeping import Housekeeping
+from outlast.adapters.aws.permission import OPERATIONS, bus_arn, policy
+from outlast.adapters.aws.prepare import Preparation, prepare_with
 from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.collect import collect
 from outlast.adapters.aws.usage import Usage
@@ -24,8 +29,10 @@ from outlast.journal.index import HintPatch
 from outlast.journal.snapshot import Snapshot
 from outlast.kernel.error import UsageError
 from tests.adapters.aws.opening import UNGUARDED, engine, options
+from tests.adapters.aws.proxy import faulty
 from tests.adapters.aws.test_blob import Later
 from tests.contracts.note import applied, key, note
+from tests.contracts.publisher import publication
 
 
 async def test_a_workers_policy_is_what_a_worker_calls(ministack: str, short_dir: Path) -> None:
@@ -67,7 +74,44 @@ async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir
             await lineage_of(table, "eu-central-1", OsRandomness())
             await Retention(table, journal.lineage, now, 1, by_table=False).walk()
         await collect(opened.blobs._bucket, opened.blobs._calls, Later(), set(), dry_run=False)
+        opened.calls = {"dynamodb": table._calls, "s3": opened.blobs._calls}  # type: ignore[misc]
+        house = Housekeeping(
+            options(short_dir.name, ministack), opened, journal, clock, OsRandomness(), lambda level, line: None, 1e9
+        )
+        await house.walk()
+        await house.collect()
         assert set(usage.calls) == set(OPERATIONS["keeper"])
+
+
+async def test_the_policies_of_a_follower_and_a_publisher_are_what_they_call(
+    ministack: str, short_dir: Path, until: Any
+) -> None:
+    place = options(short_dir.name, ministack)
+    heard: list[str] = []
+    async with (
+        engine(place, preparation=Preparation(deletion_protection=False, stream=True)) as opened,
+        faulty(Place(place.region, ministack), 0) as (proxy, through),
+    ):
+        opened.usage.calls.clear()
+        growth = Growth(
+            place.table, opened.calls["dynamodb"], through, opened.journal, opened.journal.lineage, SystemClock(),
+            lambda notices: heard.extend(notice.stream for notice in notices), lambda: 1_000, print,
+        )  # fmt: skip
+        stream = key(opened.journal, "r")
+        applied(await opened.journal.append(note(stream, genesis(stream), "n")))
+        following = asyncio.ensure_future(growth.run())
+        try:
+            await until(lambda: stream in heard, 20)
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
+        asked = {f"dynamodb:{name}" for name in ("DescribeTable",) if opened.usage.calls[f"dynamodb:{name}"]}
+        assert asked | {f"dynamodbstreams:{name}" for name in proxy.asked} == set(OPERATIONS["follower"])
+        proxy.asked.clear()
+        publisher = EventBridge("default", through)
+        await publisher.publish([publication(1)])
+        await publisher.close()
+        assert {f"events:{name}" for name in proxy.asked} == set(OPERATIONS["publisher"])
 
 
 async def test_a_preparers_policy_is_what_preparing_calls(ministack: str, short_dir: Path) -> None:
@@ -75,12 +119,13 @@ async def test_a_preparers_policy_is_what_preparing_calls(ministack: str, short_
     clients = {service: Client(service, Place(place.region, ministack), 30.0) for service in ("dynamodb", "s3")}
     usage = Usage()
     try:
-        for _ in range(2):
-            await prepare_with(clients, place, SystemClock(), OsRandomness(), UNGUARDED, usage)
+        for preparation in (UNGUARDED, msgspec.structs.replace(UNGUARDED, stream=True), UNGUARDED):
+            await prepare_with(clients, place, SystemClock(), OsRandomness(), preparation, usage)
         made = Calls("dynamodb", clients["dynamodb"], "", Usage(), SystemClock(), OsRandomness())
         table = (await made.once("DescribeTable", TableName=place.table))["Table"]
         bucket = Calls("s3", clients["s3"], "", Usage(), SystemClock(), OsRandomness())
         versioning = await bucket.once("GetBucketVersioning", Bucket=place.bucket)
+        assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
         closed = await bucket.once("GetPublicAccessBlock", Bucket=place.bucket)
     finally:
         for client in clients.values():
@@ -95,8 +140,9 @@ async def test_a_preparers_policy_is_what_preparing_calls(ministack: str, short_
 
 
 def test_a_policy_names_one_table_one_bucket_and_no_wildcard_action() -> None:
+    bus = bus_arn("outlast-x1", "eu-central-1", "123456789012")
     for role in OPERATIONS:
-        document = policy(options("x1", "http://127.0.0.1:1"), "123456789012", role)
+        document = policy(options("x1", "http://127.0.0.1:1"), "123456789012", role, bus=bus)
         for statement in document["Statement"]:
             assert statement["Effect"] == "Allow"
             assert statement["Action"]
@@ -108,3 +154,17 @@ def test_a_policy_names_one_table_one_bucket_and_no_wildcard_action() -> None:
     }
     with pytest.raises(UsageError, match="12 digits"):
         policy(options("x1", "http://127.0.0.1:1"), "mine")
+
+
+def test_several_roles_make_one_document_and_a_publisher_needs_a_bus() -> None:
+    place, account = options("x1", "http://127.0.0.1:1"), "123456789012"
+    bus = bus_arn("decisions", "eu-central-1", account)
+    assert bus == "arn:aws:events:eu-central-1:123456789012:event-bus/decisions"
+    assert bus_arn(bus, "", "") == bus
+    document = policy(place, account, ["worker", "follower", "publisher"], bus=bus)
+    found = {statement["Sid"]: statement for statement in document["Statement"]}
+    assert found["Bus"] == {"Sid": "Bus", "Effect": "Allow", "Action": ["events:PutEvents"], "Resource": bus}
+    assert found["Stream"]["Resource"].endswith(":table/outlast-x1/stream/*")
+    assert {"dynamodb:DescribeTable", "dynamodb:PutItem"} <= set(found["Table"]["Action"])
+    with pytest.raises(UsageError, match="event bus"):
+        policy(place, account, "publisher")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -21,6 +21,7 @@ from outlast.adapters.aws.s3.blob import S3Blobs
 from outlast.adapters.aws.s3.collect import Collected, collect, min_age_s, named_in
 from outlast.adapters.aws.usage import Usage
 from outlast.journal.lineage import Lineage
+from outlast.journal.stream import EventStore
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import Points
 from outlast.kernel.randomness import Randomness
@@ -39,13 +40,17 @@ class AwsEngine:
     """The stores of one cell, open. `usage` counts what they ask of AWS.
 
     For whoever keeps house (a role of its own, `permission.py`): `archive`, `retention` (None without a number of days)
-    and `collect`. Nothing of that runs by itself.
+    and `collect`. Nothing of that runs by itself; `housekeeping.py` runs it.
     """
 
     def __init__(
         self, journal: DynamoJournal, blobs: S3Blobs, presence: DynamoPresence, usage: Usage,
-        retention: Retention | None, archive: Archive, collecting: Collecting,
+        retention: Retention | None, archive: Archive, collecting: Collecting, table: Table,
+        calls: Mapping[str, Calls],
     ) -> None:  # fmt: skip
+        self.table = table
+        self.calls = calls
+        """Those of the services, by their names: ``dynamodb`` and ``s3``."""
         self.journal = journal
         self.blobs = blobs
         self.presence = presence
@@ -54,13 +59,18 @@ class AwsEngine:
         self.archive = archive
         self._collecting = collecting
 
-    async def collect(self, *, older_than_s: float = min_age_s, dry_run: bool = True) -> Collected:
-        """Remove blobs that no stream names and that are older than this; a dry run only counts. It reads all streams.
-        The blob of a large snapshot goes too if it is as old as that: its state is folded again.
+    async def collect(
+        self, *, older_than_s: float = min_age_s, dry_run: bool = True, store: EventStore | None = None
+    ) -> Collected:
+        """Remove blobs that no stream names, archived ones included, and that are older than this; a dry run only
+        counts. It reads all streams. The blob of a large snapshot goes too if it is as old as that: its state is folded
+        again. `store` reads the streams, if they are sealed.
 
-        Raises UsageError for an age that is not safe, StoreError.
+        Raises UsageError for an age that is not safe, StoreSealed for streams that are sealed without `store`,
+        StoreError.
         """
-        return await self._collecting(await named_in(self.journal), older_than_s=older_than_s, dry_run=dry_run)
+        named = await named_in(store or self.journal) | await self.archive.named()
+        return await self._collecting(named, older_than_s=older_than_s, dry_run=dry_run)
 
     @classmethod
     @asynccontextmanager
@@ -95,7 +105,7 @@ class AwsEngine:
                     journal, blobs, DynamoPresence(table, lineage), usage,
                     retention_of(options, table, lineage, clock),
                     Archive(options.bucket, calls["s3"]),
-                    partial(collect, options.bucket, calls["s3"], clock),
+                    partial(collect, options.bucket, calls["s3"], clock), table, calls,
                 )  # fmt: skip
             finally:
                 await journal.close()

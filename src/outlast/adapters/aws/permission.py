@@ -6,17 +6,18 @@ call that is not here, or a right that nothing uses, is noticed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from outlast.adapters.aws.option import AwsOptions
 from outlast.kernel.error import UsageError
 
-Role = Literal["worker", "keeper", "preparer"]
-"""worker: whoever runs agents, serves or reads · keeper: who archives streams, collects blobs and
-removes runs after their retention · preparer: who makes table and bucket, once."""
+Role = Literal["worker", "keeper", "follower", "publisher", "preparer"]
+"""worker: whoever runs agents, serves or reads · keeper: who archives streams, collects blobs and removes runs after
+their retention · follower: who hears from the table what grew · publisher: who publishes events · preparer: who makes
+table and bucket, once."""
 
-Scope = Literal["table", "indexes", "bucket", "objects"]
+Scope = Literal["table", "indexes", "stream", "bucket", "objects", "bus"]
 
 OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
     "worker": {
@@ -36,6 +37,7 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
         "dynamodb:Query": (("dynamodb:Query", "table"), ("dynamodb:Query", "indexes")),
         "dynamodb:BatchGetItem": (("dynamodb:BatchGetItem", "table"),),
         "dynamodb:UpdateItem": (("dynamodb:UpdateItem", "table"),),
+        "dynamodb:DescribeTimeToLive": (("dynamodb:DescribeTimeToLive", "table"),),
         "dynamodb:PutItem": (("dynamodb:PutItem", "table"),),
         "dynamodb:DeleteItem": (("dynamodb:DeleteItem", "table"),),
         "s3:PutObject": (("s3:PutObject", "objects"),),
@@ -44,13 +46,22 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
         "s3:ListObjectVersions": (("s3:ListBucketVersions", "bucket"),),
         "s3:DeleteObject": (("s3:DeleteObjectVersion", "objects"),),
     },
+    "follower": {
+        "dynamodb:DescribeTable": (("dynamodb:DescribeTable", "table"),),
+        "dynamodbstreams:DescribeStream": (("dynamodb:DescribeStream", "stream"),),
+        "dynamodbstreams:GetShardIterator": (("dynamodb:GetShardIterator", "stream"),),
+        "dynamodbstreams:GetRecords": (("dynamodb:GetRecords", "stream"),),
+    },
+    "publisher": {"events:PutEvents": (("events:PutEvents", "bus"),)},
     "preparer": {
         "dynamodb:DescribeTable": (("dynamodb:DescribeTable", "table"),),
         "dynamodb:CreateTable": (("dynamodb:CreateTable", "table"),),
         "dynamodb:UpdateContinuousBackups": (("dynamodb:UpdateContinuousBackups", "table"),),
         "dynamodb:DescribeTimeToLive": (("dynamodb:DescribeTimeToLive", "table"),),
         "dynamodb:UpdateTimeToLive": (("dynamodb:UpdateTimeToLive", "table"),),
+        "dynamodb:UpdateTable": (("dynamodb:UpdateTable", "table"),),
         "s3:HeadBucket": (("s3:ListBucket", "bucket"),),
+        "s3:PutObject": (("s3:PutObject", "objects"),),
         "s3:CreateBucket": (("s3:CreateBucket", "bucket"),),
         "s3:PutPublicAccessBlock": (("s3:PutBucketPublicAccessBlock", "bucket"),),
         "s3:PutBucketVersioning": (("s3:PutBucketVersioning", "bucket"),),
@@ -61,17 +72,49 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
 """For each role: the calls it makes, and of each call the IAM actions it takes and on what."""
 
 
-def policy(options: AwsOptions, account: str, role: Role = "worker", partition: str = "aws") -> dict[str, Any]:
-    """An IAM policy document for one role, on one table and one bucket; `account` has 12 digits. Raises UsageError."""
-    if not (account.isdigit() and len(account) == 12):
-        raise UsageError(f"account {account[:20]!r} is not one: expected 12 digits")
+def policy(
+    options: AwsOptions, account: str, role: Role | Sequence[Role] = "worker", partition: str = "aws", bus: str = ""
+) -> dict[str, Any]:
+    """An IAM policy document for one role or several together, on one table and one bucket; `account` has 12 digits.
+
+    `bus` is the ARN of the event bus of a publisher (`bus_arn`). Raises UsageError.
+    """
+    _check_account(account)
     table = f"arn:{partition}:dynamodb:{options.region}:{account}:table/{options.table}"
     bucket = f"arn:{partition}:s3:::{options.bucket}"
-    resources = {"table": table, "indexes": f"{table}/index/*", "bucket": bucket, "objects": f"{bucket}/*"}
+    resources = {
+        "table": table, "indexes": f"{table}/index/*", "stream": f"{table}/stream/*", "bucket": bucket,
+        "objects": f"{bucket}/*", "bus": bus,
+    }  # fmt: skip
+    return _document([role] if isinstance(role, str) else role, resources)
+
+
+def publisher_policy(bus: str) -> dict[str, Any]:
+    """An IAM policy document for who publishes to an event bus and does nothing else on AWS."""
+    return _document(["publisher"], {"bus": bus})
+
+
+def bus_arn(bus: str, region: str, account: str, partition: str = "aws") -> str:
+    """The ARN of an event bus, given by its name or ARN; `account` has 12 digits. Raises UsageError."""
+    if bus.startswith("arn:"):
+        return bus
+    _check_account(account)
+    return f"arn:{partition}:events:{region}:{account}:event-bus/{bus}"
+
+
+def _check_account(account: str) -> None:
+    if not (account.isdigit() and len(account) == 12):
+        raise UsageError(f"account {account[:20]!r} is not one: expected 12 digits")
+
+
+def _document(roles: Sequence[Role], resources: Mapping[str, str]) -> dict[str, Any]:
     allowed: dict[Scope, set[str]] = {}
-    for grants in OPERATIONS[role].values():
-        for action, scope in grants:
-            allowed.setdefault(scope, set()).add(action)
+    for role in roles:
+        for grants in OPERATIONS[role].values():
+            for action, scope in grants:
+                allowed.setdefault(scope, set()).add(action)
+    if "bus" in allowed and not resources["bus"]:
+        raise UsageError("a policy of a publisher needs the ARN of its event bus")
     statements = [
         {"Sid": scope.capitalize(), "Effect": "Allow", "Action": sorted(actions), "Resource": resources[scope]}
         for scope, actions in sorted(allowed.items())

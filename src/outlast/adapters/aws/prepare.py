@@ -12,6 +12,7 @@ from outlast.adapters.aws.client import Client, Place
 from outlast.adapters.aws.dynamodb import layout
 from outlast.adapters.aws.fault import CallFailed
 from outlast.adapters.aws.option import AwsOptions
+from outlast.adapters.aws.s3.owner import mark_table
 from outlast.adapters.aws.usage import Usage
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import StoreUnavailable
@@ -32,6 +33,8 @@ class Preparation(msgspec.Struct, frozen=True):
     """Let DynamoDB remove expired items; switch it off where it cannot (strongly consistent global tables)."""
     bucket: bool = True
     """Make the bucket too."""
+    stream: bool = False
+    """Let the table tell which keys changed: for who publishes its events (`dynamodb/growth.py`)."""
     object_lock: bool = False
     """Make a new bucket with object lock, for retention rules of your own."""
 
@@ -118,6 +121,14 @@ async def _prepare_table(calls: Calls, options: AwsOptions, preparation: Prepara
                 TableName=options.table,
                 TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires_at"},
             )
+    if preparation.stream:
+        told = (await calls.many("DescribeTable", TableName=options.table))["Table"]
+        if not told.get("StreamSpecification", {}).get("StreamEnabled"):
+            await calls.many(
+                "UpdateTable",
+                TableName=options.table,
+                StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"},
+            )
 
 
 async def _status(calls: Calls, table: str) -> str | None:
@@ -136,11 +147,16 @@ async def _status(calls: Calls, table: str) -> str | None:
 async def _prepare_bucket(calls: Calls, options: AwsOptions, preparation: Preparation, clock: Clock) -> None:
     bucket = options.bucket
     try:
-        await calls.many("HeadBucket", Bucket=bucket)
-        return  # it may have rules of its own
+        await calls.many("HeadBucket", Bucket=bucket)  # if it is there it may have rules of its own
     except CallFailed as failed:
         if failed.kind != "absent":
             raise
+        await _make_bucket(calls, options, preparation)
+    await mark_table(calls, bucket, options.table)
+
+
+async def _make_bucket(calls: Calls, options: AwsOptions, preparation: Preparation) -> None:
+    bucket = options.bucket
     where = {} if options.region == "us-east-1" else {
         "CreateBucketConfiguration": {"LocationConstraint": options.region}
     }  # fmt: skip

@@ -11,6 +11,7 @@ lineages of shards of its Kinesis adapter.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -28,7 +29,12 @@ from outlast.kernel.error import StoreCorrupt, StoreError, StoreUnavailable
 records_max = 1_000
 """Bound of the records in one look at one shard."""
 shards_max = 10_000
+shards_every_s = 10.0
+"""How often it is asked which shards there are: an account may ask ten times a second, for all its streams."""
 poll_s_default = 0.5
+mark_every_s = 5.0
+"""How often is written how far a shard was read: so much is handed on again after a crash. Where the marks stand in the
+table that is followed, each is a change of it as well."""
 read_timeout_s = 10.0
 _version = 1
 
@@ -95,6 +101,10 @@ class TableStream:
         self._client = Client("dynamodbstreams", place, read_timeout_s)
         self._marks: dict[str, _Mark] = {}
         self._iterators: dict[str, str] = {}
+        self._saved: dict[str, tuple[float, str]] = {}
+        """Of each shard, when its mark was written last, and up to where."""
+        self._known: list[Shard] = []
+        self._known_until = 0.0
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -107,16 +117,21 @@ class TableStream:
                 if not failing:
                     self._complain(f"changes of the table cannot be followed: {error}")
                 failing, found = True, 0
-            if not found:
+            if found < records_max:
                 await self._clock.sleep(self._poll_s)
 
     async def look(self) -> int:
         """Read each shard that may be read once; how many changes were handed on. Raises StoreError."""
-        shards = await self._shards()
+        now = self._clock.monotonic()
+        if not self._known or now >= self._known_until:
+            self._known = await self._shards()
+            self._known_until = now + shards_every_s
+        shards = self._known
         there = {shard.id for shard in shards}
         for gone in [shard for shard in self._marks if shard not in there]:
             self._marks.pop(gone)
             self._iterators.pop(gone, None)
+            self._saved.pop(gone, None)
         for shard in shards:
             if shard.id not in self._marks:
                 self._marks[shard.id] = await self._mark(shard.id)
@@ -124,7 +139,10 @@ class TableStream:
         return sum([await self._read(self._marks[shard.id]) for shard in readable(shards, done)])
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Write how far it came, if that can be written, and close its connections."""
+        with contextlib.suppress(StoreError):
+            for mark in self._marks.values():
+                await self._save(mark, now=True)
         await self._client.closed()
 
     # Inside
@@ -162,8 +180,9 @@ class TableStream:
         if following:
             self._iterators[mark.shard] = following
         mark.done = not following
-        if changes or mark.done:
-            await self._save(mark)
+        if mark.done:  # its children are there, or will be soon
+            self._known_until = 0.0
+        await self._save(mark, now=mark.done)
         return len(changes)
 
     async def _iterator(self, mark: _Mark) -> str:
@@ -195,11 +214,19 @@ class TableStream:
             pass
         return _Mark(shard)
 
-    async def _save(self, mark: _Mark) -> None:
+    async def _save(self, mark: _Mark, *, now: bool) -> None:
+        at, end = self._clock.monotonic(), f"{mark.sequence} {mark.done}"
+        saved_at, saved = self._saved.get(mark.shard, (at, ""))
+        if end == saved or not (mark.sequence or mark.done):
+            return
+        if not now and at - saved_at < mark_every_s:
+            self._saved.setdefault(mark.shard, (at, ""))
+            return
         mark.count += 1
         body = msgspec.json.encode(mark)
         digest = hashlib.sha256(body).digest()
         await self._snapshots.save(Snapshot(self._own(mark.shard), mark.count, digest, _version, body))
+        self._saved[mark.shard] = (at, end)
 
     def _own(self, shard: str) -> str:
         digest = hashlib.sha256(f"{self._arn}\x1f{shard}".encode()).hexdigest()[:32]

@@ -53,7 +53,7 @@ class Connection:
     done.
     """
 
-    def __init__(self, place: ValkeyPlace, clock: Clock, password: Callable[[], str] | None = None) -> None:
+    def __init__(self, place: ValkeyPlace, clock: Clock, password: Callable[[], str | None] | None = None) -> None:
         self._place = place
         self._password = password
         self._shape = Shape(place.nodes, self._made, clock, cluster=place.cluster)

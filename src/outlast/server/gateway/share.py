@@ -16,6 +16,7 @@ from outlast.model.shelf import ShelfUnavailable
 from outlast.model.tally import Tally
 from outlast.policy.limiter import Used
 from outlast.server.gateway.key import Account
+from outlast.server.gateway.metric import family
 
 share_every_s = 1.0
 """How often counts are exchanged, give or take a quarter."""
@@ -25,13 +26,17 @@ share_kept_s = 600.0
 
 class Shares:
     """All keys with bounds; `run` until it is cancelled. `problem` says why counts could not be exchanged; empty: they
-    could.
+    could. `system` keeps apart whose keys have the same names on one server.
     """
 
     def __init__(
-        self, tally: Tally, accounts: Callable[[], Iterable[Account]], clock: Clock, randomness: Randomness
-    ) -> None:
+        self, tally: Tally, accounts: Callable[[], Iterable[Account]], clock: Clock, randomness: Randomness,
+        system: str = "", note: Callable[[str], None] = lambda line: None,
+    ) -> None:  # fmt: skip
+        """`note` is told when counts cannot be exchanged any more, and when they can again."""
         self.problem = ""
+        self._system = system
+        self._note = note
         self._tally = tally
         self._accounts = accounts
         self._clock = clock
@@ -53,10 +58,14 @@ class Shares:
             try:
                 await self._exchange(account)
             except ShelfUnavailable as error:
+                if not self.problem:
+                    self._note(f"limits are not shared, each replica keeps to them alone: {error}")
                 self.problem = str(error)
                 # Whether what was under way was counted is not known: begin anew from what is there next time.
                 self._known.pop(account.name, None)
                 return
+        if self.problem:
+            self._note("limits are shared with other replicas again")
         self.problem = ""
 
     async def _exchange(self, account: Account) -> None:
@@ -66,7 +75,7 @@ class Shares:
         used = limiter.used
         before = known[0] if known is not None else used
         mine = (used.requests - before.requests, used.tokens - before.tokens)
-        totals = await self._tally.add(_name(account), mine, share_kept_s)
+        totals = await self._tally.add(self._name(account), mine, share_kept_s)
         total = Used(totals[0], totals[1])
         self._known[account.name] = (used, total)
         if known is None:
@@ -74,6 +83,11 @@ class Shares:
         others = (total.requests - known[1].requests - mine[0], total.tokens - known[1].tokens - mine[1])
         limiter.elsewhere(self._clock.monotonic(), Used(max(0, others[0]), max(0, others[1])))
 
+    def metrics(self) -> Iterable[str]:
+        """Whether counts could be exchanged, as text."""
+        help = "Whether counts could be exchanged with other replicas."
+        return family("outlast_gateway_shared_up", help, "gauge", (), [((), float(not self.problem))])
 
-def _name(account: Account) -> str:
-    return f"outlast:rate:{hashlib.sha256(account.name.encode()).hexdigest()[:32]}"
+    def _name(self, account: Account) -> str:
+        digest = hashlib.sha256(f"{self._system}\x1f{account.name}".encode()).hexdigest()[:32]
+        return f"outlast:rate:{digest}"

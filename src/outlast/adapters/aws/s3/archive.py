@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -25,17 +25,19 @@ from outlast.kernel.error import NotFound, StoreCorrupt, UsageError
 
 segment_bytes_max = 8 * 1024 * 1024
 """Bodies in one segment, 8 MiB."""
-_page = 200
+_page = 50
 _list_max = 1000
 
 
-class Archived(msgspec.Struct, frozen=True):
+class Archived(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is archived of a stream: its end, and the number of the first event of each segment."""
 
     stream: str
     seq: int
     hash: str
     segments: tuple[int, ...]
+    blobs: tuple[str, ...] = ()
+    """SHA-256 of the blobs that it may name: the collector leaves them alone."""
 
     @property
     def head(self) -> Head:
@@ -63,8 +65,9 @@ class Archive:
         self._calls = calls
         self._segment_bytes_max = segment_bytes_max
 
-    async def store(self, store: EventStore, stream: str) -> Archived:
-        """Archive a stream that will not grow any more; any number of times. Its chain is verified on the way.
+    async def store(self, store: EventStore, stream: str, blobs: Iterable[str] = ()) -> Archived:
+        """Archive a stream that will not grow any more; any number of times. Its chain is verified on the way. `blobs`
+        are those that it names (`collect.named_by`).
 
         Raises UsageError for a stream without events, StoreCorrupt, StoreUnavailable.
         """
@@ -82,7 +85,7 @@ class Archive:
         if not gathered:
             raise UsageError(f"stream {stream} has no events: there is nothing to archive")
         starts.append(await self._segment(stream, gathered))
-        archived = Archived(stream, head.seq, head.hash.hex(), tuple(starts))
+        archived = Archived(stream, head.seq, head.hash.hex(), tuple(starts), tuple(sorted(blobs)))
         await self._write_once(f"archived/{stream}", _encoder.encode(archived))
         return archived
 
@@ -117,6 +120,22 @@ class Archive:
             MaxKeys=min(limit, _list_max),
         )  # fmt: skip
         return [str(one["Key"]).removeprefix(prefix) for one in answer.get("Contents", [])]
+
+    async def named(self) -> set[str]:
+        """Every blob that an archived stream may name: one read for each of them. Raises StoreCorrupt,
+        StoreUnavailable.
+        """
+        names: set[str] = set()
+        token: dict[str, str] = {}
+        while True:
+            answer = await self._calls.many(
+                "ListObjectsV2", Bucket=self._bucket, Prefix="archived/", MaxKeys=_list_max, **token
+            )
+            for one in answer.get("Contents", []):
+                names.update((await self.find(str(one["Key"]).removeprefix("archived/"))).blobs)
+            if not answer.get("IsTruncated"):
+                return names
+            token = {"ContinuationToken": str(answer["NextContinuationToken"])}
 
     async def _segment(self, stream: str, records: Sequence[StoredRecord]) -> int:
         lines = [

@@ -1,0 +1,25 @@
+"""What a blueprint wants one host of a store to do for all of them; `bootstrap/keeper.py` does it."""
+
+from __future__ import annotations
+
+from outlast.adapters.aws.client import Place
+from outlast.blueprint.schema import Blueprint, DynamoJournal, Publish
+from outlast.bootstrap.engine import place_of
+
+
+def has_duties(blueprint: Blueprint) -> bool:
+    """Whether there is anything of that kind."""
+    return blueprint.stores.journal.publish is not None or kept(blueprint) is not None
+
+
+def kept(blueprint: Blueprint) -> DynamoJournal | None:
+    """The journal whose ended runs are let go (`keep`), if that is the one in use."""
+    said = blueprint.stores.journal.dynamodb
+    chosen = blueprint.run_on.local.journal == "dynamodb"
+    return said if chosen and said is not None and said.keep is not None else None
+
+
+def publish_place(blueprint: Blueprint, said: Publish) -> Place:
+    """Where the event bus is."""
+    beside = place_of(blueprint) if blueprint.run_on.local.journal == "dynamodb" else Place()
+    return Place(said.region or beside.region, said.endpoint_url or beside.endpoint_url)

@@ -46,9 +46,7 @@ def parse(raw: bytes, file: str = blueprint_file, name: str = "outlast") -> Blue
     return parse_placed(raw, file, name)[0]
 
 
-def parse_placed(
-    raw: bytes, file: str = blueprint_file, name: str = "outlast"
-) -> tuple[Blueprint, Mapping[str, Spot]]:
+def parse_placed(raw: bytes, file: str = blueprint_file, name: str = "outlast") -> tuple[Blueprint, Mapping[str, Spot]]:
     """As `parse`; and where every key and list item stands, by path.
 
     Paths are the file's own words: ``agents.support.needs.writer``, ``models.writer.endpoints[0].quota``.

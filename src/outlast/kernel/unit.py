@@ -6,6 +6,7 @@ Each is read by one function and written by another, so that what is written rea
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from outlast.kernel.error import ConfigurationError
@@ -21,6 +22,8 @@ _BURN_RATE = re.compile(r"\s*(\S+)\s+over\s+(\S+)\s*\Z")
 
 hours_per_month = 730.0
 """Of an average month: a year is 8,760 hours."""
+_digits_max = 15
+"""More says nothing: a float has 15 to 17."""
 _MONTHS = {"hour": 1 / hours_per_month, "day": 24 / hours_per_month, "month": 1.0, "year": 12.0}
 
 Duration = str | float | int | timedelta
@@ -106,3 +109,54 @@ def duration_text(value: float) -> str:
         if value >= factor:
             return f"{value / factor:g}{unit}"
     return f"{value * 1000:g}ms"
+
+
+def duration_exactly(value: float) -> str:
+    """Seconds as text in the largest unit that needs the fewest decimals; `seconds` reads the same number: ``90s``."""
+    return _exactly(value, {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}, "s", seconds)
+
+
+def size_exactly(value: int) -> str:
+    """Bytes as text in the largest unit without decimals: ``64KiB``."""
+    return _exactly(float(value), {"TiB": 1 << 40, "GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}, "B", size)
+
+
+def usd_exactly(value: float) -> str:
+    """Dollars as text: ``0.25USD``."""
+    return _exactly(value, {"USD": 1.0}, "USD", usd)
+
+
+def spending_exactly(value: float) -> str:
+    """Dollars in a month as text: ``9000USD/month``."""
+    return _exactly(value, {"USD/month": 1.0}, "USD/month", spending)
+
+
+def share_exactly(value: float) -> str:
+    """A share of one as text: ``99.95%``."""
+    return _exactly(value, {"%": 0.01}, "%", share)
+
+
+def times_exactly(value: float) -> str:
+    """A factor as text: ``3x``."""
+    return _exactly(value, {"x": 1.0}, "x", times)
+
+
+def rate_exactly(value: float) -> str:
+    """How often in a second as text, by the shortest time that needs the fewest decimals: ``25/s``."""
+    return _exactly(value, {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600, "/d": 1 / 86400}, "/s", rate)
+
+
+def number_exactly(value: float) -> str:
+    """A number without a unit."""
+    return _exactly(value, {"": 1.0}, "", float)
+
+
+def _exactly(value: float, units: Mapping[str, float], plain: str, read: Callable[[str], float | int]) -> str:
+    """The shortest text that `read` takes for `value`; in `plain` if rounding leaves none."""
+    for digits in range(_digits_max + 1):
+        for unit, factor in units.items():
+            if value >= factor or unit == plain:
+                text = f"{value / factor:.{digits}f}{unit}"
+                if read(text) == value:
+                    return text
+    return f"{value / units[plain]:.{_digits_max}f}{plain}"

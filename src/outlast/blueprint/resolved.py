@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast, get_args, get_origin
 
 import msgspec
+import yaml
 
 from outlast.blueprint.form import SCALARS, form_of
 from outlast.blueprint.region import Region, Regions
@@ -61,6 +62,11 @@ def written(blueprint: Blueprint, *, defaults: bool) -> dict[str, Any]:
     `defaults`: also what is as it would be anyway. What is absent by default stays absent.
     """
     return _section(blueprint, defaults)
+
+
+def yaml_text(document: Mapping[str, Any]) -> str:
+    """`document` as YAML, in its own order."""
+    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=120)
 
 
 def _struct(value: msgspec.Struct, defaults: bool) -> Any:

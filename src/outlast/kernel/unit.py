@@ -13,11 +13,11 @@ from outlast.kernel.error import ConfigurationError
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*\Z")
-_SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*\Z")
-_TIMES = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*\Z")
-_RATE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([smhd])\s*\Z")
-_SPENDING = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*USD\s*/\s*(hour|day|month|year)\s*\Z")
+_QUANTITY = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*([A-Za-z]+)\s*\Z")
+_SHARE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*%\s*\Z")
+_TIMES = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*x\s*\Z")
+_RATE = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*/\s*([smhd])\s*\Z")
+_SPENDING = re.compile(r"\s*([0-9]{1,15}(?:\.[0-9]{1,15})?)\s*USD\s*/\s*(hour|day|month|year)\s*\Z")
 _BURN_RATE = re.compile(r"\s*(\S+)\s+over\s+(\S+)\s*\Z")
 
 hours_per_month = 730.0
@@ -155,8 +155,7 @@ def _exactly(value: float, units: Mapping[str, float], plain: str, read: Callabl
     """The shortest text that `read` takes for `value`; in `plain` if rounding leaves none."""
     for digits in range(_digits_max + 1):
         for unit, factor in units.items():
-            if value >= factor or unit == plain:
-                text = f"{value / factor:.{digits}f}{unit}"
-                if read(text) == value:
-                    return text
+            text = f"{value / factor:.{digits}f}{unit}"
+            if (unit == plain or factor <= value < factor * 1e12) and read(text) == value:
+                return text
     return f"{value / units[plain]:.{_digits_max}f}{plain}"

@@ -69,7 +69,7 @@ def test_a_list_that_holds_itself_ends() -> None:
         (b"a: 1\nb: \x07", ":2: not valid YAML: the character U+0007"),
         (b"a: 1\n\xff", ":2: not UTF-8"),
         (b"\x7fELF\x02\x01\x01\x00\x80", "not UTF-8"),
-        (b"a:\n\tb: 1", ":2:1: not valid YAML: while scanning for the next token; found character a tab"),
+        (b"a:\n\tb: 1", ":2:1: not valid YAML: while scanning for the next token; found character that cannot stand here (indent"),
         (b"a: [1", "not valid YAML: while parsing a flow sequence"),
         (b"a: b: c", ":1:5: not valid YAML: mapping values are not allowed here"),
         (b"a: 1\n---\na: 2", "expected a single document"),

@@ -75,11 +75,13 @@ def test_regions_share_the_work_that_nobody_gave_away(text: bytes, expected: dic
 
 
 def test_what_depends_on_other_values_is_filled_in() -> None:
-    resolved = resolve(
-        parse(
-            b"workers: {memory_max: 2GiB}\nagents: {a: {workers: {min: 3}}}\nobjectives: {live: {}}\nload: {live: {steady: 2/s}}"
-        )
-    )
+    text = b"""
+workers: {memory_max: 2GiB}
+agents: {a: {workers: {min: 3}}}
+objectives: {live: {}}
+load: {live: {steady: 2/s}}
+"""
+    resolved = resolve(parse(text))
     assert resolved.agents["a"].workers is not None
     assert resolved.agents["a"].workers.memory_max == 2 << 30
     assert resolved.agents["a"].work_class == "live"

@@ -32,6 +32,8 @@ def up(
     All open runs go on, wherever they stopped. Ctrl-C once lets steps in flight end (30 s at most), twice stops at
     once; neither loses anything, nor does kill -9. What the blueprint describes and nothing here stands for is named.
 
+    With -f another file says what runs. Commands beside it follow; once it has ended they read outlast.yaml again.
+
     For example:
 
         outlast up --reload

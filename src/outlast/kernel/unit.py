@@ -22,6 +22,8 @@ _BURN_RATE = re.compile(r"\s*(\S+)\s+over\s+(\S+)\s*\Z")
 
 hours_per_month = 730.0
 """Of an average month: a year is 8,760 hours."""
+_shown_max = 64
+"""Characters of what was found that an error shows."""
 _digits_max = 15
 """More says nothing: a float has 15 to 17."""
 _MONTHS = {"hour": 1 / hours_per_month, "day": 24 / hours_per_month, "month": 1.0, "year": 12.0}
@@ -30,10 +32,18 @@ Duration = str | float | int | timedelta
 """Seconds as a number, a `timedelta`, or text with a unit such as ``"30s"``."""
 
 
+def _shown(value: object) -> str:
+    """What was found, on one short line."""
+    text = repr(value)
+    return text if len(text) <= _shown_max else f"{text[:_shown_max]}…"
+
+
 def _parse(text: str, units: dict[str, float] | dict[str, int], what: str) -> float:
     match = _QUANTITY.match(text)
     if match is None or match[2] not in units:
-        raise ConfigurationError(f"{what} {text!r} is not understood: write a number and one of {', '.join(units)}")
+        raise ConfigurationError(
+            f"{what} {_shown(text)} is not understood: write a number and one of {', '.join(units)}"
+        )
     return float(match[1]) * units[match[2]]
 
 
@@ -46,7 +56,7 @@ def seconds(value: Duration) -> float:
     else:
         result = float(value)
     if not 0 <= result < 1e10:
-        raise ConfigurationError(f"duration {value!r} is not understood: write zero or more, less than 300 years")
+        raise ConfigurationError(f"duration {_shown(value)} is not understood: write zero or more, less than 300 years")
     return result
 
 
@@ -67,7 +77,7 @@ def share(text: str) -> float:
     """A share of one, written in per cent: ``20%`` is 0.2."""
     match = _SHARE.match(text)
     if match is None or float(match[1]) > 100:
-        raise ConfigurationError(f"share {text!r} is not understood: write 0% to 100%")
+        raise ConfigurationError(f"share {_shown(text)} is not understood: write 0% to 100%")
     return float(match[1]) / 100
 
 
@@ -75,7 +85,7 @@ def times(text: str) -> float:
     """How many times as much: ``3x`` is 3."""
     match = _TIMES.match(text)
     if match is None:
-        raise ConfigurationError(f"factor {text!r} is not understood: write for example 3x")
+        raise ConfigurationError(f"factor {_shown(text)} is not understood: write for example 3x")
     return float(match[1])
 
 
@@ -83,7 +93,7 @@ def rate(text: str) -> float:
     """How often in a second: ``1500/m`` is 25."""
     match = _RATE.match(text)
     if match is None:
-        raise ConfigurationError(f"rate {text!r} is not understood: write a number and one of /s, /m, /h, /d")
+        raise ConfigurationError(f"rate {_shown(text)} is not understood: write a number and one of /s, /m, /h, /d")
     return float(match[1]) / _SECONDS[match[2]]
 
 
@@ -91,7 +101,7 @@ def spending(text: str) -> float:
     """US dollars in a month of 730 hours: ``9000USD/month`` is 9000, ``1USD/hour`` is 730."""
     match = _SPENDING.match(text)
     if match is None:
-        raise ConfigurationError(f"amount {text!r} is not understood: write for example 9000USD/month")
+        raise ConfigurationError(f"amount {_shown(text)} is not understood: write for example 9000USD/month")
     return float(match[1]) / _MONTHS[match[2]]
 
 
@@ -99,7 +109,7 @@ def burn_rate(text: str) -> tuple[float, float]:
     """How many times as fast, and over how many seconds: ``14x over 1h`` is (14, 3600)."""
     match = _BURN_RATE.match(text)
     if match is None:
-        raise ConfigurationError(f"burn rate {text!r} is not understood: write for example 14x over 1h")
+        raise ConfigurationError(f"burn rate {_shown(text)} is not understood: write for example 14x over 1h")
     return times(match[1]), seconds(match[2])
 
 

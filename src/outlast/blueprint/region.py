@@ -22,7 +22,7 @@ class Region(msgspec.Struct, frozen=True):
     zones: Count = 3
     """Availability zones that are used."""
     share: Part | None = None
-    """Its part of the work while all is well; None: all of it at home, nothing at the standby, else equal parts."""
+    """Its part of the work while all is well; None: what others leave, to the home, or equal parts if active_active."""
     running: Part = 1.0
     """How much of the capacity that the whole work needs runs there while all is well."""
     journal_only: bool = False

@@ -10,18 +10,15 @@ import yaml
 
 from outlast.blueprint.form import SCALARS, form_of
 from outlast.blueprint.region import Region, Regions
-from outlast.blueprint.schema import Blueprint
+from outlast.blueprint.schema import Blueprint, default_pool
 from outlast.blueprint.section import Key, is_section, plain, section
-
-default_memory_max = 1 << 30
-"""Bytes that a worker of the default pool may hold if the file does not say: 1 GiB."""
 
 
 def resolve(blueprint: Blueprint) -> Blueprint:
     """`blueprint` with the defaults that depend on other values: pools, peaks, shares, classes."""
     replace = msgspec.structs.replace
     pools = blueprint.pools()
-    workers = replace(blueprint.workers, memory_max=blueprint.workers.memory_max or default_memory_max)
+    workers = replace(blueprint.workers, memory_max=pools[default_pool].worker_memory_max)
     only = next(iter(blueprint.objectives)) if len(blueprint.objectives) == 1 else None
     agents = {
         name: replace(

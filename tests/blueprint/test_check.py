@@ -13,6 +13,7 @@ from outlast.kernel.error import ConfigurationError
     [
         ("workers: {min: 3, max: 2}", "workers has max 2, which is less than min 3"),
         ("services: {a: {kind: api, redundancy: {instances: 2, needed: 3}}}", "has needed 3 of 2 instances"),
+        ("services: {a: {kind: api, redundancy: {instances: 2, max: 1}}}", "has max 1, which is less than instances 2"),
         ("objectives: {l: {}}\nload: {l: {steady: 2/s, peak: 1/s}}", "load.l has a peak that is less than steady"),
         ("queues: {q: {sqs: 'https://s/q'}}", "queues.q lacks dead_letters"),
         ("queues: {q: {dead_letters: 'https://s/q'}}", "queues.q lacks sqs"),

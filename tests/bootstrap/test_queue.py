@@ -12,7 +12,7 @@ DESCRIBED = parse(b"queues: {jobs: {aws: sqs}}")
 
 
 async def test_a_queue_without_an_address_is_only_described() -> None:
-    with pytest.raises(ConfigurationError, match="queues.jobs has no address: write sqs: and dead_letters:"):
+    with pytest.raises(ConfigurationError, match=r"queues\.jobs has no address: write sqs: and dead_letters:"):
         async with open_queue(DESCRIBED, "jobs"):
             pass
     assert await depths(DESCRIBED) == []

@@ -93,6 +93,8 @@ def _check_queue(queue: Queue) -> str | None:
 def _check_redundancy(redundancy: Redundancy) -> str | None:
     if redundancy.needed > redundancy.instances:
         return f"has needed {redundancy.needed} of {redundancy.instances} instances: expected no more than there are"
+    if redundancy.max is not None and redundancy.max < redundancy.instances:
+        return f"has max {redundancy.max}, which is less than instances {redundancy.instances}"
     return None
 
 

@@ -56,6 +56,8 @@ class Redundancy(msgspec.Struct, frozen=True):
     """How many of it run."""
     needed: Count = 1
     """How many of them must run to carry the peak."""
+    max: Count | None = None
+    """Instances that scaling may start, at most; None: `instances`, it does not scale."""
     zones: Count | None = None
     """The zones that they are spread over; None: as many as there are instances and zones of the region."""
     mode: Literal["active", "standby"] = "active"

@@ -47,6 +47,8 @@ class Edge(msgspec.Struct, frozen=True):
     """The name that clients look up."""
     ttl: Seconds = 60.0
     """How long clients may keep the answer of the name service."""
+    switch: Literal["health_checks", "routing_controls", "records"] = "health_checks"
+    """What sends clients elsewhere. The first two were set up before; `records` are changed by a control plane."""
     probe: Probe = Probe()
     """How it finds out that a region is away."""
 

@@ -100,7 +100,7 @@ def test_a_system_of_two_regions_is_read_section_by_section() -> None:
         standby=Region("eu-west-1", 3, 0.0, 1.0),
         strategy="warm_standby",
         residency="eu",
-        edge=Edge("support.example.com", 20.0, Probe(10.0, 3, 3)),
+        edge=Edge("support.example.com", 20.0, probe=Probe(10.0, 3, 3)),
         failover=Failover("automatic", "observers_agree", 5.0),
         failback=Failback("manual", True),
     )

@@ -70,7 +70,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every component may say; each kind of component adds its own keys."""
 
     data: DataClass | None = None
-    """What the data that it holds is worth; None: it holds none."""
+    """What the data that it holds is worth; None: it holds none, or nobody has said."""
     residency: Name | None = None
     """The geography that its data may not leave, such as ``eu``; None: the residency of ``regions:``."""
     regions: tuple[Name, ...] = ()

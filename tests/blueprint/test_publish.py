@@ -38,7 +38,7 @@ def test_without_a_word_nobody_is_told_and_nothing_goes() -> None:
     [
         ("publish: {region: eu-central-1}", "lacks eventbridge"),
         ("publish: {eventbridge: a bus}", "expected the name of an event bus, or its ARN"),
-        ("publish: {eventbridge: b, region: here}", "has region 'here'"),
+        ("publish: {eventbridge: b, region: here}", "region: 'here' is not understood"),
         ("publish: {eventbus: b}", "did you mean 'eventbridge'"),
         ("dynamodb: {bucket: outlast-blobs, keep: 90}", "has no unit"),
         ("dynamodb: {bucket: outlast-blobs, archive: true}", "has archive and no keep"),

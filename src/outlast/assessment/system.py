@@ -1,6 +1,6 @@
 """The system as the assessment sees it: components, what they need, where they run, what was promised.
 
-`describe.py` makes one from a blueprint. Everything here is frozen and plain; the arithmetic stands in the other modules.
+`describe.py` makes one from a blueprint. Everything here is frozen and plain; the arithmetic stands elsewhere.
 
 ::
 
@@ -150,6 +150,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds until a process that died serves again, detection included."""
     relaunch_s: Figure = Figure(120.0)
     """Seconds until a lost node is replaced by a launched one."""
+    repair_s: Figure = Figure(3600.0)
+    """Seconds until what nothing takes over for is back: a zone that returns, a person who mends it."""
     warm_up_s: Figure = Figure(0.0)
     """Seconds from running to full speed."""
     across_processes: Copies = Copies()
@@ -171,7 +173,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     processes_in: tuple[str, ...] = ()
     """Geographies or regions where data that it is given may be processed or kept: ``("eu",)``, ``("global",)``."""
     on_loss: str = ""
-    """What those who need it do without it: ``wait``, ``skip``, ``keyword_search``, ``fail``; empty: nothing is said."""
+    """What those who need it do without it: ``wait``, ``skip``, ``keyword_search``, ``fail``; empty: not said."""
     effect: Literal["", "pure", "idempotent", "once"] = ""
     deadline_s: Figure | None = None
     """Seconds in which a request (a turn) must end: the outermost time-out."""
@@ -281,7 +283,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     probe_failures: int = 3
     observers: int = 1
     mechanism: Literal["", "health_check", "records", "arc"] = ""
-    """What moves the traffic: the state of health checks, changed DNS records (a control plane), ARC; empty: not said."""
+    """What moves the traffic: health checks, changed DNS records (a control plane), ARC; empty: not said."""
     place: Place = nowhere
 
 

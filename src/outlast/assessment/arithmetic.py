@@ -1,0 +1,45 @@
+"""Arithmetic that can be read: every number with its unit and where it comes from."""
+
+from __future__ import annotations
+
+import msgspec
+
+from outlast.assessment.system import Figure, Source
+from outlast.kernel.unit import duration_text
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a sum: ``detection  30 s  = 3 probes of 10 s  (declared: regions.edge.probe)``."""
+
+    text: str
+    value: str
+    """The number with its unit, as it is shown; empty: a remark."""
+    source: Source = "default"
+    reference: str = ""
+
+    def __str__(self) -> str:
+        origin = f"{self.source}: {self.reference}" if self.reference else self.source
+        return f"{self.text}: {self.value} ({origin})" if self.value else self.text
+
+
+def duration_line(text: str, figure: Figure) -> Line:
+    """A line about seconds."""
+    return Line(text, duration_text(figure.value), figure.source, figure.reference)
+
+
+def share_text(value: float) -> str:
+    """A share as per cent with the digits that matter: 0.9995 -> ``99.95%``, 0.999987 -> ``99.9987%``."""
+    if value >= 1:
+        return "100%"
+    lost = 1 - value
+    digits = 0
+    while lost * 100 < 10 ** (1 - digits) and digits < 8:
+        digits += 1
+    return f"{value * 100:.{digits}f}%"
+
+
+def rate_text(value: float) -> str:
+    """Requests a second, in the unit that reads best."""
+    if value == 0 or value >= 1:
+        return f"{value:g}/s"
+    return f"{value * 60:.3g}/m" if value * 60 >= 1 else f"{value * 3600:.3g}/h"

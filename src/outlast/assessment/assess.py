@@ -1,4 +1,4 @@
-"""System -> Assessment: the promises with their arithmetic, what each disruption does, and the findings, worst first."""
+"""System -> Assessment: promises with their arithmetic, what each disruption does, the findings, worst first."""
 
 from __future__ import annotations
 
@@ -6,23 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
-from outlast.assessment.arithmetic import Line
+from outlast.assessment.availability import Availability
 from outlast.assessment.finding import Finding
 from outlast.assessment.impact import Impact
 from outlast.assessment.promise import Promise
-
-
-class Availability(msgspec.Struct, frozen=True):
-    """What the design gives one class of work."""
-
-    work: str
-    share: float
-    """Of time in which a request can be answered."""
-    error: float
-    """Standard error of `share`: 0 where it was computed exactly."""
-    method: str
-    """``exact`` or ``Monte Carlo, 200000 samples, seed 1``."""
-    lines: tuple[Line, ...]
 
 
 class Path(msgspec.Struct, frozen=True):

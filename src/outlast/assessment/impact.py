@@ -1,4 +1,4 @@
-"""What a disruption does: which components it touches, in which order, how long, and what its classes of work notice."""
+"""What a disruption does: which components it touches, in which order, how long, and what clients notice."""
 
 from __future__ import annotations
 

@@ -6,17 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from outlast.assessment.amplification import Path
 from outlast.assessment.availability import Availability
 from outlast.assessment.finding import Finding
 from outlast.assessment.impact import Impact
 from outlast.assessment.promise import Promise
-
-
-class Path(msgspec.Struct, frozen=True):
-    """A call path and how many calls at its end one request at its start can cause."""
-
-    components: tuple[str, ...]
-    attempts: float
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):

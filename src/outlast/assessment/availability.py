@@ -58,22 +58,23 @@ class _Plan:
     def of_work(self, work: str) -> Node:
         """One region that has everything, together with what stands outside of all regions."""
         entries = self._graph.entries[work]
-        serving = [region.name for region in self._graph.system.regions] or [""]
-        found = [self._in_region(entries, region) for region in serving]
-        everywhere = [node for node in found if node is not None]
-        if not everywhere:  # no region has everything: any mixture is tried
+        found = [self._in_region(entries, region.name) for region in self._graph.system.regions]
+        regions = [parts for parts in found if parts is not None]
+        if not regions:
             return all_of(self._required(entries, None, set()))
-        return any_of(everywhere)
+        outside = frozenset[Variable].intersection(*(_leaves(parts) for parts in regions))
+        common = [part for part in regions[0] if part.variable in outside]
+        inside = [all_of([part for part in parts if part.variable not in outside]) for parts in regions]
+        return all_of([*common, any_of(inside)])
 
-    def _in_region(self, entries: tuple[str, ...], region: str) -> Node | None:
+    def _in_region(self, entries: tuple[str, ...], region: str) -> list[Node] | None:
+        """What must be up there; None where something that is needed is not there, and it is not the home."""
         seen: set[str] = set()
         parts = self._required(entries, region, seen)
-        homeless = [name for name in seen if self._missing(self._graph.component(name), region)]
-        if homeless and region != self._home():
+        missing = any(self._missing(self._graph.component(name), region) for name in seen)
+        if missing and region != self._home():
             return None
-        if region:
-            parts.append(self._leaf(self._graph.system.region_availability, "region", region))
-        return all_of(parts)
+        return [*parts, self._leaf(self._graph.system.region_availability, "region", region)]
 
     def _home(self) -> str:
         home = self._graph.system.home()
@@ -136,6 +137,10 @@ class _Plan:
         home = self._home()
         has_home = any(site.region == home for site in component.sites)
         return exact(self._own(component, home if has_home else None), self.up)
+
+
+def _leaves(parts: list[Node]) -> frozenset[Variable]:
+    return frozenset(part.variable for part in parts if part.variable is not None)
 
 
 def _takeover_loss(component: Component) -> float:

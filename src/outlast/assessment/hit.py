@@ -130,7 +130,7 @@ def _in_region(graph: Graph, component: Component, region: str) -> Hit | None:
     if site.standby:
         return Hit(name, State.WEAKENED, None, "its standby is gone")
     if not others:
-        return Hit(name, State.DOWN, *_repaired(component, f"it is in {region} alone"))
+        return _region_alone(graph, component, region)
     lead, lead_lines, automatic = lead_to_shift(graph)
     own, own_lines, launches = _shift(component, others)
     served_there = any(not other.standby for other in others)
@@ -139,6 +139,23 @@ def _in_region(graph: Graph, component: Component, region: str) -> Hit | None:
     state = State.INTERRUPTED if automatic and not launches else State.DOWN
     why = f"{others[0].region} serves alone" if served_there else f"{others[0].region} takes over"
     return Hit(name, state, lead + own, why, (*lead_lines, *own_lines))
+
+
+def _region_alone(graph: Graph, component: Component, region: str) -> Hit:
+    """Built anew elsewhere where that is the plan and its data is kept; else it waits for the region."""
+    name, why = component.name, f"it is in {region} alone"
+    backup = graph.system.backups.get(name)
+    kept = backup is not None and bool(backup.copies or backup.region_copies)
+    if graph.system.strategy != "backup_restore" or (holds_data(component) and not kept):
+        outage = Figure(region_outage_s, "default", "an assumption: a long regional outage")
+        return Hit(name, State.DOWN, outage.value, why, (duration_line(f"{name}: until the region is back", outage),))
+    lead, lines, _ = lead_to_shift(graph)
+    until = lead + component.relaunch_s.value
+    launched = duration_line(f"{name}: launched in another region", component.relaunch_s)
+    if backup is None:
+        return Hit(name, State.DOWN, until, why, (*lines, launched))
+    restored = duration_line(f"{name}: restored from a backup", backup.restore_s)
+    return Hit(name, State.DOWN, until + backup.restore_s.value, why, (*lines, launched, restored))
 
 
 def lead_to_shift(graph: Graph) -> tuple[float, tuple[Line, ...], bool]:
@@ -203,6 +220,8 @@ def _dependency(graph: Graph, component: Component) -> Hit:
 _notice_s = 900.0
 """Seconds until corrupted data is noticed and a restore is decided: an assumption, a quarter of an hour."""
 _rebuild_s = 4 * 3600.0
+region_outage_s = 12 * 3600.0
+"""How long a region stays away that nothing takes over for: an assumption."""
 
 _ALONE: dict[DisruptionKind, Callable[[Graph, Component], Hit]] = {
     "process": _process,

@@ -9,24 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.blueprint.agent import Agent, Budget, Workers
 from outlast.blueprint.load import check_agents, load, parse
-from outlast.blueprint.schema import (
-    Agent,
-    Blueprint,
-    Budget,
-    Canary,
-    DynamoJournal,
-    Fallback,
-    Listen,
-    Local,
-    Model,
-    ModelEndpoint,
-    ModelGuard,
-    PostgresJournal,
-    RunOn,
-    Server,
-    Workers,
-)
+from outlast.blueprint.model import Canary, Fallback, Model, ModelEndpoint, ModelGuard
+from outlast.blueprint.run_on import Local, RunOn
+from outlast.blueprint.schema import Blueprint, DynamoJournal, Listen, PostgresJournal, Server
 from outlast.blueprint.secret import KeyPlace, Secret
 from outlast.kernel.error import ConfigurationError
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from outlast.blueprint.schema import Agent, Blueprint, Listen, Pool, Workers
+from outlast.blueprint.agent import Agent, Workers
+from outlast.blueprint.schema import Blueprint, Listen, Pool
 
 
 def test_without_a_word_there_is_one_pool_of_two_workers() -> None:

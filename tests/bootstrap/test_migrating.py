@@ -19,7 +19,8 @@ from outlast.agent.control import Control
 from outlast.agent.platform import Platform
 from outlast.agent.run import Run
 from outlast.blueprint.load import parse
-from outlast.blueprint.schema import Blueprint, Local, RunOn
+from outlast.blueprint.run_on import Local, RunOn
+from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.auditing import audit_journal
 from outlast.bootstrap.migrating import check_rest, migrate
 from outlast.bootstrap.platform import open_direct_platform

@@ -16,7 +16,7 @@ import pytest
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.load import parse
-from outlast.blueprint.schema import ModelGuard
+from outlast.blueprint.model import ModelGuard
 from outlast.bootstrap.pool import build_pool, pool_policy, pooled_endpoint
 from outlast.kernel.error import ConfigurationError
 from outlast.model.answer import to_answer

@@ -6,22 +6,17 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from outlast.blueprint.schema import (
-    Blueprint,
-    DynamoJournal,
-    Fallback,
-    Gateway,
-    Model,
-    ModelEndpoint,
-    ModelGuard,
-    QueueAddress,
-    Server,
-)
+from outlast.blueprint.agent import Workers
+from outlast.blueprint.alarm import Alarm
+from outlast.blueprint.component import Redundancy
+from outlast.blueprint.model import Fallback, Model, ModelEndpoint, ModelGuard
+from outlast.blueprint.objective import Load
+from outlast.blueprint.queue import Queue
+from outlast.blueprint.region import Regions
+from outlast.blueprint.schema import DynamoJournal, Gateway, Server
 
 endpoints_max = 64
 """Bound of the endpoints of one model."""
-
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
 
 
 def _check_model(model: Model) -> str | None:
@@ -57,8 +52,6 @@ def _check_endpoint(endpoint: ModelEndpoint) -> str | None:
         return f"has a key: {kind} uses the AWS credentials of the process"
     if kind == "bedrock" and endpoint.model is not None:
         return "has a model: bedrock names it already"
-    if endpoint.region is not None and not _REGION.match(endpoint.region):
-        return f"has region {endpoint.region[:32]!r}: expected one such as eu-central-1"
     return None
 
 
@@ -81,44 +74,74 @@ def _check_gateway(gateway: Gateway) -> str | None:
     )
 
 
-def _check_whole(blueprint: Blueprint) -> str | None:
-    for name, agent in blueprint.agents.items():
-        if agent.reads is not None and agent.reads.queue not in blueprint.queues:
-            known = ", ".join(blueprint.queues) or "none"
-            return f"has agents.{name}.reads.queue {agent.reads.queue}, which is not one of queues: ({known})"
-    chosen = blueprint.run_on.local.journal
-    if chosen == "sqlite" or getattr(blueprint.stores.journal, chosen) is not None:
-        return None
-    return (
-        f"has run_on: {{local: {{journal: {chosen}}}}} and does not say where that is: "
-        f"write stores: {{journal: {{{chosen}: …}}}}"
-    )
-
-
-def _check_region(place: DynamoJournal | QueueAddress) -> str | None:
-    if place.region is None or _REGION.match(place.region):
-        return None
-    return f"has region {place.region[:32]!r}: expected one such as eu-central-1"
-
-
 def _check_dynamo(journal: DynamoJournal) -> str | None:
-    problem = _check_region(journal)
-    if problem:
-        return problem
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", journal.bucket):
         return f"has bucket {journal.bucket[:64]!r}: expected 3 to 63 lower-case letters, digits, dots and hyphens"
     return None
 
 
+def _check_queue(queue: Queue) -> str | None:
+    if queue.sqs is not None and queue.dead_letters is None:
+        return "lacks dead_letters: write where messages go that cannot become a run"
+    if queue.sqs is None and queue.dead_letters is not None:
+        return "lacks sqs: write the address of the queue itself"
+    return None
+
+
+def _check_redundancy(redundancy: Redundancy) -> str | None:
+    if redundancy.needed > redundancy.instances:
+        return f"has needed {redundancy.needed} of {redundancy.instances} instances: expected no more than there are"
+    return None
+
+
+def _check_workers(workers: Workers) -> str | None:
+    if workers.max is not None and workers.max < workers.min:
+        return f"has max {workers.max}, which is less than min {workers.min}"
+    return None
+
+
+def _check_load(load: Load) -> str | None:
+    if load.peak is not None and load.peak < load.steady:
+        return "has a peak that is less than steady"
+    return None
+
+
+def _check_regions(regions: Regions) -> str | None:
+    share = sum(region.share or 0.0 for region in regions.all().values())
+    if share > 1.000001:
+        return f"has shares of {share * 100:g}% together: expected 100% at most"
+    if regions.strategy != "backup_restore" and len(regions.all()) == 1:
+        return f"has strategy {regions.strategy} and only one region: name another one, such as standby"
+    return None
+
+
+def _check_alarm(alarm: Alarm) -> str | None:
+    given = [key for key in ("slo", "metric", "all", "any") if getattr(alarm, key)]
+    if len(given) != 1:
+        return f"has {' and '.join(given) or 'none of them'}: expected one of slo, metric, all and any"
+    bounds = [key for key in ("above", "below", "outside") if getattr(alarm, key) is not None]
+    if given == ["metric"] and not bounds:
+        return "has a metric and no bound: write above, below or outside"
+    if given != ["metric"] and bounds:
+        return f"has {bounds[0]}, which only an alarm on a metric has"
+    if bool(alarm.burn_rate) != (given == ["slo"]):
+        return "has a burn_rate without slo" if alarm.burn_rate else "has slo and no burn_rate: write [14x over 1h]"
+    return None
+
+
 CHECKS: dict[Any, Callable[[Any], str | None]] = {
-    Blueprint: _check_whole,
+    Alarm: _check_alarm,
     DynamoJournal: _check_dynamo,
-    QueueAddress: _check_region,
+    Fallback: _check_endpoint,
+    Gateway: _check_gateway,
+    Load: _check_load,
     Model: _check_model,
     ModelEndpoint: _check_endpoint,
-    Fallback: _check_endpoint,
     ModelGuard: _check_guard,
+    Queue: _check_queue,
+    Redundancy: _check_redundancy,
+    Regions: _check_regions,
     Server: _check_server,
-    Gateway: _check_gateway,
+    Workers: _check_workers,
 }
 """By section: what is wrong with one, or None."""

@@ -10,14 +10,16 @@ import yaml
 
 from outlast.kernel.error import ConfigurationError
 
-yaml_bytes_max = 256 * 1024
-"""Bound of the file: 256 KiB."""
+yaml_bytes_max = 1024 * 1024
+"""Bound of the file: 1 MiB."""
 yaml_depth_max = 20
 """Bound of nesting."""
-yaml_nodes_max = 20_000
+yaml_nodes_max = 100_000
 """Bound of keys and values in the file."""
 yaml_aliases_max = 100
 """Bound of ``*alias`` uses."""
+known_words_max = 40
+"""Bound of the names that an error lists."""
 
 
 class Document:
@@ -30,7 +32,11 @@ class Document:
 
     def refuse(self, node: yaml.Node, message: str) -> NoReturn:
         """Raise ConfigurationError that points at `node`: ``outlast.yaml:12:5: …``."""
-        raise ConfigurationError(f"{self.file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}: {message}")
+        self.refuse_at(node.start_mark.line + 1, node.start_mark.column + 1, message)
+
+    def refuse_at(self, line: int, column: int, message: str) -> NoReturn:
+        """Raise ConfigurationError that points at a line and column, both counted from 1."""
+        raise ConfigurationError(f"{self.file}:{line}:{column}: {message}")
 
     def _compose(self, raw: bytes) -> yaml.Node | None:
         if len(raw) > yaml_bytes_max:
@@ -61,6 +67,15 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most like `word`, if any is like it."""
     found = difflib.get_close_matches(word[:64], list(known), n=1, cutoff=0.6)
     return found[0] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The nearest known word, and those that there are."""
+    words = list(known)
+    near = nearest(word, words)
+    more = ", …" if len(words) > known_words_max else ""
+    everything = (", ".join(words[:known_words_max]) or "none") + more
+    return f"did you mean {near!r}? (known: {everything})" if near else f"known: {everything}"
 
 
 class _BoundPassed(Exception):

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
-from outlast.blueprint.schema import Listen, Quantity, Text
+from outlast.blueprint.alarm import BurnRate, Measure
+from outlast.blueprint.deploy import Slice
+from outlast.blueprint.run_on import LocalModels
+from outlast.blueprint.schema import Listen
 from outlast.blueprint.secret import KeyPlace, Secret
+from outlast.blueprint.value import Quantity, Text
 from outlast.kernel import unit
 from outlast.kernel.error import ConfigurationError
 from outlast.kernel.identity import check_name
 
 _MODULE_OBJECT = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*\Z")
 _no_url = "the URL is not understood: expected http://HOST:PORT/PATH or https://HOST/PATH"
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}\Z")
+_ACCOUNT = re.compile(r"[0-9]{12}\Z")
+_CONTACT = re.compile(r"[a-z][a-z0-9_-]{0,31}:[^\x00-\x20]{1,200}\Z")
+_OBJECTIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\.[a-z][a-z0-9_]{0,63}\Z")
+_MEASURES: tuple[tuple[Quantity, Literal["s", "%", "/s", "B", "USD"]], ...] = (
+    (Quantity.AGE, "s"), (Quantity.PART, "%"), (Quantity.RATE, "/s"), (Quantity.SIZE, "B"), (Quantity.MONEY, "USD"),
+)  # fmt: skip
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
 
 
@@ -43,8 +54,8 @@ def read_scalar(text: str, kind: Any, node: yaml.ScalarNode) -> Any:
         if text not in ("true", "false") or node.style is not None:
             raise ConfigurationError(f"{text[:64]!r} found, expected true or false, without quotes")
         return text == "true"
-    if get_origin(kind) is Literal:
-        return _choice(text, get_args(kind))
+    if get_origin(base) is Literal:
+        return _choice(text, get_args(base))
     if not text or len(text) > 256 or not text.isprintable():
         raise ConfigurationError("expected 1 to 256 printable characters")
     return text
@@ -70,7 +81,7 @@ def _quantity(text: str, kind: Quantity) -> float | int:
     if re.fullmatch(r"[0-9.]+", text):
         raise ConfigurationError(f"{text[:64]} has no unit: write for example {text[:64]}{example}")
     value = reads(text)
-    if value <= 0:
+    if value <= 0 and kind not in _MAY_BE_NOTHING:
         raise ConfigurationError(f"{text[:64]} found, expected more than nothing")
     return value
 
@@ -111,19 +122,70 @@ def _listen(text: str) -> Listen:
     return Listen(match[1].strip("[]"), int(match[2]))
 
 
+def _formed(text: str, form: re.Pattern[str], expected: str) -> str:
+    if not form.match(text):
+        raise ConfigurationError(f"{text[:64]!r} is not understood: expected {expected}")
+    return text
+
+
+def _measure(text: str) -> Measure:
+    for kind, of in _MEASURES:
+        try:
+            return Measure(_QUANTITIES[kind][0](text), of)
+        except ConfigurationError:
+            continue
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", text):
+        return Measure(float(text))
+    raise ConfigurationError(f"{text[:64]!r} is not understood: expected a number such as 4s, 20%, 30/s, 64KiB or 0.85")
+
+
+def _slice(text: str) -> Slice:
+    match = re.fullmatch(r"([1-9][0-9]{0,3}) (cell|worker)s?", text)
+    if match is not None:
+        return Slice(float(match[1]), cast(Literal["cell", "worker"], match[2]))
+    try:
+        return Slice(unit.share(text), "share")
+    except ConfigurationError:
+        raise ConfigurationError(f"{text[:64]!r} is not understood: expected for example 1 cell, or 10%") from None
+
+
+def _local_models(text: str) -> LocalModels:
+    match = re.fullmatch(r"([1-9][0-9]?) x ([A-Za-z0-9][A-Za-z0-9_.-]{0,127})", text)
+    if match is None:
+        raise ConfigurationError(f"{text[:64]!r} is not understood: expected for example 2 x smollm2")
+    return LocalModels(int(match[1]), match[2])
+
+
 _QUANTITIES: dict[Quantity, tuple[Callable[[str], float | int], str]] = {
     Quantity.DURATION: (unit.seconds, "s"),
+    Quantity.AGE: (unit.seconds, "s"),
     Quantity.SIZE: (unit.size, "MiB"),
     Quantity.MONEY: (unit.usd, "USD"),
+    Quantity.SPENDING: (unit.spending, "USD/month"),
     Quantity.SHARE: (unit.share, "%"),
+    Quantity.PART: (unit.share, "%"),
     Quantity.TIMES: (unit.times, "x"),
     Quantity.RATE: (unit.rate, "/m"),
 }
 _PLAIN = frozenset({Quantity.NUMBER, Quantity.SCORE})
-SCALARS: dict[Any, Callable[[str], Any]] = {Secret: Secret.parse, KeyPlace: KeyPlace.parse, Listen: _listen}
+_MAY_BE_NOTHING = frozenset({Quantity.AGE, Quantity.PART})
+SCALARS: dict[Any, Callable[[str], Any]] = {
+    Secret: Secret.parse,
+    KeyPlace: KeyPlace.parse,
+    Listen: _listen,
+    BurnRate: lambda text: BurnRate(*unit.burn_rate(text)),
+    Measure: _measure,
+    Slice: _slice,
+    LocalModels: _local_models,
+}
+"""Structs that are written as one value."""
 _TEXTS: dict[Text, Callable[[str], str]] = {
     Text.NAME: lambda text: check_name("the", text),
     Text.MODULE_OBJECT: _module_object,
     Text.URL: _url,
     Text.LOAD: _load,
+    Text.REGION: lambda text: _formed(text, _REGION, "one such as eu-central-1"),
+    Text.ACCOUNT: lambda text: _formed(text, _ACCOUNT, "twelve digits"),
+    Text.CONTACT: lambda text: _formed(text, _CONTACT, "WAY:NAME, for example chat:support-ops"),
+    Text.OBJECTIVE: lambda text: _formed(text, _OBJECTIVE, "CLASS.PROMISE, for example live.availability"),
 }

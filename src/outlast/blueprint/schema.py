@@ -5,184 +5,30 @@ Every key is optional, and so is the file. `blueprint/load.py` reads it; names a
 
 from __future__ import annotations
 
-import enum
 import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
 
+from outlast.blueprint.agent import Agent, Workers
+from outlast.blueprint.alarm import Alarm, Escalation
+from outlast.blueprint.backup import Backup
+from outlast.blueprint.deploy import Deploy
+from outlast.blueprint.drill import Drills
+from outlast.blueprint.model import Model
+from outlast.blueprint.objective import Load, Objective
+from outlast.blueprint.queue import Queue
+from outlast.blueprint.region import Regions
+from outlast.blueprint.run_on import RunOn
 from outlast.blueprint.secret import KeyPlace, Secret
-
-
-class Quantity(enum.Enum):
-    """Marks a number that is written with its unit (`kernel/unit.py`)."""
-
-    DURATION = "duration"
-    SIZE = "size"
-    MONEY = "money"
-    SHARE = "share"
-    TIMES = "times"
-    RATE = "rate"
-    NUMBER = "number"
-    """Has no unit."""
-    SCORE = "score"
-    """Has no unit, and is more than 0 and less than 1."""
-
-
-class Text(enum.Enum):
-    """Marks text that must have a form."""
-
-    NAME = "name"
-    MODULE_OBJECT = "module:object"
-    URL = "url"
-    LOAD = "load"
-
-
-Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)]
-WorkerCount = Annotated[int, msgspec.Meta(ge=1, le=64)]
-Seconds = Annotated[float, Quantity.DURATION]
-ByteCount = Annotated[int, Quantity.SIZE]
-Dollars = Annotated[float, Quantity.MONEY]
-Share = Annotated[float, Quantity.SHARE]
-Times = Annotated[float, Quantity.TIMES]
-Rate = Annotated[float, Quantity.RATE]
-Name = Annotated[str, Text.NAME]
-ModuleObject = Annotated[str, Text.MODULE_OBJECT]
-Url = Annotated[str, Text.URL]
+from outlast.blueprint.service import External, Service
+from outlast.blueprint.store import Store, Stored
+from outlast.blueprint.training import Training
+from outlast.blueprint.value import AwsRegion, Count, DataClass, Form, ModuleObject, Name, Seconds, Url
 
 default_pool = "default"
 """The pool of every agent that has no workers of its own."""
-
-
-class Workers(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``{min: 2, memory_max: 1GiB}``: how many worker processes always run, and when one is killed for its memory."""
-
-    min: WorkerCount = 2
-    """Processes; one spare always runs beside them."""
-    memory_max: ByteCount | None = None
-    """Bytes of resident memory; None: that of the default pool, whose own default is 1 GiB."""
-
-
-class Budget(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``{steps: 60, tokens: 40000, cost: 0.25USD, time: 10m}``: per run; what is left out is not bounded here."""
-
-    steps: Count | None = None
-    tokens: Count | None = None
-    cost: Dollars | None = None
-    time: Seconds | None = None
-
-
-class Reads(msgspec.Struct, frozen=True, omit_defaults=True):
-    """``{queue: documents_in, attempts: 5}``: each message of a queue becomes a run, its text the agent's input."""
-
-    queue: Name
-    """One of ``queues:``."""
-    attempts: Count = 5
-    """Tries of a message that cannot become a run; then it is a dead letter."""
-
-
-class QueueAddress(msgspec.Struct, frozen=True):
-    """``{sqs: "https://sqs.eu-central-1.amazonaws.com/…/in", dead_letters: "https://…/in-dead", visibility: 5m}``."""
-
-    sqs: Url
-    dead_letters: Url
-    """Where messages go that cannot become a run: the queue that the redrive policy names."""
-    region: str | None = None
-    """None: as the environment says."""
-    endpoint_url: Url | None = None
-    """Another address of the service: an emulator, a private link."""
-    visibility: Seconds = 300.0
-    """How long a message that somebody takes is hidden from others."""
-
-
-class Agent(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the operator says about one agent of the app; it goes before what the code says."""
-
-    workers: Workers | None = None
-    """Workers of its own, that fail apart from all others; None: the default pool."""
-    deadline: Seconds | None = None
-    """Seconds from a run's start to its latest end."""
-    budget: Budget | None = None
-    reads: Reads | None = None
-    """None: its runs are started by clients and other runs alone."""
-
-
-class ModelEndpoint(msgspec.Struct, frozen=True):
-    """What answers: an OpenAI-compatible server, a model of Amazon Bedrock, or a SageMaker endpoint. One of the three.
-
-    ``{name: own, url: "http://127.0.0.1:8001/v1", model: smollm2, key: env:KEY}``,
-    ``{name: nova, bedrock: eu.amazon.nova-lite-v1:0, region: eu-central-1}`` or ``{name: ours, sagemaker: writer}``.
-    """
-
-    name: Name
-    url: Url | None = None
-    """The base URL, up to and including ``/v1``."""
-    model: str | None = None
-    """What the server calls the model; a SageMaker container may need none."""
-    key: Secret | None = None
-    weight: Annotated[float, Quantity.NUMBER] = 1.0
-    """Its share of the requests, relative to the weights of its peers; what it can carry."""
-    quota: Rate | None = None
-    """Requests it may be sent, such as ``1500/m``; None: it says itself when it has enough."""
-    limit: Count | None = None
-    """Requests it may hold at once, at most; None: found out."""
-    warm_up: Seconds | None = None
-    """How long its share rises after it came into rotation."""
-    context: Count | None = None
-    """Tokens of prompt and answer together, at most; None: not known."""
-    lacks: tuple[Literal["tools", "schema", "vision"], ...] = ()
-    """What it cannot do: requests that need it go elsewhere."""
-    load: tuple[Annotated[str, Text.LOAD], ...] = ()
-    """Where its load is read: ``metrics`` or ``slots`` at its own server, ``nvml:0`` on this machine, a URL."""
-    bedrock: str | None = None
-    """The id of a model or of an inference profile, asked through Converse."""
-    sagemaker: str | None = None
-    """The name of an endpoint whose container speaks chat completions."""
-    region: str | None = None
-    """Where Bedrock or SageMaker is asked; None: as the environment says."""
-
-
-class Fallback(ModelEndpoint, frozen=True):
-    """Another model, asked when no endpoint of the model can answer."""
-
-    mark: Literal["degraded"] = "degraded"
-    """How its answers are marked."""
-
-
-class ModelGuard(msgspec.Struct, frozen=True):
-    """``{error_rate: 20%, slower_than_peers: 3x, window: 30s, open_for: 5s, retry_budget: 10%, hedge_after: p95}``."""
-
-    error_rate: Share = 0.2
-    """Failures, as a share of the requests of a window, that take an endpoint out."""
-    slower_than_peers: Times = 3.0
-    """How many times slower than its peers an endpoint may be."""
-    window: Seconds = 30.0
-    open_for: Seconds = 1.0
-    """How long an endpoint that failed is left alone at first; doubled each time."""
-    retry_budget: Share = 0.1
-    """Retries and hedges, as a share of the requests."""
-    hedge_after: Literal["p50", "p90", "p95", "p99", "never"] = "p95"
-    """When a request that waits is sent to a second endpoint: when so many others had their first token."""
-
-
-class Canary(msgspec.Struct, frozen=True):
-    """``{prompts: golden/writer.jsonl, every: 60s, min_score: 0.85}``: asks the model what its answers are known to."""
-
-    prompts: str
-    """A file with one JSON object a line: ``{"prompt": …, "expect": …}``."""
-    every: Seconds = 60.0
-    min_score: Annotated[float, Quantity.SCORE] | None = None
-    """None: learned in the first rounds."""
-
-
-class Model(msgspec.Struct, frozen=True):
-    """What answers behind one model name."""
-
-    endpoints: tuple[ModelEndpoint, ...]
-    fallback: Fallback | None = None
-    guard: ModelGuard = ModelGuard()
-    canary: Canary | None = None
 
 
 class Listen(msgspec.Struct, frozen=True):
@@ -267,7 +113,7 @@ class DynamoJournal(msgspec.Struct, frozen=True):
     bucket: str
     """The S3 bucket of large payloads."""
     table: Name = "outlast"
-    region: str | None = None
+    region: AwsRegion | None = None
     """None: as the environment says."""
     endpoint_url: Url | None = None
     """Another address for all services: an emulator, a private link."""
@@ -275,37 +121,29 @@ class DynamoJournal(msgspec.Struct, frozen=True):
     """The address of an SQS queue that wakes hosts at once; None: they look."""
 
 
-class JournalStore(msgspec.Struct, frozen=True):
+class JournalStore(Stored, frozen=True):
     """``{postgres: {…}, dynamodb: {…}, encrypt: env:OUTLAST_KEYS}``: the engines that the journal may be on.
 
-    `run_on` chooses one of them; SQLite needs nothing here.
+    `run_on` chooses one of them; SQLite needs nothing here. In the cloud it is what `aws` says.
     """
 
     postgres: PostgresJournal | None = None
     dynamodb: DynamoJournal | None = None
     encrypt: KeyPlace | None = None
     """Where the keys are with which payloads are sealed on whatever engine; None: they are stored as they are."""
+    kind: Literal["journal"] = "journal"
+    """What it is."""
+    data: DataClass | None = "critical"
+    """What the data that it holds is worth."""
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """What holds data."""
+    """The journal, and any number of other stores by a name of your own."""
 
     journal: JournalStore = JournalStore()
-
-
-class Local(msgspec.Struct, frozen=True):
-    """``{journal: sqlite, durability: power}``: the engines that this machine uses."""
-
-    journal: Literal["sqlite", "postgres", "dynamodb"] = "sqlite"
-    """The two last are shared by many machines; how to reach them stands in ``stores: journal:``."""
-    durability: Literal["power", "process"] = "power"
-    """What an event that SQLite acknowledged survives: loss of power, or only the death of processes."""
-
-
-class RunOn(msgspec.Struct, frozen=True):
-    """Where it runs."""
-
-    local: Local = Local()
+    """What every run, session and step is written to."""
+    more: Annotated[Mapping[Name, Store], Form.REST] = {}
+    """What else holds data."""
 
 
 class Pool(msgspec.Struct, frozen=True):
@@ -330,14 +168,42 @@ class Blueprint(msgspec.Struct, frozen=True):
     """The default pool."""
     takeover_after: Seconds = 1.0
     """Seconds without a sign of life after which a worker's runs are taken over."""
+    objectives: Mapping[Name, Objective] = {}
+    """By class of work, what is promised."""
+    load: Mapping[Name, Load] = {}
+    """By class of ``objectives:``, how much work arrives: sizes pools, quotas, drills and the cost."""
+    regions: Regions | None = None
+    """Where it runs and what takes over; None: one region, or one machine, and nothing takes over."""
     agents: Mapping[Name, Agent] = {}
+    """By name in the app, its agents."""
+    services: Mapping[Name, Service] = {}
+    """Parts that are neither agent, model, store nor queue: an API, a load balancer, a function."""
     models: Mapping[Name, Model] = {}
+    """What answers prompts."""
+    stores: Stores = Stores()
+    """What holds data."""
+    queues: Mapping[Name, Queue] = {}
+    """What waits between two parts."""
+    external: Mapping[Name, External] = {}
+    """What belongs to others and is called."""
+    training: Mapping[Name, Training] = {}
+    """Jobs that make models."""
     server: Server = Server()
+    """The HTTP API."""
     gateway: Gateway | None = None
     """None: `outlast up` runs no gateway."""
-    stores: Stores = Stores()
-    queues: Mapping[Name, QueueAddress] = {}
+    backup: Mapping[Name, Backup] = {}
+    """By name of ``stores:``, how it is copied."""
+    alarms: Mapping[Name, Alarm] = {}
+    """What must not stay unseen."""
+    escalation: Mapping[Name, tuple[Escalation, ...]] = {}
+    """Who is told, and who then."""
+    drills: Drills = Drills()
+    """What is broken on purpose, and how often."""
+    deploy: Deploy = Deploy()
+    """How a change comes to the system."""
     run_on: RunOn = RunOn()
+    """What it runs on."""
 
     def pools(self) -> dict[str, Pool]:
         """Every pool by name: the default one, and one named after each agent with workers of its own."""

@@ -18,7 +18,8 @@ import msgspec
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.openai.connection import Upstream
-from outlast.blueprint.schema import Blueprint, GatewayKey, Listen, Model, ModelEndpoint
+from outlast.blueprint.model import Model, ModelEndpoint
+from outlast.blueprint.schema import Blueprint, GatewayKey, Listen
 from outlast.blueprint.schema import Gateway as GatewaySection
 from outlast.blueprint.secret import Secret
 from outlast.bootstrap.pool import build_pool

@@ -11,7 +11,8 @@ import msgspec
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import DirectoryLock
 from outlast.adapters.host.randomness import OsRandomness
-from outlast.blueprint.schema import Blueprint, Local, RunOn
+from outlast.blueprint.run_on import Local, RunOn
+from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.engine import Engine, EngineName, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.sealing import open_sealer

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from outlast.blueprint.schema import Canary as CanarySection
-from outlast.blueprint.schema import Model, ModelEndpoint, ModelGuard
+from outlast.blueprint.model import Canary as CanarySection
+from outlast.blueprint.model import Model, ModelEndpoint, ModelGuard
 from outlast.bootstrap.service import address_of, is_service, probe, service_of
 from outlast.bootstrap.vault import vault
 from outlast.kernel.clock import Clock

@@ -12,7 +12,7 @@ from outlast.blueprint.schema import Blueprint
 from outlast.cell.intake import Intake, IntakeBounds
 from outlast.cell.queue import Queue
 from outlast.cell.redrive import Redriven, redrive
-from outlast.kernel.error import NotFound
+from outlast.kernel.error import ConfigurationError, NotFound
 
 
 @asynccontextmanager
@@ -22,6 +22,8 @@ async def open_queue(blueprint: Blueprint, name: str) -> AsyncGenerator[Queue]:
     if said is None:
         known = ", ".join(blueprint.queues) or "none"
         raise NotFound(f"queue {name[:128]!r} is not in outlast.yaml (known: {known})")
+    if said.sqs is None or said.dead_letters is None:
+        raise ConfigurationError(f"queues.{name} has no address: write sqs: and dead_letters: to read it here")
     from outlast.adapters.aws.client import Place
     from outlast.adapters.aws.sqs import SqsQueue
 
@@ -42,7 +44,9 @@ async def read_queues(control: Control, blueprint: Blueprint, pool: str, complai
         return
     async with asyncio.TaskGroup() as group:
         for name, agent in blueprint.agents.items():
-            if agent.reads is not None and (app.agents[name].pool or "default") == pool:
+            if agent.reads is None or blueprint.queues[agent.reads.queue].sqs is None:
+                continue  # a queue without an address is only described
+            if (app.agents[name].pool or "default") == pool:
                 group.create_task(_read(control, blueprint, name, complain))
 
 
@@ -54,13 +58,15 @@ async def _read(control: Control, blueprint: Blueprint, agent: str, complain: Ca
 
 
 async def depths(blueprint: Blueprint) -> list[dict[str, Any]]:
-    """Of each queue: about how many wait, are under way, are dead letters, and which agents read it."""
+    """Of each queue that has an address: about how many wait, are under way, are dead letters, and which agents read it."""
     found: list[dict[str, Any]] = []
-    for name in blueprint.queues:
+    for name, said in blueprint.queues.items():
+        if said.sqs is None:
+            continue
         async with open_queue(blueprint, name) as queue:
             depth = await queue.depth()
             dead = await queue.dead_letters.depth() if queue.dead_letters is not None else None
-        agents = [agent for agent, said in blueprint.agents.items() if said.reads and said.reads.queue == name]
+        agents = [key for key, agent in blueprint.agents.items() if agent.reads and agent.reads.queue == name]
         found.append({
             "queue": name, "waiting": depth.waiting, "under_way": depth.under_way,
             "dead": 0 if dead is None else dead.waiting + dead.under_way, "agents": agents,

@@ -15,7 +15,8 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.agent.platform import Platform
-from outlast.blueprint.schema import Blueprint, Model
+from outlast.blueprint.model import Model
+from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.engine import Engine, Journal, ReadOnly, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.platform import build_endpoints

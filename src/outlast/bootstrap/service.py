@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from outlast.adapters.openai.probe import probe as http_probe
-from outlast.blueprint.schema import ModelEndpoint
+from outlast.blueprint.model import ModelEndpoint
 from outlast.kernel.clock import Clock
 from outlast.model.member import Member
 from outlast.policy.health import Layer

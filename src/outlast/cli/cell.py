@@ -12,8 +12,9 @@ from types import TracebackType
 import msgspec
 
 from outlast.adapters.host.crash import crash_variable, token_variable
+from outlast.blueprint.agent import Workers
 from outlast.blueprint.load import load
-from outlast.blueprint.schema import Blueprint, Listen, Workers
+from outlast.blueprint.schema import Blueprint, Listen
 from outlast.bootstrap.cell import Cell, CellOptions
 from outlast.bootstrap.vault import vault
 from outlast.cell import event as news

@@ -1,4 +1,7 @@
-"""Quantities with their units, as users write them: ``500ms 5s 10m``, ``64KiB``, ``0.25USD``, ``20%``, ``1500/m``."""
+"""Quantities with their units, as users write them: ``500ms 5s 10m``, ``64KiB``, ``0.25USD``, ``20%``, ``1500/m``.
+
+Each is read by one function and written by another, so that what is written reads back as the same number.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,12 @@ _QUANTITY = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]+)\s*\Z")
 _SHARE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*\Z")
 _TIMES = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*x\s*\Z")
 _RATE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*/\s*([smhd])\s*\Z")
+_SPENDING = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*USD\s*/\s*(hour|day|month|year)\s*\Z")
+_BURN_RATE = re.compile(r"\s*(\S+)\s+over\s+(\S+)\s*\Z")
+
+hours_per_month = 730.0
+"""Of an average month: a year is 8,760 hours."""
+_MONTHS = {"hour": 1 / hours_per_month, "day": 24 / hours_per_month, "month": 1.0, "year": 12.0}
 
 Duration = str | float | int | timedelta
 """Seconds as a number, a `timedelta`, or text with a unit such as ``"30s"``."""
@@ -73,6 +82,22 @@ def rate(text: str) -> float:
     if match is None:
         raise ConfigurationError(f"rate {text!r} is not understood: write a number and one of /s, /m, /h, /d")
     return float(match[1]) / _SECONDS[match[2]]
+
+
+def spending(text: str) -> float:
+    """US dollars in a month of 730 hours: ``9000USD/month`` is 9000, ``1USD/hour`` is 730."""
+    match = _SPENDING.match(text)
+    if match is None:
+        raise ConfigurationError(f"amount {text!r} is not understood: write for example 9000USD/month")
+    return float(match[1]) / _MONTHS[match[2]]
+
+
+def burn_rate(text: str) -> tuple[float, float]:
+    """How many times as fast, and over how many seconds: ``14x over 1h`` is (14, 3600)."""
+    match = _BURN_RATE.match(text)
+    if match is None:
+        raise ConfigurationError(f"burn rate {text!r} is not understood: write for example 14x over 1h")
+    return times(match[1]), seconds(match[2])
 
 
 def duration_text(value: float) -> str:

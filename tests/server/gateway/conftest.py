@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from outlast.adapters.host.clock import SystemClock
-from outlast.blueprint.schema import Gateway, Listen, Model, ModelEndpoint
+from outlast.blueprint.model import Model, ModelEndpoint
+from outlast.blueprint.schema import Gateway, Listen
 from outlast.bootstrap.gateway import Assembly, Plan
 from outlast.server.gateway.limit import GatewayLimits
 from outlast.server.gateway.serve import bind, serve

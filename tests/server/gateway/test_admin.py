@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from outlast.blueprint.schema import Gateway, Listen, Model, ModelEndpoint
+from outlast.blueprint.model import Model, ModelEndpoint
+from outlast.blueprint.schema import Gateway, Listen
 from outlast.blueprint.secret import Secret
 from outlast.server.gateway.refusal import Refusal
 from outlast.server.gateway.request import Request

@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from outlast.blueprint.schema import Fallback, Gateway, Listen, Model, ModelEndpoint
+from outlast.blueprint.model import Fallback, Model, ModelEndpoint
+from outlast.blueprint.schema import Gateway, Listen
 from outlast.blueprint.secret import Secret
 from outlast.bootstrap.gateway import Plan
 from outlast.server.gateway.limit import GatewayLimits

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from outlast.blueprint.schema import Gateway, GatewayKey, Listen, Model, ModelEndpoint
+from outlast.blueprint.model import Model, ModelEndpoint
+from outlast.blueprint.schema import Gateway, GatewayKey, Listen
 from outlast.blueprint.secret import Secret
 from outlast.kernel.error import ConfigurationError
 from outlast.server.gateway.key import Account, Keys, key_in

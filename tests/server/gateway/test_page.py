@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from outlast.blueprint.schema import Model, ModelEndpoint
+from outlast.blueprint.model import Model, ModelEndpoint
 from tests.server.gateway.conftest import Start
 from tests.server.gateway.upstream import Asked, ModelServer, says, whole
 

@@ -6,7 +6,7 @@ import asyncio
 import re
 from pathlib import Path
 
-from outlast.blueprint.schema import Model, ModelEndpoint, ModelGuard
+from outlast.blueprint.model import Model, ModelEndpoint, ModelGuard
 from outlast.server.gateway.relay import told_bytes_max
 from tests.server.gateway.conftest import Site, Start
 from tests.server.gateway.test_key import ENVIRON, OTHER, bearer, section

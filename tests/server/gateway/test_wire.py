@@ -251,7 +251,8 @@ def anything(tmp_path: object) -> Callable[[list[bytes]], None]:
     from pathlib import Path
 
     from outlast.adapters.host.clock import SystemClock
-    from outlast.blueprint.schema import Gateway, Listen, Model, ModelEndpoint
+    from outlast.blueprint.model import Model, ModelEndpoint
+    from outlast.blueprint.schema import Gateway, Listen
     from outlast.bootstrap.gateway import Assembly, Plan
     from outlast.server.gateway.serve import bind, serve
 

@@ -12,10 +12,13 @@ import msgspec
 
 from outlast.assessment.arithmetic import Line, share_text
 from outlast.assessment.graph import Graph
+from outlast.assessment.hit import lead_to_shift
 from outlast.assessment.structure import Node, TooCorrelated, Variable, all_of, any_of, exact, k_of, leaf, sampled
 from outlast.assessment.structure import samples_default as samples_default
 from outlast.assessment.system import Component, Edge, Figure, Site
 
+outage_s = 3600.0
+"""How long an outage is taken to last, next to which a failover takes its share: an assumption, an hour."""
 lines_max = 12
 """So many parts, the worst ones, are listed with their own availability."""
 
@@ -45,7 +48,7 @@ def availability(graph: Graph, work: str, seed: int = 1) -> Availability:
         share, error = sampled(node, plan.up, seed)
         method = f"Monte Carlo, {samples_default} samples, seed {seed}"
     losses = _losses(plan, graph, work)
-    return Availability(work, share, error, method, _lines(graph, losses, share, error, method), tuple(losses))
+    return Availability(work, share, error, method, _lines(graph, work, losses, share, error, method), tuple(losses))
 
 
 class _Plan:
@@ -65,7 +68,18 @@ class _Plan:
         outside = frozenset[Variable].intersection(*(_leaves(parts) for parts in regions))
         common = [part for part in regions[0] if part.variable in outside]
         inside = [all_of([part for part in parts if part.variable not in outside]) for parts in regions]
+        if len(inside) > 1:
+            moved = self._leaf(Figure(1 - self._failover_loss()), "failover")
+            inside = [inside[0], *(all_of([other, moved]) for other in inside[1:])]
         return all_of([*common, any_of(inside)])
+
+    def _failover_loss(self) -> float:
+        """The share of a region's outage that passes until another one serves."""
+        system = self._graph.system
+        lead, _, _ = lead_to_shift(self._graph)
+        ttl = system.routing.ttl_s.value if system.routing is not None else 0.0
+        takes = system.failover.takes_s.value if system.failover is not None else 0.0
+        return min(1.0, (lead + max(ttl, takes)) / outage_s)
 
     def _in_region(self, entries: tuple[str, ...], region: str) -> list[Node] | None:
         """What must be up there; None where something that is needed is not there, and it is not the home."""
@@ -165,16 +179,18 @@ def _losses(plan: _Plan, graph: Graph, work: str) -> list[tuple[str, float]]:
 
 
 def _lines(
-    graph: Graph, losses: list[tuple[str, float]], share: float, error: float, method: str
+    graph: Graph, work: str, losses: list[tuple[str, float]], share: float, error: float, method: str
 ) -> tuple[Line, ...]:
     lines: list[Line] = []
     for name, lost in losses[:lines_max]:
         figure = graph.component(name).availability
-        lines.append(Line(f"{name}{_shape(graph.component(name))}", share_text(1 - lost), figure.source, figure.reference))
+        text = f"{name}{_shape(graph.component(name))}"
+        lines.append(Line(text, share_text(1 - lost), figure.source, figure.reference))
     if len(losses) > lines_max:
         lines.append(Line(f"and {len(losses) - lines_max} more parts, each better than these", ""))
-    groups = sorted({f"one of {e.source}: {e.any_of}" for e in graph.system.edges if e.any_of and e.source in graph.hard[work]})
-    lines.extend(Line(f"{group} is enough", "") for group in groups)
+    needed = graph.hard[work]
+    groups = sorted({(edge.source, edge.any_of) for edge in graph.system.edges if edge.any_of and edge.source in needed})
+    lines.extend(Line(f"of {source}'s {group}, any one is enough", "") for source, group in groups)
     if graph.system.regions:
         zone, region = graph.system.zone_availability, graph.system.region_availability
         lines.append(Line("each zone", share_text(zone.value), zone.source, zone.reference))

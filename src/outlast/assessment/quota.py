@@ -9,6 +9,10 @@ from outlast.assessment.graph import Graph
 from outlast.assessment.system import Component, Site
 
 
+depth_max = 50
+"""Calls are counted over so many edges; longer ways are cycles."""
+
+
 class Demand(msgspec.Struct, frozen=True):
     """Requests a second that reach a component at the peak, all regions together."""
 
@@ -33,18 +37,19 @@ def demands(graph: Graph) -> dict[str, Demand]:
 
 def _calls(graph: Graph, work: str) -> dict[str, float]:
     """Calls of each component for one request of a class: the largest over all paths, so that nothing counts twice."""
-    entry = [name for name in graph.entries[work] if work in graph.component(name).classes]
     calls = dict.fromkeys(graph.entries[work], 1.0)
-    waiting = list(entry)
-    depth: dict[str, int] = dict.fromkeys(waiting, 0)
-    while waiting:
-        name = waiting.pop()
-        for edge in graph.needs[name]:
-            total = calls[name] * edge.calls
-            if total > calls.get(edge.target, 0.0) and depth[name] < len(graph.needs):
-                calls[edge.target] = total
-                depth[edge.target] = depth[name] + 1
-                waiting.append(edge.target)
+    front = list(calls)
+    for _ in range(depth_max):
+        following: dict[str, float] = {}
+        for name in front:
+            for edge in graph.needs[name]:
+                total = calls[name] * edge.calls
+                if total > max(calls.get(edge.target, 0.0), following.get(edge.target, 0.0)):
+                    following[edge.target] = total
+        if not following:
+            break
+        calls |= following
+        front = list(following)
     return calls
 
 

@@ -23,6 +23,8 @@ from outlast.kernel.unit import duration_text
 point_in_time_lag_s = 300.0
 """RDS and DynamoDB restore to any second up to about five minutes ago (their "latest restorable time")."""
 never = math.inf
+_in_flight: tuple[DisruptionKind, ...] = ("process", "node", "zone")
+"""Disruptions that take some of several processes: what those were at work on is taken over."""
 
 
 class Recovery(msgspec.Struct, frozen=True):
@@ -75,7 +77,7 @@ def _not_stopped(
     graph: Graph, work: str, disruption: Disruption, impact: Impact, direct: Mapping[str, Hit]
 ) -> tuple[float, tuple[Line, ...], str]:
     """The class goes on; what was in flight on the lost part may wait for its takeover."""
-    inside = [direct[name] for name in graph.entries[work] if name in direct and disruption.kind in ("process", "node")]
+    inside = [direct[name] for name in graph.entries[work] if name in direct and disruption.kind in _in_flight]
     hit = max(inside, key=lambda hit: hit.until_s or 0.0, default=None)
     if hit is not None and graph.component(hit.component).across_processes.mode != "none":
         copies = graph.component(hit.component).across_processes
@@ -104,9 +106,11 @@ def _rpo(
         hit = direct.get(name)
         if hit is None or hit.state == State.UNTOUCHED or not holds_data(component) or not _counts(component):
             continue
+        if disruption.kind in component.survive:
+            continue  # it has a promise of its own
         if disruption.kind != "corruption" and _stays(component, disruption.kind, hit):
             continue
-        lost, line = _loss(graph, component, disruption.kind)
+        lost, line = loss(graph, component, disruption.kind)
         if lost > worst:
             worst, loser = lost, name
             lines = (line, Line("acknowledged work that may be lost", duration_text(lost) if lost < never else "all"))
@@ -127,7 +131,8 @@ def _stays(component: Component, kind: DisruptionKind, hit: Hit) -> bool:
     return hit.state == State.WEAKENED and kind != "region" and component.across_zones.mode == "none"
 
 
-def _loss(graph: Graph, component: Component, kind: DisruptionKind) -> tuple[float, Line]:
+def loss(graph: Graph, component: Component, kind: DisruptionKind) -> tuple[float, Line]:
+    """Seconds of a component's data that such a disruption may lose, and why."""
     name = component.name
     copies = _copies(component, kind)
     served_elsewhere = kind == "region" and sum(1 for site in component.sites) > 1

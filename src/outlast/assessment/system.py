@@ -295,6 +295,8 @@ class Failover(msgspec.Struct, frozen=True, kw_only=True):
     max_lag_s: float | None = None
     decide_s: Figure = Figure(900.0)
     """Seconds that a person takes to decide, where it is not automatic."""
+    takes_s: Figure = Figure(10.0)
+    """Seconds that the taking over lasts, once decided."""
     failback: Literal["", "manual", "automatic"] = ""
     reconciled: bool = False
     place: Place = nowhere

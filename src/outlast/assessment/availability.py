@@ -189,7 +189,9 @@ def _lines(
     if len(losses) > lines_max:
         lines.append(Line(f"and {len(losses) - lines_max} more parts, each better than these", ""))
     needed = graph.hard[work]
-    groups = sorted({(edge.source, edge.any_of) for edge in graph.system.edges if edge.any_of and edge.source in needed})
+    groups = sorted(
+        {(edge.source, edge.any_of) for edge in graph.system.edges if edge.any_of and edge.source in needed}
+    )
     lines.extend(Line(f"of {source}'s {group}, any one is enough", "") for source, group in groups)
     if graph.system.regions:
         zone, region = graph.system.zone_availability, graph.system.region_availability

@@ -80,6 +80,7 @@ def describe(
         alarms=tuple(_alarm(described, name, one) for name, one in blueprint.alarms.items()),
         escalations=tuple(blueprint.escalation),
         drills=_drills(described, components),
+        drill_stops=bool(blueprint.drills.stop_if.errors),
         evidence=evidence,
         deployment=_deployment(described),
     )
@@ -187,7 +188,7 @@ def _alarm(described: Described, name: str, said: declared_alarm.Alarm) -> Alarm
         objective = described.blueprint.objectives.get(work)
         if said.burn_rate and objective is not None and promise == "availability" and objective.availability:
             # while nothing is answered, the budget of the window burns 1 / (1 - objective) times as fast
-            after = min(rate.times * (1 - objective.availability) * rate.over for rate in said.burn_rate)
+            after = round(min(rate.times * (1 - objective.availability) * rate.over for rate in said.burn_rate), 1)
     return Alarm(
         name=name,
         metric=said.metric or (f"slo:{said.slo}" if said.slo is not None else ""),

@@ -259,7 +259,11 @@ def _warm(component: Component) -> tuple[Line, ...]:
 
 
 def _repaired(component: Component, why: str) -> tuple[float, str, tuple[Line, ...]]:
-    return component.repair_s.value, why, (duration_line(f"{component.name}: until it is repaired", component.repair_s),)
+    return (
+        component.repair_s.value,
+        why,
+        (duration_line(f"{component.name}: until it is repaired", component.repair_s),),
+    )
 
 
 def _restored(restore: Figure, why: str) -> tuple[float, str, tuple[Line, ...]]:

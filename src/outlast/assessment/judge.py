@@ -41,9 +41,7 @@ def _is_subject(component: Component, kind: DisruptionKind) -> bool:
     return component.kind in compute_kinds or any(site.zones for site in component.sites)
 
 
-def promises(
-    graph: Graph, now: float, recover: Recover, available: Callable[[str], Availability]
-) -> Iterator[Promise]:
+def promises(graph: Graph, now: float, recover: Recover, available: Callable[[str], Availability]) -> Iterator[Promise]:
     """All promises of all classes of work, then those that components make for themselves."""
     for work, objective in graph.system.objectives.items():
         if objective.availability is not None:

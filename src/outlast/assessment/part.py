@@ -106,6 +106,10 @@ def _part(described: Described, path: str, declared: Declared | Training) -> Com
         common["effect"] = {"once": "once", "repeatable": "idempotent", "read": "pure"}[declared.effect]
         if declared.quota is None and declared.rate is not None:
             common["quota"] = Figure(declared.rate, "declared", f"{path}.rate")
+    elif isinstance(declared, Model):
+        canary = declared.canary
+        versions = canary.keep_versions if canary is not None else None
+        common["settings"] = {"canary": canary is not None, "keep_versions": versions or 0}
     elif isinstance(declared, Service):
         common["settings"] = {"kind": declared.kind, **({"keep_s": declared.keep} if declared.keep else {})}
     return Component(**common)
@@ -222,7 +226,11 @@ def _agent(described: Described, path: str, declared: Agent) -> dict[str, Any]:
     return {
         "cells": declared.cells,
         "instances_max": workers.max,
-        "scale_on": "" if workers.scale_on is None else "backlog" if workers.scale_on.queue_age is None else "queue_age",
+        "scale_on": ""
+        if workers.scale_on is None
+        else "backlog"
+        if workers.scale_on.queue_age is None
+        else "queue_age",
         "across_processes": Copies("sync", Figure(0.0), takeover, Figure(0.0)),
         "restart_s": Figure(1.0, "default", "the supervisor starts another process"),
         "deadline_s": _declared(declared.deadline, f"{path}.deadline"),
@@ -312,6 +320,7 @@ def _training(described: Described, path: str, declared: Training) -> Component:
     if declared.every is not None:
         settings["every_s"] = declared.every
     settings["promoted"] = declared.promote_if is not None
+    settings["serves"] = (described.named(f"models.{declared.serves}") or "") if declared.serves else ""
     return Component(
         name=described.name_of[path],
         kind="training",

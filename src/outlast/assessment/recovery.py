@@ -165,13 +165,17 @@ def backup_age(graph: Graph, name: str) -> tuple[float, Line]:
     where = f"backup.{name}"
     if backup is None:
         if component.rebuilt_from:
-            return 0.0, Line(f"{name}: made again from {component.rebuilt_from}", "0ms", "declared", str(component.place))
+            return 0.0, Line(
+                f"{name}: made again from {component.rebuilt_from}", "0ms", "declared", str(component.place)
+            )
         return never, Line(f"{name}: no backup", "all", "declared", str(component.place))
     if backup.versions_s is not None:
         return 0.0, Line(f"{name}: the version before is kept", "0ms", "declared", f"{where}.versions")
     if backup.point_in_time_s is not None:
         text = f"{name}: any instant can be restored, up to about five minutes ago"
-        return point_in_time_lag_s, Line(text, duration_text(point_in_time_lag_s), "documented", "latest restorable time")
+        return point_in_time_lag_s, Line(
+            text, duration_text(point_in_time_lag_s), "documented", "latest restorable time"
+        )
     if backup.full_every_s is not None:
         age = duration_text(backup.full_every_s)
         return backup.full_every_s, Line(f"{name}: the last full backup", age, "declared", f"{where}.full_every")

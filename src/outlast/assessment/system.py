@@ -399,6 +399,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     escalations: tuple[str, ...] = ()
     """The names that an alarm may page."""
     drills: tuple[Drill, ...] = ()
+    drill_stops: bool = False
+    """Whether something ends a drill that harms."""
     evidence: tuple[Evidence, ...] = ()
     deployment: Deployment | None = None
     zone_availability: Figure = Figure(0.9995, "default", "an assumption: 4.4 h a year; declare your own")

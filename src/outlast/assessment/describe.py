@@ -15,7 +15,6 @@ from outlast.assessment.system import (
     Deployment,
     DisruptionKind,
     Drill,
-    Edge,
     Evidence,
     Failover,
     Figure,

@@ -1,4 +1,4 @@
-"""How long until clients succeed again, and how much is lost: per class of work and kind of disruption, shown line by line.
+"""How long until clients succeed again, and how much is lost: per class of work and disruption, line by line.
 
 RTO is the time until the slowest part that the class cannot do without serves again. For a region: detection, decision,
 then side by side the moving of traffic (DNS TTL) and the takeover of each store, with what must be launched or warmed.

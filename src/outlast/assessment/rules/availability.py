@@ -20,6 +20,13 @@ workers_of_one_cell_max = 4
 _month_s = 30 * 86400.0
 
 
+_shared_engine = Fix(
+    text="put it on an engine that machines share: PostgreSQL with a synchronous standby, or DynamoDB",
+    buys="another machine goes on with every run",
+    costs="a database, and its operation",
+)
+
+
 def _serving(component: Component) -> list[Site]:
     return [site for site in component.sites if not site.standby]
 
@@ -66,6 +73,9 @@ def _alone(facts: Facts) -> Iterator[Weakness]:
         one = "one instance" if site.instances == 1 else f"{site.instances} instances, all of them needed"
         reason = f"{component.name} is {one}; when it is gone, {_who(facts, component.name)} for {duration_text(until)}"
         wanted = site.needed + 1
+        if component.technology == "sqlite":
+            yield about(component, impact.share, reason, _shared_engine)
+            continue
         fix = Fix(
             text=f"run {wanted} of it, in two zones",
             edits=_redundant_edits(component, wanted, 2),
@@ -132,7 +142,8 @@ def _promise_missed(facts: Facts) -> Iterator[Weakness]:
         name, lost = losses[0] if losses else ("", 0.0)
         short = (promise.promised - promise.estimated) * _month_s
         reason = (
-            f"{promise.work} promises {share_text(promise.promised)}, the design gives {share_text(promise.estimated)}: "
+            f"{promise.work} promises {share_text(promise.promised)}, the design gives "
+            f"{share_text(promise.estimated)}: "
             f"{duration_text(round(short, 1))} a month too much"
         )
         fix = Fix(

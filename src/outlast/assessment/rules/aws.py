@@ -30,7 +30,8 @@ def _slow_standby(facts: Facts) -> Iterator[Weakness]:
             buys=f"rto zone {duration_text(promised)}",
             costs="a third instance",
         )
-        reason = f"{component.name} is a Multi-AZ instance: its standby takes 60 to 120 s, {duration_text(promised)} is promised"
+        wanted = duration_text(promised)
+        reason = f"{component.name} is a Multi-AZ instance: its standby takes 60 to 120 s, {wanted} is promised"
         radius = max(0.6 * facts.weight_of(component.name), facts.radius(component.name, "node"))
         yield about(component, radius, reason, fix, (duration_line("takeover", takeover),))
 
@@ -129,7 +130,7 @@ RULES = (
     Rule(
         id="OL-AWS-003",
         title="health checks that reach through",
-        why="When a health check fails with a shared dependency, the balancer removes, and ECS kills, every healthy task.",
+        why="When a health check fails with a shared dependency, the balancer drops, and ECS kills, every task.",
         trigger="dependency",
         pillar="REL11-BP05",
         check=_deep_health_check,

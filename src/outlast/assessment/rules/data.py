@@ -27,13 +27,8 @@ def _no_backup(facts: Facts) -> Iterator[Weakness]:
     for component in facts.components:
         if component.data not in _kept or component.rebuilt_from or component.name in facts.system.backups:
             continue
-        value = (
-            {"versions": "90d", "copies": ["vault"], "lock": "30d", "test_restore": "monthly"}
-            if component.kind == "blobs"
-            else {
-                "point_in_time": "35d", "full_every": "24h", "copies": ["vault"], "lock": "30d", "test_restore": "monthly",
-            }
-        )  # fmt: skip
+        often = {"versions": "90d"} if component.kind == "blobs" else {"point_in_time": "35d", "full_every": "24h"}
+        value = {**often, "copies": ["vault"], "lock": "30d", "test_restore": "monthly"}
         fix = Fix(
             text="back it up, keep a copy elsewhere that nobody can delete, and try to restore it",
             edits=_edit(component, "", value),

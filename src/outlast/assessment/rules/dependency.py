@@ -22,7 +22,7 @@ def _hard_on_others(facts: Facts) -> Iterator[Weakness]:
             continue
         away = duration_text(target.repair_s.value)
         fix = Fix(
-            text="say what is done without it: wait (the step is durable and goes on later), an earlier answer, or less",
+            text="say what is done without it: wait (the step is durable), use an earlier answer, or answer less",
             edits=(change(edge.place, "on_loss", "wait"),),
             buys=f"an outage of {target.name} delays work, and fails none",
             costs="work that waits must be shown to whoever waits for it",

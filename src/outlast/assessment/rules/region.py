@@ -204,9 +204,7 @@ def _strong_without_a_third(facts: Facts) -> Iterator[Weakness]:
             buys="a majority that survives the loss of one region",
             costs="a third copy of the writes",
         )
-        reason = (
-            f"{component.name} is to be strongly consistent in {len(facts.system.regions)} regions: a majority needs 3"
-        )
+        reason = f"{component.name} is to be strong in {len(facts.system.regions)} regions: a majority needs 3"
         yield about(component, 0.45 * max(facts.weight_of(component.name), 0.6), reason, fix)
 
 
@@ -214,7 +212,7 @@ RULES = (
     Rule(
         id="OL-REG-001",
         title="fails over by changing DNS records",
-        why="Records are changed in the control plane, which is in one region and goes first. Health checks are data plane.",
+        why="Records are changed in the control plane, which is in one region. Health checks are data plane.",
         trigger="region",
         pillar="REL11-BP04",
         check=_changes_records,

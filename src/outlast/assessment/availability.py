@@ -209,7 +209,7 @@ def _lines(
         lines.append(Line("each zone", share_text(zone.value), zone.source, zone.reference))
         lines.append(Line("each region", share_text(region.value), region.source, region.reference))
     spread = f" ± {error * 100:.2g}%" if error else ""
-    lines.append(Line("everything it cannot do without, together", share_text(share) + spread, "default", method))
+    lines.append(Line("everything it cannot do without, together", share_text(share) + spread, "computed", method))
     return tuple(lines)
 
 

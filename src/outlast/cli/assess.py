@@ -30,17 +30,22 @@ def assess(
     ] = None,
     sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code hosts.")] = False,
     fail_on: Annotated[
-        str, typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from low, medium, high or critical on; or never.")
+        str,
+        typer.Option("--fail-on", metavar="SEVERITY", help="Exit 1 from low, medium, high or critical on; or never."),
     ] = "high",
     what_if: Annotated[
         list[str] | None,
-        typer.Option("--what-if", metavar="TEXT", show_default=False, help='What happens then: "zone eu-central-1a down".'),
+        typer.Option(
+            "--what-if", metavar="TEXT", show_default=False, help='What happens then: "zone eu-central-1a down".'
+        ),
     ] = None,
     apply: Annotated[
         list[str] | None,
         typer.Option("--apply", metavar="RULE", show_default=False, help="Write the fixes of a rule into the file."),
     ] = None,
-    arithmetic: Annotated[bool, typer.Option("--arithmetic", help="Show every promise's sum, not only missed ones.")] = False,
+    arithmetic: Annotated[
+        bool, typer.Option("--arithmetic", help="Show every promise's sum, not only missed ones.")
+    ] = False,
     evidence: Annotated[
         Path | None,
         typer.Option(
@@ -61,8 +66,8 @@ def assess(
         outlast assess --apply OL-DAT-001
         outlast assess --html report.html --fail-on never
     """
-    from outlast.assessment.assess import at_least
     from outlast.assessment.assess import assess as assessed
+    from outlast.assessment.assess import at_least
     from outlast.assessment.finding import severities
     from outlast.assessment.what_if import disruption_of
     from outlast.cli.assessed import clock_now, read_system, write_fixes

@@ -90,7 +90,9 @@ def write_fixes(path: Path, assessment: Assessment, rules: Sequence[str]) -> Non
 
 def _replace(path: Path, text: str) -> None:
     """All of the new text or all of the old, whatever happens."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

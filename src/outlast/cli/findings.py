@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import share_text
+from outlast.assessment.arithmetic import share_text, time_text
 from outlast.assessment.assess import Assessment
 from outlast.assessment.finding import Finding, Severity
 from outlast.assessment.impact import Impact, State
 from outlast.assessment.promise import Promise
 from outlast.cli.output import console
-from outlast.kernel.unit import duration_text
 
 _COLOURS: dict[Severity, str] = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "dim"}
 
@@ -18,7 +17,9 @@ _COLOURS: dict[Severity, str] = {"critical": "bold red", "high": "red", "medium"
 def print_assessment(assessment: Assessment, *, arithmetic: bool) -> None:
     """All of it; the sums of missed promises, or of all."""
     screen = console()
-    screen.print(f"{assessment.system}: {assessment.components} components, {assessment.edges} needs, {assessment.file}")
+    screen.print(
+        f"{assessment.system}: {assessment.components} components, {assessment.edges} needs, {assessment.file}"
+    )
     if assessment.promises:
         screen.print("\npromises", style="bold")
         width = max(len(one.work) for one in assessment.promises)
@@ -29,7 +30,7 @@ def print_assessment(assessment: Assessment, *, arithmetic: bool) -> None:
                 for line in promise.lines:
                     screen.print(f"      {line}", style="dim")
     for impact in assessment.what_if:
-        screen.print(f"\nwhat if {impact.disruption} is down", style="bold")
+        screen.print(f"\nwhat if: {impact.disruption}", style="bold")
         for text in impact_lines(impact):
             screen.print(f"  {text}")
     screen.print("\nfindings", style="bold")
@@ -48,19 +49,21 @@ def _promise_line(promise: Promise, width: int) -> str:
     status = promise.status
     if promise.evidence_state == "expired":
         status += ", evidence expired"
-    return f"  {promise.work:{width}}  {what:16} {_number(promise, promise.promised):>9} {estimated:>12}  {status}{worst}"
+    return (
+        f"  {promise.work:{width}}  {what:16} {_number(promise, promise.promised):>9} {estimated:>12}  {status}{worst}"
+    )
 
 
 def _number(promise: Promise, value: float) -> str:
-    return share_text(value) if promise.measure == "availability" else duration_text(round(value, 1))
+    return share_text(value) if promise.measure == "availability" else time_text(round(value, 1))
 
 
 def impact_lines(impact: Impact) -> Iterator[str]:
     """What happens, in the order in which it does."""
     for touch in impact.touches.values():
-        after = f" after {duration_text(touch.after_s)}" if touch.after_s else ""
+        after = f" after {time_text(touch.after_s)}" if touch.after_s else ""
         back = touch.until_s
-        until = "" if not back else f", back in {duration_text(round(back, 1))}" if back < 1e9 else ", for good"
+        until = "" if not back else f", back in {time_text(round(back, 1))}" if back < 1e9 else ", for good"
         shown = until if touch.state >= State.DEGRADED else ""
         indent = "  " * touch.step
         yield f"{indent}{touch.component}: {touch.state.word}{after}{shown}: {touch.why}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from outlast.assessment.arithmetic import time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.hit import holds_data
 from outlast.assessment.rule import Rule, Weakness, about, change
 from outlast.assessment.system import Backup, Component
-from outlast.kernel.unit import duration_text
 
 _kept = ("critical", "eventual")
 
@@ -170,7 +170,7 @@ def _spot_without_checkpoints(facts: Facts) -> Iterator[Weakness]:
         fix = Fix(
             text="save what was learned every few minutes",
             edits=(change(component.place, "checkpoint_every", "5m"),),
-            buys=f"an interruption costs {duration_text(300)} of work",
+            buys=f"an interruption costs {time_text(300)} of work",
             costs="writes of checkpoints",
         )
         reason = f"{component.name} runs on machines that may be taken away, and saves nothing until its end"

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import Line, rate_text
+from outlast.assessment.arithmetic import Line, rate_text, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.hit import lead_to_shift
 from outlast.assessment.quota import capacity, fullest_zone
 from outlast.assessment.rule import Rule, Weakness, about, change
 from outlast.assessment.system import Component, Edge, Site, compute_kinds
-from outlast.kernel.unit import duration_text
 
 
 def _first(component: Component) -> Site | None:
@@ -156,7 +155,7 @@ def _launch_to_recover(facts: Facts) -> Iterator[Weakness]:
         )
         reason = (
             f"{running * 100:g}% of {component.name} runs in {standby[0].region}; the rest must be launched while "
-            f"everybody else launches too, within {duration_text(promised)}"
+            f"everybody else launches too, within {time_text(promised)}"
         )
         yield about(component, 0.9 * facts.graph.weight(works[0]), reason, fix, lines)
 

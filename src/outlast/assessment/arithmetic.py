@@ -52,7 +52,8 @@ def share_text(value: float) -> str:
     digits = 0
     while lost * 100 < 10 ** (1 - digits) and digits < 8:
         digits += 1
-    return f"{value * 100:.{digits}f}%"
+    text = f"{value * 100:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if digits else text}%"
 
 
 def rate_text(value: float) -> str:

@@ -34,6 +34,10 @@ _ALONE = {
 Key = str | int
 
 
+class _Verbatim(str):
+    """Text of the file, which is not to be quoted again."""
+
+
 def patched(text: str, edits: Sequence[Edit], file: str = "outlast.yaml") -> str:
     """`text` with every edit in it. Raises ConfigurationError where that cannot be done."""
     for edit in edits:
@@ -60,7 +64,8 @@ def _edited(text: str, edit: Edit, file: str) -> str:
         return _added(text, node, str(keys[0]), _nested(keys[1:], edit.value))
     alone = _ALONE.get(str(before[-1])) or (_ALONE["needs"] if len(before) > 1 and before[-2] == "needs" else None)
     if isinstance(node, yaml.ScalarNode) and alone is not None:
-        old = {} if keys[0] == alone else {alone: node.value}
+        as_it_was = _Verbatim(text[node.start_mark.index : node.end_mark.index])
+        old = {} if keys[0] == alone else {alone: as_it_was}
         return _replaced(text, node, rendered({**old, str(keys[0]): _nested(keys[1:], edit.value)}))
     raise ConfigurationError(
         f"{file}:{node.start_mark.line + 1}: {_shown(edit.path)} cannot be written by itself: change it by hand"
@@ -149,6 +154,8 @@ def rendered(value: Any, top: bool = False) -> str:
         return "\n".join(entries) if top else "{" + ", ".join(entries) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(rendered(one) for one in cast("list[Any]", value)) + "]"
+    if isinstance(value, _Verbatim):
+        return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):

@@ -37,6 +37,8 @@ Key = str | int
 class _Verbatim(str):
     """Text of the file, which is not to be quoted again."""
 
+    __slots__ = ()
+
 
 def patched(text: str, edits: Sequence[Edit], file: str = "outlast.yaml") -> str:
     """`text` with every edit in it. Raises ConfigurationError where that cannot be done."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import share_text, time_text
+from outlast.assessment.arithmetic import loss_text, share_text, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.hit import holds_data
@@ -146,7 +146,7 @@ def _promise_missed(facts: Facts) -> Iterator[Weakness]:
             f"{time_text(round(short, 1))} a month too much"
         )
         fix = Fix(
-            text=f"begin with {name}, which alone is away {share_text(lost)} of the time: a second one, a cache, or "
+            text=f"begin with {name}, which alone is away {loss_text(lost)} of the time: a second one, a cache, or "
             "an answer without it",
             buys=f"{share_text(min(1.0, promise.estimated + lost))} if {name} were never missed",
             costs="see the fixes of the single findings",

@@ -65,6 +65,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry("switch", "resume", "Operate", "Let a stopped agent go on."),
     "pools": Entry("pools", "pools_app", "Operate", "Show the pools of a gateway; drain, eject or weigh an endpoint."),
     "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),
+    "graph": Entry("graph", "graph", "Design", "Draw what needs what, and what fails when something fails."),
     "audit": Entry("audit", "audit_app", "Operate", "Verify the journal's hash chain, or show its records."),
     "store": Entry("store", "store_app", "Operate", _store),
     "queues": Entry("queues", "queues_app", "Operate", _queues),

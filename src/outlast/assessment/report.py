@@ -45,6 +45,7 @@ def report(assessment: Assessment, system: System, text: str = "") -> str:
         element("title", f"Assessment of {assessment.system}"),
         Markup(f"<style>{style}</style>"),
     )
+    made = paragraph("Made by ", code("outlast assess --html"), " from the blueprint alone.", quiet=True)
     body = element(
         "body",
         _head(assessment),
@@ -58,8 +59,8 @@ def report(assessment: Assessment, system: System, text: str = "") -> str:
             evidence(system, assessment.at),
             assumptions(system),
         ),
-        element("footer", paragraph("Made by ", code("outlast assess --html"), " from the blueprint alone.", quiet=True)),
-    )  # fmt: skip
+        element("footer", made),
+    )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 

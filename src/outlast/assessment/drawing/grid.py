@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import msgspec
-import itertools
 
 
 class Arrow(msgspec.Struct, frozen=True):
@@ -46,10 +46,8 @@ class Grid:
         bundle = arrow.bundle
         if self.column[start] > self.column[end]:
             start, end, bundle = end, start, f"back {index}"
-        chain = [start]
-        for column in range(self.column[start] + 1, self.column[end]):
-            chain.append(self._wire(arrow.target, bundle, column, self.lane[end]))
-        chain.append(end)
+        between = range(self.column[start] + 1, self.column[end])
+        chain = [start, *(self._wire(arrow.target, bundle, column, self.lane[end]) for column in between), end]
         for a, b in itertools.pairwise(chain):
             if b not in self.right[a]:
                 self.right[a].append(b)

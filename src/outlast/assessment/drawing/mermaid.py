@@ -13,7 +13,7 @@ from outlast.assessment.system import Edge, System
 
 
 def mermaid(system: System, impact: Impact | None = None) -> str:
-    """One ``flowchart``, with a subgraph for each frame. Names are texts of numbered nodes, so that none can break it."""
+    """One ``flowchart``, with a subgraph for each frame. Names are texts of numbered nodes: none can break it."""
     ordered, lane_of = lanes(system)
     touched = impact.touches if impact is not None else {}
     number = {name: f"c{i}" for i, name in enumerate(system.components)}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from outlast.assessment.drawing.grid import Grid
-import itertools
 
 port_room = 40.0
 """Pixels of a box's side over which the ends of its lines are spread."""

@@ -30,8 +30,12 @@ _DARK = {
     "bad-fill": "#45181c",
 }
 
-style = (
-    f"""
+
+def _variables(colours: dict[str, str]) -> str:
+    return ":root { " + "; ".join(f"--{name}: {value}" for name, value in colours.items()) + " }"
+
+
+_RULES = f"""
 {_variables(_LIGHT)}
 @media (prefers-color-scheme: dark) {{ {_variables(_DARK)} }}
 * {{ box-sizing: border-box }}
@@ -125,6 +129,5 @@ footer {{ padding-top: 2rem; padding-bottom: 2rem }}
   * {{ print-color-adjust: exact; -webkit-print-color-adjust: exact }}
 }}
 """
-    + picture
-)
+style = _RULES + picture
 """One style sheet for the page and the drawing; chips and boxes of one state have one colour."""

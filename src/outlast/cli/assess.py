@@ -106,7 +106,7 @@ def assess(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _write_html(html: Path, assessment: Assessment, system: System, blueprint: Path) -> None:
+def _write_html(target: Path, assessment: Assessment, system: System, blueprint: Path) -> None:
     from outlast.assessment.report import report
 
-    html.write_text(report(assessment, system, blueprint.read_text(encoding="utf-8")), encoding="utf-8")
+    target.write_text(report(assessment, system, blueprint.read_text(encoding="utf-8")), encoding="utf-8")

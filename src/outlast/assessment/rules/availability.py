@@ -250,7 +250,7 @@ def _long_chain(facts: Facts) -> Iterator[Weakness]:
     for work in facts.graph.works:
         none: tuple[str, ...] = ()
         chain = max((_chain(facts, name, none) for name in facts.graph.entries[work]), key=len, default=none)
-        if len(chain) <= chain_max + 1:
+        if not chain or len(chain) <= chain_max + 1:
             continue
         fix = Fix(
             text="shorten it: call side by side, keep what rarely changes, or put a queue after the first answer",

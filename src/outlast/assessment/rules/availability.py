@@ -41,7 +41,10 @@ def _redundant_edits(component: Component, instances: int, zones: int) -> tuple[
         return (change(component.place, "standbys", instances - 1),)
     if section == "agents":
         return (change(component.place, "workers.min", instances), change(component.place, "workers.zones", zones))
-    return (change(component.place, "redundancy", {"instances": instances, "zones": zones}),)
+    return (
+        change(component.place, "redundancy.instances", instances),
+        change(component.place, "redundancy.zones", zones),
+    )
 
 
 def _saves(facts: Facts, component: Component) -> str:

@@ -141,7 +141,7 @@ class _Plan:
         lost = _takeover_loss(component)
         if lost <= 0:
             return node
-        return all_of([node, self._leaf(Figure(1 - lost), "takeover", component.name)])
+        return all_of([node, self._leaf(Figure(1 - lost), "takeover", component.name, region or "")])
 
     def _site(self, component: Component, site: Site) -> Node:
         if not site.zones:

@@ -19,6 +19,7 @@ from outlast.kernel.error import ConfigurationError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:/%+ -]*\Z")
 _AMBIGUOUS = re.compile(r"(true|false|yes|no|on|off|null|~|[0-9_.]+|[0-9]+:[0-9:]+)\Z", re.IGNORECASE)
+_UNPRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _INDEXED = re.compile(r"(.+)\[([0-9]+)\]\Z")
 _ALONE = {
     "needs": "strength",
@@ -32,6 +33,12 @@ _ALONE = {
 """The key that a section stands for when it is written as one value; under ``needs`` it is each of its entries."""
 
 Key = str | int
+
+
+class _Verbatim(str):
+    """Text of the file, which is not to be quoted again."""
+
+    __slots__ = ()
 
 
 def patched(text: str, edits: Sequence[Edit], file: str = "outlast.yaml") -> str:
@@ -60,7 +67,8 @@ def _edited(text: str, edit: Edit, file: str) -> str:
         return _added(text, node, str(keys[0]), _nested(keys[1:], edit.value))
     alone = _ALONE.get(str(before[-1])) or (_ALONE["needs"] if len(before) > 1 and before[-2] == "needs" else None)
     if isinstance(node, yaml.ScalarNode) and alone is not None:
-        old = {} if keys[0] == alone else {alone: node.value}
+        as_it_was = _Verbatim(text[node.start_mark.index : node.end_mark.index])
+        old = {} if keys[0] == alone else {alone: as_it_was}
         return _replaced(text, node, rendered({**old, str(keys[0]): _nested(keys[1:], edit.value)}))
     raise ConfigurationError(
         f"{file}:{node.start_mark.line + 1}: {_shown(edit.path)} cannot be written by itself: change it by hand"
@@ -149,6 +157,8 @@ def rendered(value: Any, top: bool = False) -> str:
         return "\n".join(entries) if top else "{" + ", ".join(entries) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(rendered(one) for one in cast("list[Any]", value)) + "]"
+    if isinstance(value, _Verbatim):
+        return str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
@@ -159,4 +169,6 @@ def rendered(value: Any, top: bool = False) -> str:
 def _word(text: str) -> str:
     """Text as it is where YAML reads it as itself, else in quotes."""
     safe = _PLAIN.match(text) and not _AMBIGUOUS.match(text) and ": " not in text and not text.endswith((":", " "))
-    return text if safe else json.dumps(text, ensure_ascii=False)
+    if safe:
+        return text
+    return _UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))

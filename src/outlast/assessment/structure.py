@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from outlast.kernel.randomness import derived
 
-visits_max = 100_000
+visits_max = 50_000
 """Bound of the exact computation: nodes that are looked at. Beyond it is the Monte Carlo."""
 samples_default = 200_000
 
@@ -136,7 +135,7 @@ class _Drawn:
         if node.variable is not None:
             return self._variable(node.variable)
         if node.needed == len(node.parts):
-            return functools.reduce(operator.and_, map(self.bits, node.parts), self._all)
+            return functools.reduce(lambda one, other: one & other, map(self.bits, node.parts), self._all)
         at_least = [self._all] + [0] * node.needed
         for part in node.parts:
             bits = self.bits(part)

@@ -53,6 +53,9 @@ def assess(
             "--evidence", metavar="FILE", show_default=False, help="What drills measured, one JSON object a line."
         ),
     ] = None,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Print the reference page of all rules, and nothing else.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Say where a system breaks: promises kept and missed, weaknesses, their fixes.
@@ -74,6 +77,11 @@ def assess(
     from outlast.cli.assessed import clock_now, read_system, write_fixes
     from outlast.cli.output import note, print_json
 
+    if rules:
+        from outlast.assessment.rule_page import rule_page
+
+        print(rule_page(), end="")
+        return
     if fail_on not in (*severities, "never"):
         raise UsageError(f"--fail-on {fail_on[:32]!r}: expected one of {', '.join(severities)}, never")
     if json and sarif:
@@ -93,7 +101,7 @@ def assess(
 
         print_json(document(assessment))
     elif sarif:
-        from outlast.assessment.rule import known_rules
+        from outlast.assessment.rulebook import known_rules
         from outlast.assessment.sarif import sarif as sarif_document
         from outlast.cli.version import installed
 

@@ -23,7 +23,8 @@ _axe_version = "4.10.3"
 _axe_home = Path(__file__).parents[2] / "build" / "axe-core"
 _flags = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--remote-debugging-port=0",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+    "--remote-debugging-port=0",
 )  # fmt: skip
 _answer_deadline_s = 60.0
 

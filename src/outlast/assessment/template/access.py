@@ -141,6 +141,8 @@ def unknown(sketch: Sketch, resource: Resource) -> Part:
         part = sketch.add(resource, "external")
     part.noun = "unknown" if ours else "external"
     part.note(f"{resource.type} is not understood: what is said of it here is assumed")
+    if ours:
+        part.spread(2, 2)
     return part
 
 
@@ -214,7 +216,7 @@ def _of_sam(policy: dict[str, Any]) -> Iterator[Statement]:
         yield from _allowed_in(policy)
         return
     for name, arguments in policy.items():
-        action = "sqs:ReceiveMessage" if name == "SQSPollerPolicy" else f"uses:{name}"
+        action = "sqs:ReceiveMessage" if name == "SQSPollerPolicy" else name
         yield Statement([action], arguments)
 
 

@@ -143,7 +143,11 @@ def classes(sketch: Sketch) -> list[str]:
         reads = any(need.mode == "asynchronous" for need in part.needs.values())
         work = background if reads or live in found else live
         part.body["class"] = work
-        part.note(f"nothing is seen that calls it: taken as work of the class {work}")
+        part.note(
+            f"it works on what others leave: taken as work of the class {work}"
+            if reads
+            else f"nothing is seen that calls it: taken as work of the class {work}"
+        )
         found.add(work)
     for part in sketch.parts.values():
         reads = any(need.mode == "asynchronous" for need in part.needs.values())

@@ -66,6 +66,8 @@ def connect(sketch: Sketch) -> None:
     """What stands behind each of them."""
     _targets(sketch)
     _integrations(sketch)
+    for use in sketch.of("firewall_use"):
+        sketch.use(use)
     for cdn in sketch.of("cdn"):
         part = sketch.part(cdn.id)
         for reference in cdn.refers("DistributionConfig.Origins", "origin"):

@@ -33,6 +33,8 @@ class Network:
         """Read the subnets of all files."""
         self._sketch = sketch
         self.zone_of = {subnet.id: self._zone(subnet) for subnet in sketch.of("subnet")}
+        for group in sketch.of("db_subnets"):
+            sketch.use(group)
         self.unknown = 0
         """Parts whose subnets the templates do not name."""
 

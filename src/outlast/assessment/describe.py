@@ -15,11 +15,11 @@ from outlast.assessment.system import (
     Deployment,
     DisruptionKind,
     Drill,
-    Edge,
     Evidence,
     Failover,
     Figure,
     Load,
+    Mechanism,
     Objective,
     Routing,
     Strategy,
@@ -32,6 +32,11 @@ from outlast.blueprint.schema import Blueprint
 
 _DAYS: dict[str, float] = {"daily": 1, "weekly": 7, "monthly": 30, "quarterly": 91, "yearly": 365}
 _day_s = 86400.0
+_MECHANISMS: dict[str, Mechanism] = {
+    "health_checks": "health_check",
+    "routing_controls": "arc",
+    "records": "records",
+}
 _DRILLS: tuple[tuple[str, DisruptionKind], ...] = (
     (r"region", "region"),
     (r"zone", "zone"),
@@ -105,7 +110,7 @@ def _routing(described: Described) -> Routing | None:
         probe_every_s=Figure(edge.probe.every, probe, f"{here}.probe"),
         probe_failures=edge.probe.fail_after,
         observers=edge.probe.observers,
-        mechanism="health_check",
+        mechanism=_MECHANISMS[edge.switch],
         place=described.place(here),
     )
 

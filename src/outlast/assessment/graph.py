@@ -151,10 +151,10 @@ def _strong_components(called: dict[str, list[str]]) -> Iterator[tuple[str, ...]
     low: dict[str, int] = {}
     stack: list[str] = []
     on_stack: set[str] = set()
-    for root in called:
+    for root, first in called.items():
         if root in number:
             continue
-        work: list[tuple[str, Iterator[str]]] = [(root, iter(called[root]))]
+        work: list[tuple[str, Iterator[str]]] = [(root, iter(first))]
         number[root] = low[root] = len(number)
         stack.append(root)
         on_stack.add(root)

@@ -111,7 +111,11 @@ def _part(described: Described, path: str, declared: Declared | Training) -> Com
         versions = canary.keep_versions if canary is not None else None
         common["settings"] = {"canary": canary is not None, "keep_versions": versions or 0}
     elif isinstance(declared, Service):
-        common["settings"] = {"kind": declared.kind, **({"keep_s": declared.keep} if declared.keep else {})}
+        common["settings"] = {
+            "kind": declared.kind,
+            "health_check": declared.health or "",
+            **({"keep_s": declared.keep} if declared.keep else {}),
+        }
     return Component(**common)
 
 
@@ -172,7 +176,7 @@ def _redundancy(described: Described, path: str, declared: Declared, known: Tech
         wanted = said.zones if said is not None and said.zones is not None else _zones(declared)
         count = min(wanted or len(region.zones), instances, len(region.zones)) or 1
         sites.append(_site(region, region.zones[:count], instances, needed))
-    result: dict[str, Any] = {"sites": tuple(sites)}
+    result: dict[str, Any] = {"sites": tuple(sites), "instances_max": said.max if said is not None else None}
     led = isinstance(declared, Stored) or standby
     if led and instances > 1 and any(len(site.zones) > 1 for site in sites):
         result["across_zones"] = _takeover(described, path, declared, known)

@@ -5,6 +5,7 @@ Others add rules by the entry point group ``outlast.rules``: each entry is a `Ru
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -123,6 +124,7 @@ def change(place: Place, key: str, value: Any) -> Edit:
     return Edit((*place.path, *key.split(".")), value)
 
 
+@functools.cache
 def known_rules() -> tuple[Rule, ...]:
     """Our rules and those of installed packages, by id. Raises ConfigurationError for two with the same id."""
     from importlib.metadata import entry_points

@@ -69,6 +69,7 @@ COMMANDS: dict[str, Entry] = {
     "queues": Entry("queues", "queues_app", "Operate", _queues),
     "migrate": Entry("migrate", "migrate", "Operate", _migrate),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
+    "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),
     "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import share_text
+from outlast.assessment.arithmetic import share_text, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.rule import Rule, Weakness, about, change
-from outlast.kernel.unit import duration_text
 
 _waiting = re.compile(r"queue|backlog|age|depth|waiting|dead", re.IGNORECASE)
 _lag = re.compile(r"lag|replica", re.IGNORECASE)
@@ -68,7 +67,7 @@ def _lag_unwatched(facts: Facts) -> Iterator[Weakness]:
     lossless = facts.lossless(facts.system.objectives, "region")
     if not trailing or lossless is None:
         return
-    above = duration_text(max(1.0, 0.8 * lossless))
+    above = time_text(max(1.0, 0.8 * lossless))
     fix = Fix(
         text="let an alarm follow the replication lag",
         edits=(
@@ -123,8 +122,8 @@ def _too_late(facts: Facts) -> Iterator[Weakness]:
                 costs="more false alarms",
             )
             reason = (
-                f"{alarm.name} needs {duration_text(alarm.after_s)} of a full outage; {work} is to be back after "
-                f"{duration_text(promised)}"
+                f"{alarm.name} needs {time_text(alarm.after_s)} of a full outage; {work} is to be back after "
+                f"{time_text(promised)}"
             )
             yield Weakness(
                 subject=alarm.name, radius=0.25 * facts.graph.weight(work), reason=reason, fix=fix, place=alarm.place

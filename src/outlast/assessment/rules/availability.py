@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import share_text
+from outlast.assessment.arithmetic import loss_text, share_text, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.hit import holds_data
 from outlast.assessment.impact import State
 from outlast.assessment.rule import Rule, Weakness, about, between, change
 from outlast.assessment.system import Component, Disruption, Site, state_kinds
-from outlast.kernel.unit import duration_text
 
 chain_max = 4
 """More hard synchronous calls in a row are a finding."""
 workers_of_one_cell_max = 4
 """So many workers of one cell are a finding: a bad change or a poisoned tenant reaches them all."""
 _month_s = 30 * 86400.0
+
+
+_shared_engine = Fix(
+    text="put it on an engine that machines share: PostgreSQL with a synchronous standby, or DynamoDB",
+    buys="another machine goes on with every run",
+    costs="a database, and its operation",
+)
 
 
 def _serving(component: Component) -> list[Site]:
@@ -44,7 +50,7 @@ def _saves(facts: Facts, component: Component) -> str:
     lost = dict(facts.availability(works[0]).losses).get(component.name, 0.0) if works else 0.0
     if lost <= 0:
         return "its loss is no longer noticed"
-    return f"up to {duration_text(round(lost * _month_s, 1))} of downtime a month for {works[0]}"
+    return f"up to {time_text(round(lost * _month_s, 1))} of downtime a month for {works[0]}"
 
 
 def _alone(facts: Facts) -> Iterator[Weakness]:
@@ -64,8 +70,11 @@ def _alone(facts: Facts) -> Iterator[Weakness]:
             continue
         site = sites[0]
         one = "one instance" if site.instances == 1 else f"{site.instances} instances, all of them needed"
-        reason = f"{component.name} is {one}; when it is gone, {_who(facts, component.name)} for {duration_text(until)}"
+        reason = f"{component.name} is {one}; when it is gone, {_who(facts, component.name)} for {time_text(until)}"
         wanted = site.needed + 1
+        if component.technology == "sqlite":
+            yield about(component, impact.share, reason, _shared_engine)
+            continue
         fix = Fix(
             text=f"run {wanted} of it, in two zones",
             edits=_redundant_edits(component, wanted, 2),
@@ -132,11 +141,12 @@ def _promise_missed(facts: Facts) -> Iterator[Weakness]:
         name, lost = losses[0] if losses else ("", 0.0)
         short = (promise.promised - promise.estimated) * _month_s
         reason = (
-            f"{promise.work} promises {share_text(promise.promised)}, the design gives {share_text(promise.estimated)}: "
-            f"{duration_text(round(short, 1))} a month too much"
+            f"{promise.work} promises {share_text(promise.promised)}, the design gives "
+            f"{share_text(promise.estimated)}: "
+            f"{time_text(round(short, 1))} a month too much"
         )
         fix = Fix(
-            text=f"begin with {name}, which alone is away {share_text(lost)} of the time: a second one, a cache, or "
+            text=f"begin with {name}, which alone is away {loss_text(lost)} of the time: a second one, a cache, or "
             "an answer without it",
             buys=f"{share_text(min(1.0, promise.estimated + lost))} if {name} were never missed",
             costs="see the fixes of the single findings",

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import duration_line
+from outlast.assessment.arithmetic import duration_line, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, about, between, change
-from outlast.kernel.unit import duration_text
 
 _STRONG = ("dynamodb", "aurora_dsql", "dsql", "spanner", "")
 """Technologies that can be strongly consistent across regions; where none is said, it is believed."""
@@ -27,10 +26,11 @@ def _slow_standby(facts: Facts) -> Iterator[Weakness]:
         fix = Fix(
             text="use a Multi-AZ DB cluster (two readable standbys, typically under 35 s) or Aurora",
             edits=(change(component.place, "aws", "rds_cluster"), change(component.place, "standbys", 2)),
-            buys=f"rto zone {duration_text(promised)}",
+            buys=f"rto zone {time_text(promised)}",
             costs="a third instance",
         )
-        reason = f"{component.name} is a Multi-AZ instance: its standby takes 60 to 120 s, {duration_text(promised)} is promised"
+        wanted = time_text(promised)
+        reason = f"{component.name} is a Multi-AZ instance: its standby takes 60 to 120 s, {wanted} is promised"
         radius = max(0.6 * facts.weight_of(component.name), facts.radius(component.name, "node"))
         yield about(component, radius, reason, fix, (duration_line("takeover", takeover),))
 
@@ -53,26 +53,22 @@ def _strong_elsewhere(facts: Facts) -> Iterator[Weakness]:
 
 
 def _deep_health_check(facts: Facts) -> Iterator[Weakness]:
-    for edge in facts.edges:
-        source, target = facts.system.components[edge.source], facts.target(edge)
-        if source.kind != "balancer" or target.kind not in (
-            "model",
-            "endpoint",
-            "external",
-            "sql",
-            "table",
-            "vector",
-            "cache",
-        ):
+    for component in facts.components:
+        if component.settings.get("health_check") != "deep":
             continue
+        needed = [edge.target for edge in facts.graph.needs[component.name]]
+        behind = [edge.target for name in needed for edge in facts.graph.needs[name]] or needed
         fix = Fix(
-            text="let its health check ask whether the process can answer, and nothing behind it",
-            edits=(change(edge.place, "strength", "soft"), change(edge.place, "on_loss", "skip")),
-            buys=f"an outage of {target.name} degrades answers instead of killing every healthy task",
-            costs="readiness is watched by an alarm instead",
+            text="let the health check ask whether the process can answer, and nothing behind it",
+            edits=(change(component.place, "health", "shallow"),),
+            buys="an outage of what is behind degrades answers instead of killing every healthy task",
+            costs="what is behind is watched by an alarm instead",
         )
-        reason = f"the targets of {source.name} are unhealthy while {target.name} is away: all of them at once"
-        yield between(edge, 0.7 * max(facts.weight_of(source.name), 0.6), reason, fix)
+        names = ", ".join(dict.fromkeys(behind)) or "what is behind"
+        reason = (
+            f"the health check of {component.name} fails with {names}: all targets are replaced at once, for nothing"
+        )
+        yield about(component, 0.7 * max(facts.weight_of(component.name), 0.6), reason, fix)
 
 
 def _breaker_on_the_way(facts: Facts) -> Iterator[Weakness]:
@@ -103,7 +99,7 @@ def _scaled_to_nothing(facts: Facts) -> Iterator[Weakness]:
             buys="the first request is answered, and recovery launches nothing",
             costs="two machines, all the time",
         )
-        launched = duration_text(component.relaunch_s.value + component.warm_up_s.value)
+        launched = time_text(component.relaunch_s.value + component.warm_up_s.value)
         reason = f"{component.name} is scaled to nothing: the first request, and every recovery, waits {launched}"
         yield about(component, 0.4 * max(facts.weight_of(component.name), 0.6), reason, fix)
 
@@ -129,7 +125,7 @@ RULES = (
     Rule(
         id="OL-AWS-003",
         title="health checks that reach through",
-        why="When a health check fails with a shared dependency, the balancer removes, and ECS kills, every healthy task.",
+        why="When a health check fails with a shared dependency, the balancer drops, and ECS kills, every task.",
         trigger="dependency",
         pillar="REL11-BP05",
         check=_deep_health_check,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from outlast.assessment.arithmetic import time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.hit import holds_data
 from outlast.assessment.rule import Rule, Weakness, about, change
 from outlast.assessment.system import Backup, Component
-from outlast.kernel.unit import duration_text
 
 _kept = ("critical", "eventual")
 
@@ -27,13 +27,8 @@ def _no_backup(facts: Facts) -> Iterator[Weakness]:
     for component in facts.components:
         if component.data not in _kept or component.rebuilt_from or component.name in facts.system.backups:
             continue
-        value = (
-            {"versions": "90d", "copies": ["vault"], "lock": "30d", "test_restore": "monthly"}
-            if component.kind == "blobs"
-            else {
-                "point_in_time": "35d", "full_every": "24h", "copies": ["vault"], "lock": "30d", "test_restore": "monthly",
-            }
-        )  # fmt: skip
+        often = {"versions": "90d"} if component.kind == "blobs" else {"point_in_time": "35d", "full_every": "24h"}
+        value = {**often, "copies": ["vault"], "lock": "30d", "test_restore": "monthly"}
         fix = Fix(
             text="back it up, keep a copy elsewhere that nobody can delete, and try to restore it",
             edits=_edit(component, "", value),
@@ -175,7 +170,7 @@ def _spot_without_checkpoints(facts: Facts) -> Iterator[Weakness]:
         fix = Fix(
             text="save what was learned every few minutes",
             edits=(change(component.place, "checkpoint_every", "5m"),),
-            buys=f"an interruption costs {duration_text(300)} of work",
+            buys=f"an interruption costs {time_text(300)} of work",
             costs="writes of checkpoints",
         )
         reason = f"{component.name} runs on machines that may be taken away, and saves nothing until its end"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from outlast.assessment.arithmetic import time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.rule import Rule, Weakness, about, between, change
-from outlast.kernel.unit import duration_text
 
 _bystanders = frozenset(("log", "metric", "trace", "scheduler", "identity", "key", "secret", "network", "pipeline"))
 """Kinds of services that nothing needs to name."""
@@ -20,9 +20,9 @@ def _hard_on_others(facts: Facts) -> Iterator[Weakness]:
             continue
         if (edge.on_loss or target.on_loss) not in ("", "fail") or edge.cache_s is not None:
             continue
-        away = duration_text(target.repair_s.value)
+        away = time_text(target.repair_s.value)
         fix = Fix(
-            text="say what is done without it: wait (the step is durable and goes on later), an earlier answer, or less",
+            text="say what is done without it: wait (the step is durable), use an earlier answer, or answer less",
             edits=(change(edge.place, "on_loss", "wait"),),
             buys=f"an outage of {target.name} delays work, and fails none",
             costs="work that waits must be shown to whoever waits for it",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import Line
+from outlast.assessment.arithmetic import Line, time_text
 from outlast.assessment.backlog import backlog
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, about, change
 from outlast.assessment.system import Component, Edge
-from outlast.kernel.unit import duration_text
 
 keep_min_s = 86400.0
 """A message should outlive a day: a night and a morning in which nobody looks."""
@@ -49,7 +48,7 @@ def _too_visible(facts: Facts) -> Iterator[Weakness]:
             reader = facts.system.components[edge.source]
             if reader.deadline_s is None or component.queue.visibility_s >= reader.deadline_s.value:
                 continue
-            wanted = duration_text(math.ceil(reader.deadline_s.value * 1.5))
+            wanted = time_text(math.ceil(reader.deadline_s.value * 1.5))
             fix = Fix(
                 text=f"hide a taken message for longer than its work may take: {wanted}",
                 edits=(change(component.place, "visibility", wanted),),
@@ -57,8 +56,8 @@ def _too_visible(facts: Facts) -> Iterator[Weakness]:
                 costs="after a crash a message waits longer for its next try",
             )
             reason = (
-                f"{reader.name} may work for {duration_text(reader.deadline_s.value)} on a message that others see "
-                f"again after {duration_text(component.queue.visibility_s)}"
+                f"{reader.name} may work for {time_text(reader.deadline_s.value)} on a message that others see "
+                f"again after {time_text(component.queue.visibility_s)}"
             )
             yield about(component, 0.4 * _weight(facts, component), reason, fix)
 
@@ -73,7 +72,7 @@ def _forgets(facts: Facts) -> Iterator[Weakness]:
             buys="an outage delays work and loses none",
             costs="storage of what waits",
         )
-        reason = f"{component.name} drops what nobody has read for {duration_text(component.queue.keep_s)}"
+        reason = f"{component.name} drops what nobody has read for {time_text(component.queue.keep_s)}"
         yield about(component, 0.7 * _weight(facts, component), reason, fix)
 
 
@@ -95,7 +94,7 @@ def _drains_too_slowly(facts: Facts) -> Iterator[Weakness]:
             )
             if found.drain_s <= max(promised, outage_s):
                 continue
-            drains = duration_text(found.drain_s) if found.drain_s < math.inf else "never"
+            drains = time_text(found.drain_s) if found.drain_s < math.inf else "never"
             key = "workers.max" if reader.kind == "agent" else "redundancy.instances"
             wanted = math.ceil(2 * arriving / reader.capacity.value)
             fix = Fix(
@@ -104,7 +103,7 @@ def _drains_too_slowly(facts: Facts) -> Iterator[Weakness]:
                 buys="an hour's backlog is gone in an hour",
                 costs="instances while there is a backlog",
             )
-            lines = (*found.lines, Line("until it is late", duration_text(max(promised, outage_s)), "default"))
+            lines = (*found.lines, Line("until it is late", time_text(max(promised, outage_s)), "default"))
             reason = f"after an hour without {reader.name}, {found.messages:.0f} messages wait; they drain in {drains}"
             yield about(component, 0.5 * _weight(facts, component), reason, fix, lines)
 

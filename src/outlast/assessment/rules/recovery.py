@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from outlast.assessment.arithmetic import time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.promise import Measure, Promise
 from outlast.assessment.rule import Rule, Weakness, change
 from outlast.assessment.system import DisruptionKind
-from outlast.kernel.unit import duration_text
 
 
 def _missed(measure: Measure, *kinds: DisruptionKind) -> Callable[[Facts], Iterable[Weakness]]:
@@ -26,12 +26,12 @@ def _weakness(facts: Facts, promise: Promise) -> Weakness:
     assert kind is not None
     own = facts.system.components.get(work) if work not in facts.system.objectives else None
     weight = facts.radius(work) if own is not None else facts.graph.weight(work)
-    found = "never" if promise.estimated is None else duration_text(round(promise.estimated, 1))
+    found = "never" if promise.estimated is None else time_text(round(promise.estimated, 1))
     if promise.measure == "rpo" and promise.estimated is None:
         found = "all of it"
-    wanted = duration_text(promise.promised)
+    wanted = time_text(promise.promised)
     cause = _cause(facts, promise)
-    what = {"rto": "is back after", "rpo": "may lose"}[promise.measure]
+    what = "may lose" if promise.measure == "rpo" else "is back" if promise.estimated is None else "is back after"
     reason = f"{work} {what} {found} when {promise.worst or kind} is hit; {wanted} is promised"
     text, edits = _fix(facts, promise, cause)
     fix = Fix(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import duration_line
+from outlast.assessment.arithmetic import duration_line, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.hit import lead_to_shift
 from outlast.assessment.rule import Rule, Weakness, about, change
-from outlast.kernel.unit import duration_text
 
 person_s = 1800.0
 """A promise shorter than this leaves no time to ask a person: half an hour."""
@@ -41,11 +40,16 @@ def _changes_records(facts: Facts) -> Iterator[Weakness]:
         reason = f"{alarm.name} fails over by changing DNS records: a control plane in one region of the provider"
         yield Weakness(subject=alarm.name, radius=max(0.9, _weight(facts)), reason=reason, fix=fix, place=alarm.place)
     if mechanism and not acting and facts.system.routing is not None:
-        fix = Fix(text="let the state of health checks move the traffic", buys="a failover without a control plane")
+        fix = Fix(
+            text="let the state of health checks move the traffic: records stay as they are",
+            edits=(change(facts.system.routing.place, "switch", "health_checks"),),
+            buys="the failover works while the control plane of DNS does not",
+            costs="health checks",
+        )
+        reason = "the edge fails over by changing DNS records: a control plane in one region of the provider"
         yield Weakness(
-            subject="edge", radius=max(0.9, _weight(facts)), reason="fails over by changing DNS records", fix=fix,
-            place=facts.system.routing.place,
-        )  # fmt: skip
+            subject="edge", radius=max(0.9, _weight(facts)), reason=reason, fix=fix, place=facts.system.routing.place
+        )
 
 
 def _tight(facts: Facts) -> Iterator[Weakness]:
@@ -63,7 +67,7 @@ def _tight(facts: Facts) -> Iterator[Weakness]:
         buys="room for what must happen after the traffic has moved",
         costs="more health checks and DNS queries",
     )
-    reason = f"finding out and moving the traffic take {duration_text(moved)} of the {duration_text(promised)} promised"
+    reason = f"finding out and moving the traffic take {time_text(moved)} of the {time_text(promised)} promised"
     shown = (*lines, duration_line("clients keep the old address", routing.ttl_s))
     yield Weakness(
         subject="edge", components=("edge",), radius=0.5 * _weight(facts), reason=reason, fix=fix, lines=shown,
@@ -93,10 +97,10 @@ def _asks_a_person(facts: Facts) -> Iterator[Weakness]:
     fix = Fix(
         text="let it happen by itself when observers agree and little enough would be lost",
         edits=(change(failover.place, "mode", "automatic"), change(failover.place, "max_lag", "5s")),
-        buys=f"rto region {duration_text(promised)}",
+        buys=f"rto region {time_text(promised)}",
         costs="trust in the observers: drill it",
     )
-    reason = f"a person is asked, and {duration_text(promised)} is promised: nobody wakes up and decides in that time"
+    reason = f"a person is asked, and {time_text(promised)} is promised: nobody wakes up and decides in that time"
     yield Weakness(subject="failover", radius=0.95 * _weight(facts), reason=reason, fix=fix, place=failover.place)
 
 
@@ -108,7 +112,7 @@ def _any_lag(facts: Facts) -> Iterator[Weakness]:
     if not trailing:
         return
     lossless = facts.lossless(facts.system.objectives, "region")
-    value = duration_text(lossless) if lossless else "5s"
+    value = time_text(lossless) if lossless else "5s"
     fix = Fix(
         text="ask a person when more than so much would be lost",
         edits=(change(failover.place, "max_lag", value),),
@@ -204,9 +208,7 @@ def _strong_without_a_third(facts: Facts) -> Iterator[Weakness]:
             buys="a majority that survives the loss of one region",
             costs="a third copy of the writes",
         )
-        reason = (
-            f"{component.name} is to be strongly consistent in {len(facts.system.regions)} regions: a majority needs 3"
-        )
+        reason = f"{component.name} is to be strong in {len(facts.system.regions)} regions: a majority needs 3"
         yield about(component, 0.45 * max(facts.weight_of(component.name), 0.6), reason, fix)
 
 
@@ -214,7 +216,7 @@ RULES = (
     Rule(
         id="OL-REG-001",
         title="fails over by changing DNS records",
-        why="Records are changed in the control plane, which is in one region and goes first. Health checks are data plane.",
+        why="Records are changed in the control plane, which is in one region. Health checks are data plane.",
         trigger="region",
         pillar="REL11-BP04",
         check=_changes_records,

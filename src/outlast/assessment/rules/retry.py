@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 from outlast.assessment.amplification import attempts
@@ -29,7 +30,7 @@ def _amplified(facts: Facts) -> Iterator[Weakness]:
         fix = Fix(
             text="retry at one place of the path only, and on a budget",
             edits=edits,
-            buys=f"at most {1.1 ** len(edits):.2f} calls instead of {path.attempts:g} while {path.components[-1]} fails",
+            buys=f"at most {1.1 ** len(edits):.2f} calls instead of {path.attempts:g} while that fails",
             costs="a request that would have succeeded at the third try fails",
         )
         yield Weakness(
@@ -46,7 +47,7 @@ def _amplified(facts: Facts) -> Iterator[Weakness]:
 def _along(facts: Facts, components: tuple[str, ...]) -> list[Edge]:
     """The edges of a path; of several between two components the one that tries most."""
     found: list[Edge] = []
-    for source, target in zip(components, components[1:], strict=False):
+    for source, target in itertools.pairwise(components):
         between_them = [edge for edge in facts.graph.needs[source] if edge.target == target]
         found.append(max(between_them, key=attempts))
     return found

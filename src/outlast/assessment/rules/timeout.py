@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import Line
+from outlast.assessment.arithmetic import Line, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, about, between, change
 from outlast.assessment.system import Edge
 from outlast.assessment.timeout import inversions, longest_turn_s
-from outlast.kernel.unit import duration_text
 
 
 def _no_timeout(facts: Facts) -> Iterator[Weakness]:
@@ -22,9 +21,7 @@ def _no_timeout(facts: Facts) -> Iterator[Weakness]:
             continue
         bounded = source.deadline_s is not None
         share = 0.25 if bounded or not edge.hard else 0.5
-        until = (
-            f"its deadline of {duration_text(source.deadline_s.value)}" if source.deadline_s else "somebody gives up"
-        )
+        until = f"its deadline of {time_text(source.deadline_s.value)}" if source.deadline_s else "somebody gives up"
         fix = Fix(
             text="bound the wait: a little more than the slowest good answer takes",
             edits=(change(edge.place, "timeout", _short_of(source.deadline_s.value if source.deadline_s else None)),),
@@ -37,7 +34,7 @@ def _no_timeout(facts: Facts) -> Iterator[Weakness]:
 
 def _short_of(deadline_s: float | None) -> str:
     """A time-out that leaves room for others within a deadline."""
-    return "2s" if deadline_s is None or deadline_s >= 8 else duration_text(max(0.1, round(deadline_s / 4, 1)))
+    return "2s" if deadline_s is None or deadline_s >= 8 else time_text(max(0.1, round(deadline_s / 4, 1)))
 
 
 def _inverted(facts: Facts) -> Iterator[Weakness]:
@@ -45,14 +42,14 @@ def _inverted(facts: Facts) -> Iterator[Weakness]:
         edge = found.edge
         each = max(0.05, round(0.8 * found.outer_s / (1 + edge.retries), 2))
         fix = Fix(
-            text=f"let all attempts of {edge.source} -> {edge.target} end within {duration_text(found.outer_s)}",
-            edits=(change(edge.place, "timeout", duration_text(each)),),
+            text=f"let all attempts of {edge.source} -> {edge.target} end within {time_text(found.outer_s)}",
+            edits=(change(edge.place, "timeout", time_text(each)),),
             buys="work stops when nobody waits for it any more, and retries are answered",
             costs=f"slower answers of {edge.target} are given up on",
         )
         reason = (
-            f"{found.outer} gives up after {duration_text(found.outer_s)}, while {edge.source} -> {edge.target} "
-            f"goes on for up to {duration_text(found.inner_s)}"
+            f"{found.outer} gives up after {time_text(found.outer_s)}, while {edge.source} -> {edge.target} "
+            f"goes on for up to {time_text(found.inner_s)}"
         )
         yield between(edge, 0.45 * facts.weight_of(edge.source), reason, fix, found.lines)
 
@@ -74,8 +71,8 @@ def _longer_than_promised(facts: Facts) -> Iterator[Weakness]:
             buys=f"{what} holds also when everything below is slow",
             costs="slow answers are given up on",
         )
-        reason = f"one request of {name} may take {duration_text(seconds)}, {what} is {duration_text(bound)}"
-        shown = (*lines, Line(what, duration_text(bound), "declared"))
+        reason = f"one request of {name} may take {time_text(seconds)}, {what} is {time_text(bound)}"
+        shown = (*lines, Line(what, time_text(bound), "declared"))
         yield about(component, 0.25 * facts.weight_of(name), reason, fix, shown)
 
 

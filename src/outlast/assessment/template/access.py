@@ -20,8 +20,21 @@ _LEADS = frozenset((
     "access_point", "key_alias", "db_member", "document_member", "graph_member", "mount_target", "inference_config",
 ))  # fmt: skip
 """Nouns of parts that stand for the whole when something refers to them."""
-_READS = re.compile(r"(?:sqs:(?:Receive|Delete|ChangeMessage)|kinesis:Get|dynamodb:(?:GetRecords|GetShard|DescribeStream))")
-_SERVICES = ("logs:", "ecr:", "xray:", "cloudwatch:", "ec2:", "sts:", "iam:", "ssm:", "ssmmessages:", "application-autoscaling:")
+_READS = re.compile(
+    r"(?:sqs:(?:Receive|Delete|ChangeMessage)|kinesis:Get|dynamodb:(?:GetRecords|GetShard|DescribeStream))"
+)
+_SERVICES = (
+    "logs:",
+    "ecr:",
+    "xray:",
+    "cloudwatch:",
+    "ec2:",
+    "sts:",
+    "iam:",
+    "ssm:",
+    "ssmmessages:",
+    "application-autoscaling:",
+)
 _NAMES = ("TableName", "QueueName", "TopicName", "BucketName", "FunctionName", "DomainName", "EndpointName", "StateMachineName",
           "name", "bucket", "function_name", "domain_name", "DBInstanceIdentifier", "DBClusterIdentifier", "identifier",
           "cluster_identifier")  # fmt: skip
@@ -34,7 +47,7 @@ _guarded = frozenset((
     "search", "file_system", "kafka", "broker", "warehouse",
 ))  # fmt: skip
 """Nouns of what a security group stands in front of."""
-_callers = compute_nouns - {"inference", "rest_api", "http_api", "graph_api"} | {"bedrock_agent", "knowledge_base"}
+_callers = compute_nouns - {"inference", "rest_api", "http_api", "graph_api"}
 
 
 class Statement(NamedTuple):
@@ -72,7 +85,7 @@ def _names(sketch: Sketch) -> dict[str, Part]:
 
 def call(sketch: Sketch, source: Part, target: Part, why: str, *, reads: bool = False) -> None:
     """`source` calls `target`; how, by what `target` is. No circle of two is made out of an assumption."""
-    if target.id == source.id or source.id in target.needs or target.noun in ("eks_cluster", "nat", "ecs_cluster"):
+    if target.id == source.id or source.id in target.needs or target.noun in ("eks_cluster", "nat"):
         return
     if target.noun in ("queue", "stream", "kafka") and reads:
         sketch.need(source, target, why, mode="asynchronous")
@@ -81,7 +94,9 @@ def call(sketch: Sketch, source: Part, target: Part, why: str, *, reads: bool = 
     elif target.noun in ("cache_group", "cache_cluster", "cache_serverless"):
         sketch.need(source, target, f"{why}; a cache: soft is assumed", strength="soft")
     elif target.noun == "user_pool":
-        sketch.need(source, target, "it verifies tokens; keys are kept (assumed)", strength="soft", on_loss="cached_keys")
+        sketch.need(
+            source, target, "it verifies tokens; keys are kept (assumed)", strength="soft", on_loss="cached_keys"
+        )
     elif target.noun not in ("unknown", "external", "load_balancer") or source.id not in target.needs:
         sketch.need(source, target, why)
 
@@ -113,7 +128,13 @@ def _external(sketch: Sketch, part: Part, resource: Resource, name: str, value: 
     found = sketch.parts.get(key)
     if found is None:
         body: dict[str, Any] = {"url": f"https://{host}"}
-        found = Part(key, "external", "external", sketch.name(host.removeprefix("api.").removeprefix("www.").rpartition(".")[0]), body)
+        found = Part(
+            key,
+            "external",
+            "external",
+            sketch.name(host.removeprefix("api.").removeprefix("www.").rpartition(".")[0]),
+            body,
+        )
         found.resources.append(resource)
         found.note("whether a call may be repeated (effect) and its time-out are not known")
         sketch.parts[key] = found
@@ -136,7 +157,9 @@ def unknown(sketch: Sketch, resource: Resource) -> Part:
     """A component for a resource that nobody here can read, because something depends on it."""
     ours = resource.type.startswith(("AWS::", "aws_"))
     if ours:
-        part = sketch.add(resource, "services", kind="other", aws=re.sub(r"[^a-z0-9]+", "_", _short(resource.type)).strip("_"))
+        part = sketch.add(
+            resource, "services", kind="other", aws=re.sub(r"[^a-z0-9]+", "_", _short(resource.type)).strip("_")
+        )
     else:
         part = sketch.add(resource, "external")
     part.noun = "unknown" if ours else "external"
@@ -153,10 +176,16 @@ def _short(kind: str) -> str:
 
 def _rights(sketch: Sketch, part: Part, resource: Resource, names: dict[str, Part]) -> None:
     for statement in _statements(sketch, resource):
+        if not statement.actions and part.noun == "state_machine":
+            continue  # what it may is not in the plan; what it calls stands in its definition
         acts = [action for action in statement.actions if not action.startswith(_SERVICES)]
         if statement.actions and not acts:
             continue
-        reads = bool(acts) and any(_READS.match(action) for action in acts) and not any("Send" in a or "Put" in a for a in acts)
+        reads = (
+            bool(acts)
+            and any(_READS.match(action) for action in acts)
+            and not any("Send" in a or "Put" in a for a in acts)
+        )
         if any(action.lower().startswith("bedrock:invoke") or action.lower() == "bedrock:*" for action in acts):
             _models(sketch, part, resource, statement)
         for reference in references(statement.resources):
@@ -164,7 +193,13 @@ def _rights(sketch: Sketch, part: Part, resource: Resource, names: dict[str, Par
             if target is None and (found := sketch.resource(reference)) is not None:
                 target = sketch.part(found.id) if noun_of(found.type) == "table_replica" else None
             if target is not None and target.noun not in ("load_balancer", "unknown"):
-                call(sketch, part, target, f"it may {', '.join(acts[:2]) or 'use it'}", reads=reads)
+                call(
+                    sketch,
+                    part,
+                    target,
+                    f"it may {', '.join(acts[:2]) or 'use it (how is not in the plan)'}",
+                    reads=reads,
+                )
         for text in texts(walk(statement.resources)):
             if text.startswith("arn:") and not references(text):
                 name = re.split(r"[:/]", text.removesuffix("/*"))[-1]
@@ -276,7 +311,9 @@ def _security_groups(sketch: Sketch) -> None:
             sources = rule.refers("SourceSecurityGroupId", "source_security_group_id", "referenced_security_group_id")
             for guarded in rule.refers("GroupId", "security_group_id"):
                 lets.setdefault(guarded.resource, set()).update(one.resource for one in sources)
-    guards = {part.id: {one.resource for r in part.resources for one in r.refers(*_GROUPS)} for part in sketch.parts.values()}
+    guards = {
+        part.id: {one.resource for r in part.resources for one in r.refers(*_GROUPS)} for part in sketch.parts.values()
+    }
     for target in sketch.of_noun(*_guarded):
         admitted = set[str]().union(*(lets.get(group, set()) for group in guards[target.id]))
         for source in sketch.of_noun(*_callers):
@@ -289,7 +326,9 @@ def _mentions(sketch: Sketch, part: Part, resource: Resource) -> None:
     if noun_of(resource.type) in ("target_group", "listener", "event_source", "scaling_target", "inference_config"):
         return
     for reference in references(dict(resource.properties)):
-        if reference in resource.refers("LoadBalancers", "load_balancer", "TargetGroupARNs", "target_group_arns", "Events"):
+        if reference in resource.refers(
+            "LoadBalancers", "load_balancer", "TargetGroupARNs", "target_group_arns", "Events"
+        ):
             continue
         target = _target(sketch, reference)
         if target is not None and target.noun not in ("load_balancer", "rest_api", "http_api"):
@@ -300,7 +339,11 @@ def _depends(sketch: Sketch, part: Part, resource: Resource) -> None:
     for name in resource.depends:
         found = sketch.inventory.resources.get(name)
         target = _target(sketch, Reference(name, "")) if found is not None else None
-        if target is None or target.id in part.needs or target.noun not in (*_guarded, "unknown", "external", "table", "queue"):
+        if (
+            target is None
+            or target.id in part.needs
+            or target.noun not in (*_guarded, "unknown", "external", "table", "queue")
+        ):
             continue
         if part.id not in target.needs and target.id != part.id:
             part.needs[target.id] = Need(why="it is made after it (DependsOn; assumed: it needs it)")

@@ -14,7 +14,9 @@ _PLACE = re.compile(
     r"(?:^|[_\-.])(?:primary|secondary|standby|dr|home|main|failover|replica|backup|(?:eu|us|ap|sa|ca|me|af)(?:_?(?:north|south|east|west|central)+_?\d)?"
     r"|(?:north|south|east|west|central)+_?\d?)(?=$|[_\-.])"
 )
-_data_nouns = frozenset(("table", "db_cluster", "bucket", "cache_group", "db_instance", "document_db", "search", "file_system"))
+_data_nouns = frozenset(
+    ("table", "db_cluster", "bucket", "cache_group", "db_instance", "document_db", "search", "file_system")
+)
 live, background = "live", "background"
 
 
@@ -50,7 +52,9 @@ def merge(sketch: Sketch, regions: list[str]) -> None:
 
 def _twin(sketch: Sketch, first: Part, other: Part) -> None:
     if first.noun in _data_nouns and "across_regions" not in first.body and first.body.get("aws") != "aurora_global":
-        linked = any(region in first.copies for region in other.regions) or any(region in other.copies for region in first.regions)
+        linked = any(region in first.copies for region in other.regions) or any(
+            region in other.copies for region in first.regions
+        )
         first.body["across_regions"] = "eventual" if linked else "none"
         if not linked:
             first.note("each region has its own: nothing in the templates copies from one to the other")
@@ -64,7 +68,7 @@ def regions_of(sketch: Sketch) -> list[str]:
     for part in sketch.parts.values():
         for region in part.regions:
             counts[region] = counts.get(region, 0) + 1
-    standby = sketch.regions.get("standby") or []
+    standby: list[str] = sketch.regions.get("standby") or []
     return sorted(counts, key=lambda region: (region in standby, -counts[region]))
 
 
@@ -131,14 +135,16 @@ def classes(sketch: Sketch) -> list[str]:
         if part.noun in front_nouns and part.id not in needed:
             part.body["class"] = live
             found.add(live)
-    callers = {part.id for part in sketch.parts.values() if part.noun in compute_nouns | {"bedrock_agent", "unknown"}}
+    callers = {
+        part.id for part in sketch.parts.values() if part.noun in compute_nouns | {"bedrock_agent", "bedrock_flow"}
+    }
     entered = {target for part in sketch.parts.values() if part.noun in front_nouns for target in part.needs}
     called = {target for part in sketch.parts.values() if part.id in callers or part.noun in front_nouns
               for target, need in part.needs.items() if need.mode == "synchronous"}  # fmt: skip
     for part in sketch.parts.values():
         if part.section != "services" or part.id in called | entered or part.id not in callers:
             continue
-        if part.noun in front_nouns or part.noun == "unknown":
+        if part.noun in front_nouns:
             continue
         reads = any(need.mode == "asynchronous" for need in part.needs.values())
         work = background if reads or live in found else live
@@ -151,7 +157,13 @@ def classes(sketch: Sketch) -> list[str]:
         found.add(work)
     for part in sketch.parts.values():
         reads = any(need.mode == "asynchronous" for need in part.needs.values())
-        if reads and part.noun in compute_nouns and "class" not in part.body and part.section == "services" and part.id not in called:
+        if (
+            reads
+            and part.noun in compute_nouns
+            and "class" not in part.body
+            and part.section == "services"
+            and part.id not in called
+        ):
             part.body["class"] = background
             found.add(background)
     return [work for work in (live, background) if work in found]

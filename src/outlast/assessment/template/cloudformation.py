@@ -119,7 +119,8 @@ class _Reading:
             raise ConfigurationError(f"{file}: its functions make more of it than can be read") from None
         self._inventory.remarks += [f"{file}: {remark}" for remark in scope.remarks]
         self._inventory.remarks += [
-            f"{file}: condition {name} is not decided by the defaults: taken as true" for name in sorted(scope.undecided)
+            f"{file}: condition {name} is not decided by the defaults: taken as true"
+            for name in sorted(scope.undecided)
         ]
         transform = stack.template.get("Transform")
         if transform and "AWS::Serverless" not in str(transform):
@@ -128,9 +129,7 @@ class _Reading:
     def _output(self, resource: str, name: str) -> Any:
         return self._outputs.get(resource, {}).get(name)
 
-    def _nested(
-        self, stack: _Stack, scope: Scope, name: str, declared: dict[str, Any], deep: int, outer: int
-    ) -> None:
+    def _nested(self, stack: _Stack, scope: Scope, name: str, declared: dict[str, Any], deep: int, outer: int) -> None:
         index = self._file_of(declared)
         properties = declared.get("Properties")
         if index is None or index == outer or not isinstance(properties, dict):
@@ -193,5 +192,9 @@ def _label(name: str, declared: Mapping[str, Any]) -> str:
     if isinstance(path, str):
         words = [word for word in path.split("/")[1:] if word not in ("Resource", "Default")]
         if words:
-            return words[-1] if words[-1] not in ("Service", "Cluster", "LB", "TaskDef", "Instance") else "-".join(words[-2:])
+            return (
+                words[-1]
+                if words[-1] not in ("Service", "Cluster", "LB", "TaskDef", "Instance")
+                else "-".join(words[-2:])
+            )
     return _CDK_HASH.sub("", name)

@@ -120,9 +120,13 @@ def _pods(sketch: Sketch, network: Network, pods: Resource) -> None:
     part = sketch.add(pods, "services", kind="container", aws="eks")
     part.spread(count(pods.get("spec.replicas")) or 1, None)
     nodes = sketch.of_noun("eks_nodes", "eks_fargate")
-    for found in nodes:
+    nodes.sort(key=lambda found: -found.body["redundancy"]["instances"])
+    for index, found in enumerate(nodes):
         found.notes = [note for note in found.notes if not note.startswith("what runs on it")]
-        sketch.need(part, found, "it runs there (assumed: on any of them)")
+        if index == 0:
+            sketch.need(part, found, "it runs there (assumed: on the largest group)")
+        else:
+            sketch.need(part, found, "or there (assumed)", strength="soft", on_loss="other_nodes")
 
 
 def _runner(sketch: Sketch, network: Network, runner: Resource) -> None:

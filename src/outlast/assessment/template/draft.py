@@ -23,6 +23,13 @@ _READERS = {
 }  # fmt: skip
 
 
+_ground = frozenset((
+    "role", "policy", "policy_use", "policy_text", "instance_profile", "security_group", "security_rule", "subnet", "route",
+    "route_use", "route_table", "vpc_endpoint", "permission", "ecs_cluster", "launch_template",
+))  # fmt: skip
+"""Nouns of what is read, and may say nothing in the end: rights and networks that no component uses."""
+
+
 class Drawn(msgspec.Struct, frozen=True, kw_only=True):
     """One component of the draft, and what it was made of."""
 
@@ -63,6 +70,7 @@ def draft_terraform(sources: Sequence[Source], name: str = "") -> Draft:
 
 def draft(inventory: Inventory, kind: str, files: Sequence[str], name: str = "") -> Draft:
     """A draft from an inventory."""
+    inventory.settle()
     sketch = Sketch(inventory)
     net = network.Network(sketch)
     for noun, read in _READERS.items():
@@ -83,6 +91,7 @@ def draft(inventory: Inventory, kind: str, files: Sequence[str], name: str = "")
     protection.drop_told(sketch)
     regions = regions_of(sketch)
     merge(sketch, regions)
+    _deployers(sketch)
     found = classes(sketch)
     _account(sketch)
     if len(sketch.parts) > components_max:
@@ -111,6 +120,20 @@ def _simple(sketch: Sketch) -> None:
         sketch.own(part, *(one for one in sketch.of("key_alias") if key in sketch.resources_at(one)))
 
 
+def _deployers(sketch: Sketch) -> None:
+    """Functions that run only while a stack is changed are no part of the system."""
+    made = {one.resource for resource in sketch.inventory.resources.values() for one in resource.refers("ServiceToken")}
+    needed = {target for part in sketch.parts.values() for target in part.needs}
+    for name in made - needed:
+        part = sketch.parts.get(name)
+        if part is not None and not part.needs:
+            del sketch.parts[name]
+            for resource in part.resources:
+                sketch.leave(
+                    resource, "runs only while the stack is changed: a ServiceToken names it, and nothing else"
+                )
+
+
 def _account(sketch: Sketch) -> None:
     """List what nobody has read, so that nothing is dropped in silence."""
     left = {one.resource for one in sketch.inventory.left}
@@ -120,14 +143,22 @@ def _account(sketch: Sketch) -> None:
         noun = noun_of(resource.type)
         part = sketch.part(resource.id)
         if noun == "":
-            why = f"a type that is not known; {part.name} stands for it" if part is not None else "a type that is not known"
+            why = (
+                f"a type that is not known; {part.name} stands for it"
+                if part is not None
+                else "a type that is not known"
+            )
             sketch.leave(resource, why)
+        elif noun in _ground:
+            sketch.use(resource)
         elif noun != "quiet" and part is None:
             sketch.leave(resource, "nothing was found that it belongs to")
 
 
 def _drawn(sketch: Sketch, part: Part) -> Drawn:
-    needs = {f"{sketch.parts[target].section}.{sketch.parts[target].name}": need.why for target, need in part.needs.items()}
+    needs = {
+        f"{sketch.parts[target].section}.{sketch.parts[target].name}": need.why for target, need in part.needs.items()
+    }
     return Drawn(
         component=f"{part.section}.{part.name}",
         resources=tuple(dict.fromkeys(resource.id for resource in part.resources)),
@@ -143,7 +174,9 @@ def _document(sketch: Sketch, net: network.Network, regions: list[str], found: l
         document["objectives"] = objectives(found, len(regions))
     document["regions"] = described(sketch, net, regions)
     for section in ("services", "models", "stores", "queues", "external"):
-        parts = {part.name: _body(sketch, part, regions, keys) for part in sketch.parts.values() if part.section == section}
+        parts = {
+            part.name: _body(sketch, part, regions, keys) for part in sketch.parts.values() if part.section == section
+        }
         if parts:
             document[section] = parts
     backups = {part.name: _backup(part, keys) for part in sketch.parts.values() if part.section == "stores"}
@@ -151,12 +184,18 @@ def _document(sketch: Sketch, net: network.Network, regions: list[str], found: l
     if backups:
         document["backup"] = backups
     if sketch.alarms:
-        document["alarms"] = {
-            alarm: {key: value for key, value in said.items() if key not in ("from", "note")} for alarm, said in sketch.alarms.items()
-        }
+        document["alarms"] = {alarm: _alarm(sketch, said) for alarm, said in sketch.alarms.items()}
     if sketch.escalation:
         document["escalation"] = {told: [{"to": f"sns:{told}"}] for told in sketch.escalation.values()}
     return document
+
+
+def _alarm(sketch: Sketch, said: Mapping[str, Any]) -> dict[str, Any]:
+    written = {key: value for key, value in said.items() if key not in ("from", "note", "about")}
+    about = sketch.part(said["about"])
+    if about is not None:
+        written["metric"] = f"{about.name}.{written['metric']}"
+    return written
 
 
 def _body(sketch: Sketch, part: Part, regions: list[str], keys: Mapping[str, str]) -> dict[str, Any]:
@@ -170,9 +209,11 @@ def _body(sketch: Sketch, part: Part, regions: list[str], keys: Mapping[str, str
 
 def _backup(part: Part, keys: Mapping[str, str]) -> dict[str, Any]:
     said = dict(part.backup)
-    copies = [copy for copy in dict.fromkeys(keys.get(region, region) for region in part.copies) if copy in (*keys.values(), "vault")]
+    copies = [
+        copy
+        for copy in dict.fromkeys(keys.get(region, region) for region in part.copies)
+        if copy in (*keys.values(), "vault")
+    ]
     if copies and (said or part.noun == "bucket"):
         said["copies"] = copies
     return said
-
-

@@ -191,7 +191,9 @@ def _implied_api(sketch: Sketch, function: Resource, noun: str) -> Part:
     known = sketch.parts.get(key)
     if known is None:
         regions = [function.region] if function.region else []
-        known = Part(key, noun, "services", sketch.name("api"), {"kind": "gateway", "aws": "api_gateway"}, regions=regions)
+        known = Part(
+            key, noun, "services", sketch.name("api"), {"kind": "gateway", "aws": "api_gateway"}, regions=regions
+        )
         known.resources.append(function)
         known.note("SAM makes it by itself")
         sketch.parts[key] = known
@@ -211,9 +213,12 @@ def names(sketch: Sketch) -> None:
             said: dict[str, Any] = {
                 "targets": targets,
                 "failover": holder.get("Failover", "failover_routing_policy.type"),
-                "weighted": holder.get("Weight", "weighted_routing_policy", "latency_routing_policy", "GeoLocation") is not None
+                "weighted": holder.get("Weight", "weighted_routing_policy", "latency_routing_policy", "GeoLocation")
+                is not None
                 or (resource.type.startswith("AWS::") and holder.get("Region") is not None),
-                "checks": [one for one in sketch.resources_at(holder, "HealthCheckId", "health_check_id") if one.id in checks],
+                "checks": [
+                    one for one in sketch.resources_at(holder, "HealthCheckId", "health_check_id") if one.id in checks
+                ],
                 "ttl": number(holder.get("TTL", "ttl")),
                 "evaluates": true(holder.get("AliasTarget.EvaluateTargetHealth", "alias.evaluate_target_health")),
             }
@@ -246,10 +251,12 @@ def _edge(sketch: Sketch, host: str, records: list[dict[str, Any]]) -> None:
         edge["switch"] = "records"
         edge["note"] = "no health check moves clients: somebody has to change the records"
     sketch.regions["edge"] = edge
-    automatic = edge["switch"] == "health_checks" and any(record["failover"] or record["weighted"] for record in records)
+    automatic = edge["switch"] == "health_checks" and any(
+        record["failover"] or record["weighted"] for record in records
+    )
     sketch.regions["failover"] = "automatic" if automatic else "manual"
     sketch.regions["active"] = any(record["weighted"] for record in records) and not any(r["failover"] for r in records)
     standby = [record for record in records if str(record["failover"]).upper() == "SECONDARY"]
-    sketch.regions["standby"] = unique(region for record in standby for part in record["targets"] for region in part.regions)
-
-
+    sketch.regions["standby"] = unique(
+        region for record in standby for part in record["targets"] for region in part.regions
+    )

@@ -1,4 +1,4 @@
-"""Models and agents: what Bedrock and SageMaker are asked for, by resources, by rights and by names in the environment."""
+"""Models and agents: what Bedrock and SageMaker are asked for, by resources, rights and names in the environment."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def model(sketch: Sketch, name: str, holder: Resource) -> Part:
         sketch.parts[key] = part
     elif match is not None and match["profile"]:
         part.body["endpoints"][0]["bedrock"] = name
+    if match is not None and match["profile"] == "global":
+        part.note("a global. profile: prompts may be processed in any region of the world")
     return part
 
 
@@ -83,7 +85,9 @@ def _inference(sketch: Sketch, network: Network, endpoint: Resource) -> None:
 
 def _agent(sketch: Sketch, network: Network, agent: Resource) -> None:
     part = sketch.add(agent, "services", kind="workflow", aws="bedrock_agent")
-    own = [one for one in sketch.of("agent_alias", "action_group", "agent_knowledge") if agent in sketch.resources_at(one)]
+    own = [
+        one for one in sketch.of("agent_alias", "action_group", "agent_knowledge") if agent in sketch.resources_at(one)
+    ]
     sketch.own(part, *own)
 
 

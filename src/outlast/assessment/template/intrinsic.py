@@ -1,4 +1,4 @@
-"""CloudFormation's functions, as far as a template says their values without an account: ``Ref``, ``Fn::Sub``, ``Fn::If`` …
+"""CloudFormation's functions, as far as a template says their values without an account: ``Ref``, ``Fn::Sub``, …
 
 What only a deployment knows is `Missing`, or a reference. A condition that hangs on such a value is taken as true, and
 what the other branch refers to is kept beside.
@@ -167,7 +167,8 @@ class Scope:
     def sub(self, argument: Any) -> Any:
         """``Fn::Sub``."""
         parts = cast("list[Any]", argument) if isinstance(argument, list) else [argument, {}]
-        text, own = (parts + [{}])[:2]
+        text: Any = parts[0] if parts else None
+        own: Any = parts[1] if len(parts) > 1 else None
         values = {key: self.resolve(inner) for key, inner in _mapping(own).items()}
         if not isinstance(text, str):
             return Missing("Fn::Sub")
@@ -273,8 +274,6 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(_text(part) for part in cast("list[Any]", value))
     return str(value)
-
-
 
 
 _FUNCTIONS: dict[str, Callable[[Scope, Any], Any]] = {

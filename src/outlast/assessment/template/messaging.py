@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from outlast.assessment.template.network import Network
 from outlast.assessment.template.noun import noun_of
-from outlast.assessment.template.resource import Reference, Resource, count, items, number, references, true
+from outlast.assessment.template.resource import Reference, Resource, count, number, references, true
 from outlast.assessment.template.sketch import Part, Sketch
 from outlast.kernel.unit import duration_text
 
@@ -133,7 +133,12 @@ def connect(sketch: Sketch) -> None:
     _subscriptions(sketch)
     _rules(sketch)
     for schedule in sketch.of("schedule"):
-        _fed(sketch, sketch.part(schedule.id), schedule.refers("Target.Arn", "target.arn"), "it is started by the schedule")
+        _fed(
+            sketch,
+            sketch.part(schedule.id),
+            schedule.refers("Target.Arn", "target.arn"),
+            "it is started by the schedule",
+        )
     for bucket in sketch.of("bucket", "notification"):
         source = sketch.part(bucket.id)
         found = bucket.refers("NotificationConfiguration")
@@ -153,8 +158,6 @@ def _fed(sketch: Sketch, source: Part | None, found: list[Reference], why: str) 
     for reference in found:
         reader = sketch.part(reference.resource)
         if reader is not None and source is not None:
-            if reader.noun == "ecs_cluster":
-                continue
             sketch.need(reader, source, why, mode="asynchronous")
 
 
@@ -186,7 +189,9 @@ def _implied(sketch: Sketch, of: Part, name: str, kind: str, why: str) -> Part:
     key = f"{of.resources[0].region}/{name}"
     known = sketch.parts.get(key)
     if known is None:
-        known = Part(key, kind, "services", sketch.name(name), {"kind": kind, "aws": "eventbridge"}, regions=list(of.regions))
+        known = Part(
+            key, kind, "services", sketch.name(name), {"kind": kind, "aws": "eventbridge"}, regions=list(of.regions)
+        )
         known.note(why)
         sketch.parts[key] = known
     return known
@@ -216,8 +221,12 @@ def _rules(sketch: Sketch) -> None:
         else:
             source = sketch.parts.get(f"{rule.region}/default-event-bus")
             if source is None:
-                holder = Part(rule.id, "event_bus", "services", "", {}, [rule], regions=[rule.region] if rule.region else [])
-                source = _implied(sketch, holder, "default-event-bus", "event_bus", "the account's own bus, which no template makes")
+                holder = Part(
+                    rule.id, "event_bus", "services", "", {}, [rule], regions=[rule.region] if rule.region else []
+                )
+                source = _implied(
+                    sketch, holder, "default-event-bus", "event_bus", "the account's own bus, which no template makes"
+                )
             sketch.own(source, rule)
         sources[rule.id] = source
         letters = set(rule.refers("Targets.DeadLetterConfig.Arn"))

@@ -16,12 +16,20 @@ _SUBNETS = (
     "DBSubnetGroupName", "db_subnet_group_name", "CacheSubnetGroupName", "subnet_group_name", "SubnetGroupName",
     "ComputeResources.Subnets", "compute_resources.subnets",
 )  # fmt: skip
-_ZONES = ("AvailabilityZones", "availability_zones", "AvailabilityZone", "availability_zone", "preferred_cache_cluster_azs")
+_ZONES = (
+    "AvailabilityZones",
+    "availability_zones",
+    "AvailabilityZone",
+    "availability_zone",
+    "preferred_cache_cluster_azs",
+)
 _outside_nouns = frozenset((
     "table", "bucket", "queue", "topic", "event_bus", "state_machine", "stream", "secret", "key", "external", "bedrock",
     "inference", "bedrock_agent", "knowledge_base", "user_pool", "search_serverless", "function", "unknown", "delivery",
     "graph_api", "rest_api", "http_api", "vector_bucket", "time_series",
 ))  # fmt: skip
+_leaving = ("ecs_service", "function", "machine", "machine_group", "eks_nodes", "eks_fargate", "batch")
+"""Nouns of what calls out of its subnets."""
 _ENDPOINTS = {"s3": "bucket", "dynamodb": "table", "sqs": "queue", "sns": "topic", "secretsmanager": "secret", "kms": "key",
               "states": "state_machine", "bedrock-runtime": "bedrock", "events": "event_bus", "kinesis-streams": "stream"}  # fmt: skip
 
@@ -102,8 +110,10 @@ class Network:
             return
         ways = self._ways()
         endpoints = self._endpoints()
-        for part in list(sketch.parts.values()):
-            through = {nats[way].id: nats[way] for subnet in part.subnets for way in ways.get(subnet, ()) if way in nats}
+        for part in sketch.of_noun(*_leaving):
+            through = {
+                nats[way].id: nats[way] for subnet in part.subnets for way in ways.get(subnet, ()) if way in nats
+            }
             outside = {sketch.parts[target].noun for target in part.needs if target in sketch.parts}
             outside = (outside & _outside_nouns) - endpoints
             for nat in through.values():
@@ -118,7 +128,11 @@ class Network:
         of_table: dict[str, set[str]] = {}
         for route in sketch.of("route", "route_table"):
             sketch.use(route)
-            tables = [route] if noun_of(route.type) == "route_table" else sketch.resources_at(route, "RouteTableId", "route_table_id")
+            tables = (
+                [route]
+                if noun_of(route.type) == "route_table"
+                else sketch.resources_at(route, "RouteTableId", "route_table_id")
+            )
             gateways = {one.id for one in sketch.resources_at(route) if noun_of(one.type) == "nat"}
             for table in tables:
                 of_table.setdefault(table.id, set()).update(gateways)

@@ -13,14 +13,19 @@ from outlast.kernel.unit import duration_text
 _METRICS: tuple[tuple[str, str, str], ...] = (
     (r"ApproximateAgeOfOldestMessage|IteratorAge|AgeOfOldest", "queue_age", "s"),
     (r"ApproximateNumberOfMessages|NumberOfMessages", "queue_depth", ""),
-    (r"ReplicaLag|ReplicationLag|AuroraReplicaLag|ReplicationLatency|AuroraGlobalDBReplicationLag", "replication_lag", "s"),
+    (
+        r"ReplicaLag|ReplicationLag|AuroraReplicaLag|ReplicationLatency|AuroraGlobalDBReplicationLag",
+        "replication_lag",
+        "s",
+    ),
     (r"5XX|Error|Failed|Fault", "errors", ""),
     (r"Throttle|Rejected", "throttles", ""),
     (r"Latency|ResponseTime|Duration|TimeToFirst", "latency", ""),
     (r"CPU", "cpu", ""),
     (r"UnHealthyHost|HealthyHost", "healthy_hosts", ""),
 )
-"""A metric of CloudWatch, by a part of its name, and what it is called in a blueprint. Milliseconds are not told apart."""
+"""A metric of CloudWatch, by a part of its name, and what it is called in a blueprint."""
+_MILLISECONDS = ("AuroraReplicaLag", "AuroraGlobalDBReplicationLag", "ReplicationLatency", "IteratorAge")
 
 
 def connect(sketch: Sketch) -> None:
@@ -35,7 +40,11 @@ def connect(sketch: Sketch) -> None:
 
 
 def _backups(sketch: Sketch) -> None:
-    locks = {one.id: days for one in sketch.of("backup_vault") if (days := count(one.get("LockConfiguration.MinRetentionDays")))}
+    locks = {
+        one.id: days
+        for one in sketch.of("backup_vault")
+        if (days := count(one.get("LockConfiguration.MinRetentionDays")))
+    }
     for vault in sketch.of("backup_vault", "backup_lock"):
         sketch.use(vault)
         days = count(vault.get("min_retention_days"))
@@ -44,7 +53,9 @@ def _backups(sketch: Sketch) -> None:
     chosen: set[str] = set()
     for choice in sketch.of("backup_choice"):
         sketch.use(choice)
-        plans = [one for one in sketch.resources_at(choice, "BackupPlanId", "plan_id") if noun_of(one.type) == "backup_plan"]
+        plans = [
+            one for one in sketch.resources_at(choice, "BackupPlanId", "plan_id") if noun_of(one.type) == "backup_plan"
+        ]
         parts = _chosen(sketch, choice)
         for plan in plans:
             chosen.add(plan.id)
@@ -63,12 +74,15 @@ def _chosen(sketch: Sketch, choice: Resource) -> list[Part]:
     everything = any(text.strip() == "*" for path in paths for text in texts(listed(choice.get(path))))
     tags = choice.get("BackupSelection.ListOfTags", "BackupSelection.Conditions", "selection_tag", "condition")
     if not parts and (everything or tags is not None):
-        parts = [part for part in sketch.parts.values() if part.section == "stores" and part.body.get("data") == "critical"]
+        parts = [
+            part for part in sketch.parts.values() if part.section == "stores" and part.body.get("data") == "critical"
+        ]
         if tags is not None:
-            wanted = [
-                {key.replace("_", "").lower(): value for key, value in tag.items()} for tag in items(tags)
+            wanted = [{key.replace("_", "").lower(): value for key, value in tag.items()} for tag in items(tags)]
+            pairs = [
+                (str(tag.get("conditionkey") or tag.get("key")), str(tag.get("conditionvalue") or tag.get("value")))
+                for tag in wanted
             ]
-            pairs = [(str(tag.get("conditionkey") or tag.get("key")), str(tag.get("conditionvalue") or tag.get("value"))) for tag in wanted]
             parts = [part for part in parts if any(_tagged(part.resources[0], key, value) for key, value in pairs)]
     return parts
 
@@ -83,14 +97,23 @@ def _tagged(resource: Resource, key: str, value: str) -> bool:
 def _rule(sketch: Sketch, part: Part, plan: Resource, rule: dict[str, Any], locks: dict[str, int]) -> None:
     known = {key.replace("_", "").lower(): value for key, value in rule.items()}
     continuous = true(known.get("enablecontinuousbackup"))
-    days = next((count(value) for one in items(known.get("lifecycle")) for key, value in one.items() if "delete" in key.lower()), None)
+    days = next(
+        (
+            count(value)
+            for one in items(known.get("lifecycle"))
+            for key, value in one.items()
+            if "delete" in key.lower()
+        ),
+        None,
+    )
     if continuous:
         part.backup.setdefault("point_in_time", f"{min(days or 35, 35)}d")
     else:
         part.backup["full_every"] = _every(str(known.get("scheduleexpression") or known.get("schedule") or ""))
         if days:
             part.backup["keep"] = f"{days}d"
-    for reference in references(known.get("targetbackupvault") or known.get("targetbackupvaultname") or known.get("targetvaultname")):
+    vaults = [value for key, value in known.items() if key.startswith(("targetbackupvault", "targetvaultname"))]
+    for reference in references(vaults):
         if reference.resource in locks:
             part.backup["lock"] = f"{locks[reference.resource]}d"
     for copy in items(known.get("copyactions") or known.get("copyaction")):
@@ -134,19 +157,18 @@ def _alarm(sketch: Sketch, alarm: Resource) -> None:
     name = sketch.name(f"{alarm.label}-alarm" if not re.search("alarm", alarm.label, re.IGNORECASE) else alarm.label)
     known = next(((called, unit) for pattern, called, unit in _METRICS if re.search(pattern, metric)), None)
     called, unit = known or ("_".join(re.findall(r"[A-Z]*[a-z0-9]+|[A-Z]+", metric)).lower()[:60] or "metric", "")
-    about = [part for part in sketch.parts_at(alarm, "Dimensions", "dimensions", "Metrics", "metric_query") if part.section != "services" or part.noun != "topic"]  # fmt: skip
-    if about:
-        called = f"{about[0].name}.{called}"
+    about = sketch.parts_at(alarm, "Dimensions", "dimensions", "Metrics", "metric_query")
     threshold = number(alarm.get("Threshold", "threshold"))
     said: dict[str, Any] = {"metric": called}
     below = str(alarm.get("ComparisonOperator", "comparison_operator") or "").startswith("Less")
-    millis = "Millis" in metric or "Latency" in metric and "Replication" in metric or metric in ("AuroraReplicaLag", "IteratorAge")
+    millis = "Milli" in metric or metric in _MILLISECONDS
     value = (threshold if threshold is not None else 0.0) / (1000 if unit == "s" and millis else 1)
     said["below" if below else "above"] = duration_text(value) if unit == "s" and value > 0 else f"{value:g}"
     period = number(alarm.get("Period", "period")) or 60.0
     said["for"] = duration_text(period * (count(alarm.get("EvaluationPeriods", "evaluation_periods")) or 1))
     _page(sketch, alarm, said)
-    sketch.alarms[name] = said | {"from": alarm, "note": "its threshold is not in the template" if threshold is None else ""}
+    note = "its threshold is not in the template" if threshold is None else ""
+    sketch.alarms[name] = said | {"from": alarm, "note": note, "about": about[0].resources[0].id if about else ""}
 
 
 def _page(sketch: Sketch, alarm: Resource, said: dict[str, Any]) -> None:
@@ -168,7 +190,7 @@ def _composite(sketch: Sketch, alarm: Resource) -> None:
         return
     said: dict[str, Any] = {"all" if " AND " in rule else "any": parts}
     _page(sketch, alarm, said)
-    sketch.alarms[sketch.name(alarm.label)] = said | {"from": alarm, "note": ""}
+    sketch.alarms[sketch.name(alarm.label)] = said | {"from": alarm, "note": "", "about": ""}
 
 
 def drop_told(sketch: Sketch) -> None:

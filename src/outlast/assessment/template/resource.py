@@ -1,7 +1,7 @@
 """What templates declare, in one form for CloudFormation and Terraform: resources, their properties, what they refer to.
 
-A reference stands in a property as text: ``\\ue000`` resource ``|`` attribute ``\\ue001``. Where a value is known and
-refers to something as well, the references stand beside it, under its key and ``\\ue002``.
+A reference stands in a property as text: U+E000, the resource, ``|``, the attribute, U+E001. Where a value is known and
+refers to something as well, the references stand beside it, under its key and U+E002.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ class Left(msgspec.Struct, frozen=True):
     why: str
 
 
+_ZONE = re.compile(r"([a-z]{2}(?:-gov|-iso[a-z]?)?-[a-z]+-[0-9])[a-z]\Z")
+
+
 class Inventory(msgspec.Struct):
     """What all files declare."""
 
@@ -88,6 +91,20 @@ class Inventory(msgspec.Struct):
     """What was not understood beside resources."""
     name: str = ""
     """Of the system, if the templates give it one."""
+
+    def settle(self) -> None:
+        """Where no region is said and all zones that are named lie in one, it is that one."""
+        named: set[str] = set()
+        for resource in self.resources.values():
+            for key in ("AvailabilityZone", "availability_zone", "AvailabilityZoneName", "availability_zone_name"):
+                match = _ZONE.match(str(resource.get(key)))
+                if match is not None and not resource.region:
+                    named.add(match[1])
+        if len(named) != 1 or any(resource.region for resource in self.resources.values()):
+            return
+        (region,) = named
+        self.resources = {key: msgspec.structs.replace(one, region=region) for key, one in self.resources.items()}
+        self.remarks.append(f"the region is taken from the names of zones: {region}")
 
 
 def mark(resource: str, attribute: str = "") -> str:

@@ -99,17 +99,21 @@ class Sketch:
         """A new part, made of `resource`."""
         noun = noun_of(resource.type)
         known = {key: value for key, value in body.items() if value is not None}
-        part = Part(resource.id, noun, section, self.name(name or resource.label), known, notes=list(resource.notes))
+        second = str(known.get("aws") or known.get("kind") or section.rstrip("s"))
+        named = self.name(name or resource.label, second)
+        part = Part(resource.id, noun, section, named, known, notes=list(resource.notes))
         if resource.region:
             part.regions = [resource.region]
         self.parts[part.id] = part
         self.own(part, resource)
         return part
 
-    def name(self, label: str) -> str:
-        """A name for a component that no other has: ``OrdersTable`` is ``orders_table``."""
+    def name(self, label: str, second: str = "") -> str:
+        """A name for a component that no other has: ``OrdersTable`` is ``orders_table``; if it is taken, `second` follows."""
         words = [word.lower() for word in _WORD.findall(label)]
         name = "_".join(words)[:100] or "part"
+        if name in self._names and second:
+            name = f"{name}_{second}"
         found, number = name, 2
         while found in self._names:
             found, number = f"{name}_{number}", number + 1

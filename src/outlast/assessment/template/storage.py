@@ -244,9 +244,12 @@ def _bucket(sketch: Sketch, network: Network, bucket: Resource) -> None:
     versions += [one.get("versioning_configuration.status") for one in own]
     if any(true(one) for one in versions):
         part.backup["versions"] = _versions(part, bucket, own)
+    _emptied(part, bucket)
     _copies(sketch, part, bucket, own)
     for one in (bucket, *own):
-        rule = one.get("ObjectLockConfiguration.Rule.DefaultRetention", "object_lock_configuration.rule.default_retention")
+        rule = one.get(
+            "ObjectLockConfiguration.Rule.DefaultRetention", "object_lock_configuration.rule.default_retention"
+        )
         rule = rule or (one.get("rule.default_retention") if "lock" in one.type else None)
         days = next((days for days in map(_retention, items(rule)) if days), None)
         if days:
@@ -259,6 +262,13 @@ def _retention(rule: dict[str, Any]) -> int | None:
     return count(known.get("days")) or (years * 365 if years else None)
 
 
+def _emptied(part: Part, bucket: Resource) -> None:
+    tags = [(str(tag.get("Key")), str(tag.get("Value"))) for tag in items(bucket.get("Tags"))]
+    if true(bucket.get("force_destroy")) or ("aws-cdk:auto-delete-objects", "true") in tags:
+        part.body["delete_protection"] = False
+        part.note("it is emptied and deleted with its stack, however full it is")
+
+
 def _versions(part: Part, bucket: Resource, own: list[Resource]) -> str:
     rules = items(bucket.get("LifecycleConfiguration.Rules", "lifecycle_rule"))
     for one in own:
@@ -266,7 +276,9 @@ def _versions(part: Part, bucket: Resource, own: list[Resource]) -> str:
     for rule in rules:
         for key in ("NoncurrentVersionExpiration", "noncurrent_version_expiration"):
             for inner in items(rule.get(key)):
-                days = next((count(value) for name, value in inner.items() if "days" in name.lower() and count(value)), None)
+                days = next(
+                    (count(value) for name, value in inner.items() if "days" in name.lower() and count(value)), None
+                )
                 if days:
                     return f"{days}d"
         days = count(rule.get("NoncurrentVersionExpirationInDays"))
@@ -375,7 +387,9 @@ def _global(sketch: Sketch, everywhere: Resource) -> None:
     for part in sketch.of_noun("db_cluster"):
         cluster = part.resources[0]
         linked = everywhere in sketch.resources_at(cluster, "GlobalClusterIdentifier", "global_cluster_identifier")
-        linked = linked or part in sketch.parts_at(everywhere, "SourceDBClusterIdentifier", "source_db_cluster_identifier")
+        linked = linked or part in sketch.parts_at(
+            everywhere, "SourceDBClusterIdentifier", "source_db_cluster_identifier"
+        )
         name = plain(everywhere.get("GlobalClusterIdentifier", "global_cluster_identifier"))
         if linked or (name and name == plain(cluster.get("GlobalClusterIdentifier", "global_cluster_identifier"))):
             members.append(part)
@@ -389,5 +403,3 @@ def _global(sketch: Sketch, everywhere: Resource) -> None:
         if other.regions != members[0].regions:
             members[0].regions = [*members[0].regions, *other.regions]
             sketch.drop(other, members[0])
-
-

@@ -77,7 +77,9 @@ class _Plan:
     def read(self) -> None:
         self._configuration(_Module("", _of(_of(self._plan, "configuration"), "root_module"), {}, None), 0)
         prior = _of(_of(self._plan, "prior_state"), "values")
-        known = {one["address"]: one for one in self._resources(_of(prior, "root_module"), 0) if one.get("mode") == "data"}
+        known = {
+            one["address"]: one for one in self._resources(_of(prior, "root_module"), 0) if one.get("mode") == "data"
+        }
         values = _of(self._plan, "planned_values") or _of(self._plan, "values")
         known |= {one["address"]: one for one in self._resources(_of(values, "root_module"), 0)}
         for address, (declared, _) in self._declared.items():
@@ -119,7 +121,10 @@ class _Plan:
         declared, module = self._declared.get(base, ({}, _Module("", {}, {}, None)))
         values = cast("dict[str, Any]", dict(_of(one, "values")))
         self._overlay(values, _of(declared, "expressions"), module, 0)
-        depends = [*cast("list[Any]", one.get("depends_on") or []), *cast("list[Any]", declared.get("depends_on") or [])]
+        depends = [
+            *cast("list[Any]", one.get("depends_on") or []),
+            *cast("list[Any]", declared.get("depends_on") or []),
+        ]
         index = _INDEX.search(address)
         name = str(one.get("name", address))
         if index is not None and index[1] is not None:
@@ -180,7 +185,9 @@ class _Plan:
 
     def _found(self, expression: Mapping[str, Any], module: _Module, deep: int) -> list[tuple[str, str]]:
         texts = [text for text in cast("list[Any]", expression.get("references") or []) if isinstance(text, str)]
-        longest = [text for text in texts if not any(o != text and o.startswith((text + ".", text + "[")) for o in texts)]
+        longest = [
+            text for text in texts if not any(o != text and o.startswith((text + ".", text + "[")) for o in texts)
+        ]
         found: dict[tuple[str, str], None] = {}
         for text in longest:
             found.update(dict.fromkeys(self._named(text, module, deep)))
@@ -228,7 +235,7 @@ class _Plan:
 
     def _provider_region(self, key: str, module: _Module) -> str:
         providers = _of(_of(self._plan, "configuration"), "provider_config")
-        known = providers.get(key) or providers.get(key.rpartition(":")[2]) or {}
+        known: Any = providers.get(key) or providers.get(key.rpartition(":")[2])
         region = _of(_of(known, "expressions"), "region")
         found = region.get("constant_value")
         if not isinstance(found, str):

@@ -25,8 +25,9 @@ reserved = "\ue000\ue001\ue002"
 _RESERVED = str.maketrans(dict.fromkeys(reserved, "\N{REPLACEMENT CHARACTER}"))
 _INT = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _FLOAT = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}\Z")
-_WORDS: dict[str, Any] = {"": None, "~": None, "null": None} | dict.fromkeys(("true", "yes", "on"), True)
-_WORDS |= dict.fromkeys(("false", "no", "off"), False)
+_WORDS: dict[str, Any] = {
+    "": None, "~": None, "null": None, "true": True, "yes": True, "on": True, "false": False, "no": False, "off": False,
+}  # fmt: skip
 
 
 class Text(NamedTuple):
@@ -161,7 +162,8 @@ class _Builder:
             self._counted(1, line)
             if len(self._stack) >= template_depth_max:
                 _too_deep(self._file, line)
-            container: Any = [] if isinstance(event, yaml.SequenceStartEvent) else {}
+            sequence = isinstance(event, yaml.SequenceStartEvent)
+            container: Any = list[Any]() if sequence else dict[str, Any]()
             self._stack.append(_Frame(container, event.tag, event.anchor))
         elif isinstance(event, yaml.SequenceEndEvent | yaml.MappingEndEvent):
             frame = self._stack.pop()

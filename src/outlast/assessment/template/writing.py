@@ -29,10 +29,14 @@ def written(document: Mapping[str, Any], kind: str, files: Sequence[str], sketch
     shown = ", ".join(files[:6]) + (", …" if len(files) > 6 else "")
     lines = [
         *_comment(f"A draft, made by `outlast import` from {kind}: {shown}.", 0),
-        *_comment("Each component says which resource it came from, and what was assumed. Correct it, then: outlast assess", 0),
+        *_comment(
+            "Each component says which resource it came from, and what was assumed. Correct it, then: outlast assess", 0
+        ),
     ]
     if left:
-        lines += _comment(f"{left} resources were not read: the report of the import lists them, each with the reason.", 0)
+        lines += _comment(
+            f"{left} resources were not read: the report of the import lists them, each with the reason.", 0
+        )
     parts = {(part.section, part.name): part for part in sketch.parts.values()}
     for key, value in document.items():
         if not isinstance(value, dict):
@@ -57,7 +61,9 @@ def written(document: Mapping[str, Any], kind: str, files: Sequence[str], sketch
 def _regions(sketch: Sketch, said: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     if "aws" not in said.get("home", {}):
-        found += _comment("The templates do not say in which region: write for example aws: eu-central-1, or import FILE@REGION", 0)
+        found += _comment(
+            "The templates do not say in which region: write for example aws: eu-central-1, or import FILE@REGION", 0
+        )
     if "strategy" in said:
         found += _comment(f"{said['strategy']} is assumed, from what runs in each region and what the records say.", 0)
     note = sketch.regions.get("edge", {}).get("note")

@@ -208,7 +208,7 @@ nothing. **Secrets never stand in the file**: it says where one is, such as `env
 **What acts when the system runs** is `app`, `workers` (`min`, `memory_max`), `takeover_after`, `agents` (`workers`,
 `deadline`, `budget`, `reads`), `models` (endpoints, fallback, guard, canary), `stores.journal` (`postgres`, `dynamodb`,
 `encrypt`), `queues` that have an address, `server`, `gateway` and `run_on.local` (`journal`, `durability`). All else
-describes: it is checked, shown and reasoned about, and `outlast up` names what of it nothing on this machine stands for.
+describes: it is checked, shown and reasoned about, and `outlast up` names what of it nothing here stands for.
 
 **Names** in `needs:` and `from:` are those of agents, services, models, stores, queues, external, training. Where two
 have the same name, write the section before it: `models.writer`.

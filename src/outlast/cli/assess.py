@@ -13,6 +13,7 @@ from outlast.kernel.error import UsageError
 
 if TYPE_CHECKING:
     from outlast.assessment.assess import Assessment
+    from outlast.assessment.system import System
 
 File = Annotated[
     Path | None,
@@ -52,6 +53,12 @@ def assess(
             "--evidence", metavar="FILE", show_default=False, help="What drills measured, one JSON object a line."
         ),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Kill each part of the support desk, and compare with what is predicted.")
+    ] = False,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Print the reference page of all rules, and nothing else.")
+    ] = False,
     home: Home = None,
 ) -> None:
     """Say where a system breaks: promises kept and missed, weaknesses, their fixes.
@@ -73,6 +80,15 @@ def assess(
     from outlast.cli.assessed import clock_now, read_system, write_fixes
     from outlast.cli.output import note, print_json
 
+    if rules:
+        from outlast.assessment.rule_page import rule_page
+
+        print(rule_page(), end="")
+        return
+    if verify:
+        from outlast.cli.verify import run_verification
+
+        raise typer.Exit(run_verification(json=json))
     if fail_on not in (*severities, "never"):
         raise UsageError(f"--fail-on {fail_on[:32]!r}: expected one of {', '.join(severities)}, never")
     if json and sarif:
@@ -85,14 +101,14 @@ def assess(
         path, system = read_system(path, home, evidence)
         assessment = assessed(system, now, [disruption_of(text, system) for text in what_if or ()])
     if html is not None:
-        _write_html(html, assessment)
+        _write_html(html, assessment, system, path)
         note(f"written: {html}")
     if json:
         from outlast.assessment.document import document
 
         print_json(document(assessment))
     elif sarif:
-        from outlast.assessment.rule import known_rules
+        from outlast.assessment.rulebook import known_rules
         from outlast.assessment.sarif import sarif as sarif_document
         from outlast.cli.version import installed
 
@@ -105,7 +121,7 @@ def assess(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _write_html(path: Path, assessment: Assessment) -> None:
+def _write_html(target: Path, assessment: Assessment, system: System, blueprint: Path) -> None:
     from outlast.assessment.report import report
 
-    path.write_text(report(assessment), encoding="utf-8")
+    target.write_text(report(assessment, system, blueprint.read_text(encoding="utf-8")), encoding="utf-8")

@@ -72,6 +72,7 @@ COMMANDS: dict[str, Entry] = {
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),
     "import": Entry("importing", "import_app", "Design", _import),
+    "graph": Entry("graph", "graph", "Design", "Draw what needs what, and what fails when something fails."),
     "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),

@@ -41,7 +41,10 @@ def _redundant_edits(component: Component, instances: int, zones: int) -> tuple[
         return (change(component.place, "standbys", instances - 1),)
     if section == "agents":
         return (change(component.place, "workers.min", instances), change(component.place, "workers.zones", zones))
-    return (change(component.place, "redundancy", {"instances": instances, "zones": zones}),)
+    return (
+        change(component.place, "redundancy.instances", instances),
+        change(component.place, "redundancy.zones", zones),
+    )
 
 
 def _saves(facts: Facts, component: Component) -> str:
@@ -166,8 +169,8 @@ def _shared_fate(facts: Facts) -> Iterator[Weakness]:
     for name, edges in facts.graph.needs.items():
         for group in sorted({edge.any_of for edge in edges if edge.any_of}):
             members = [facts.target(edge) for edge in edges if edge.any_of == group]
-            common = set.intersection(*(set(member.shares) for member in members)) if len(members) > 1 else set[str]()
-            if not common:
+            common = [share for share in members[0].shares if all(share in member.shares for member in members)]
+            if len(members) < 2 or not common:
                 continue
             shared = min(common)
             fix = Fix(
@@ -248,8 +251,9 @@ def _one_cell(facts: Facts) -> Iterator[Weakness]:
 
 def _long_chain(facts: Facts) -> Iterator[Weakness]:
     for work in facts.graph.works:
-        chain = max((_chain(facts, name, ()) for name in facts.graph.entries[work]), key=len, default=())
-        if len(chain) <= chain_max + 1:
+        none: tuple[str, ...] = ()
+        chain = max((_chain(facts, name, none) for name in facts.graph.entries[work]), key=len, default=none)
+        if not chain or len(chain) <= chain_max + 1:
             continue
         fix = Fix(
             text="shorten it: call side by side, keep what rarely changes, or put a queue after the first answer",

@@ -43,6 +43,7 @@ class Entry(NamedTuple):
 
 
 _store = "Prepare a journal that machines share; say what rights it needs, and what a failover lost."
+_import = "Draft outlast.yaml from templates of CloudFormation (CDK, SAM) or plans of Terraform."
 _blueprint = "Check outlast.yaml, show it with its defaults, print its reference and JSON Schema."
 _queues = "Look at the queues that agents read; let dead letters try again."
 _migrate = "Copy the whole journal, with its blobs, from one engine to another, and verify the copy."
@@ -70,6 +71,7 @@ COMMANDS: dict[str, Entry] = {
     "migrate": Entry("migrate", "migrate", "Operate", _migrate),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),
+    "import": Entry("importing", "import_app", "Design", _import),
     "graph": Entry("graph", "graph", "Design", "Draw what needs what, and what fails when something fails."),
     "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),

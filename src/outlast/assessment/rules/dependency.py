@@ -69,6 +69,7 @@ def _no_alternative(facts: Facts) -> Iterator[Weakness]:
 
 def _unused(facts: Facts) -> Iterator[Weakness]:
     used = {edge.target for edge in facts.edges} | {name for names in facts.graph.entries.values() for name in names}
+    used |= {component.rebuilt_from for component in facts.components}
     for component in facts.components:
         if component.name in used or component.kind in ("training", "edge", "balancer", "agent"):
             continue

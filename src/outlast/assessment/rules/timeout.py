@@ -10,6 +10,7 @@ from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, about, between, change
 from outlast.assessment.system import Edge
 from outlast.assessment.timeout import inversions, longest_turn_s
+from outlast.kernel.unit import duration_text
 
 
 def _no_timeout(facts: Facts) -> Iterator[Weakness]:
@@ -52,6 +53,25 @@ def _inverted(facts: Facts) -> Iterator[Weakness]:
             f"goes on for up to {time_text(found.inner_s)}"
         )
         yield between(edge, 0.45 * facts.weight_of(edge.source), reason, fix, found.lines)
+    yield from _function_goes_on(facts)
+
+
+def _function_goes_on(facts: Facts) -> Iterator[Weakness]:
+    for edge in facts.edges:
+        target = facts.target(edge)
+        if target.kind != "function" or target.deadline_s is None or edge.timeout_s is None or not edge.synchronous:
+            continue
+        if edge.timeout_s.source != "declared" or edge.timeout_s.value >= target.deadline_s.value:
+            continue
+        waits, works = time_text(edge.timeout_s.value), time_text(target.deadline_s.value)
+        fix = Fix(
+            text=f"let {target.name} end before {waits}, or let what takes longer go over a queue",
+            edits=(change(target.place, "timeout", duration_text(max(1.0, edge.timeout_s.value - 1))),),
+            buys="work stops when nobody waits for it any more, and its outcome is known",
+            costs="requests that take longer fail, and say so",
+        )
+        reason = f"{edge.source} gives up after {waits}, while {target.name} may work for {works}"
+        yield between(edge, 0.45 * facts.weight_of(edge.source), reason, fix)
 
 
 def _longer_than_promised(facts: Facts) -> Iterator[Weakness]:

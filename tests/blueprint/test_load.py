@@ -9,12 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.blueprint.agent import Agent, Budget, Workers
-from outlast.blueprint.load import check_agents, load, parse
+from outlast.blueprint.agent import Agent, Budget, Reads, ScaleOn, Workers
+from outlast.blueprint.alarm import BurnRate, Escalation, Measure
+from outlast.blueprint.backup import Backup
+from outlast.blueprint.component import Need
+from outlast.blueprint.deploy import Deploy, Slice
+from outlast.blueprint.drill import DrillLoad, StopIf
+from outlast.blueprint.link import components
+from outlast.blueprint.load import check_agents, load, load_file, parse, parse_placed
 from outlast.blueprint.model import Canary, Fallback, Model, ModelEndpoint, ModelGuard
-from outlast.blueprint.run_on import Local, RunOn
+from outlast.blueprint.objective import Latency, Load, Objective, Recovery, Survive
+from outlast.blueprint.queue import Queue
+from outlast.blueprint.region import Edge, Failback, Failover, Probe, Region, Regions
+from outlast.blueprint.run_on import Local, LocalModels, OnAws, RunOn, Spending
 from outlast.blueprint.schema import Blueprint, DynamoJournal, Listen, PostgresJournal, Server
 from outlast.blueprint.secret import KeyPlace, Secret
+from outlast.blueprint.service import External
+from outlast.blueprint.store import AcrossRegions
+from outlast.blueprint.training import Promotion
 from outlast.kernel.error import ConfigurationError
 
 EVERYTHING = b"""
@@ -37,6 +49,9 @@ server: {listen: "[::1]:80", token: file:.token}
 run_on:
   local: {journal: sqlite, durability: process}
 """
+
+
+WHOLE = Path(__file__).with_name("whole.yaml").read_bytes()
 
 
 def refused(text: str) -> str:
@@ -67,6 +82,98 @@ def test_everything_that_means_something_is_read_with_its_unit() -> None:
     )
 
 
+def test_a_system_of_two_regions_is_read_section_by_section() -> None:
+    whole = parse(WHOLE)
+    assert whole.objectives["live"] == Objective(
+        0.9995,
+        latency=Latency(first_token_p95=1.5, turn_p99=20.0),
+        survive=Survive(
+            process=Recovery(1.0, 0.0),
+            zone=Recovery(15.0, 0.0),
+            region=Recovery(60.0, 5.0),
+            corruption=Recovery(3600.0, 300.0),
+        ),
+    )
+    assert whole.load["live"] == Load(1.0, 10.0, 6.0, 2.0)
+    assert whole.regions == Regions(
+        home=Region("eu-central-1", 3, 1.0),
+        standby=Region("eu-west-1", 3, 0.0, 1.0),
+        strategy="warm_standby",
+        residency="eu",
+        edge=Edge("support.example.com", 20.0, probe=Probe(10.0, 3, 3)),
+        failover=Failover("automatic", "observers_agree", 5.0),
+        failback=Failback("manual", True),
+    )
+    assert whole.agents["support"].workers == Workers(6, max=24, scale_on=ScaleOn(backlog_per_worker=4))
+    assert whole.agents["support"].needs["journal"] == Need("hard")
+    assert whole.agents["support"].needs["payments"] == Need("soft")
+    assert whole.agents["intake"].reads == Reads("documents_in", 5)
+    assert [endpoint.source for endpoint in whole.models["writer"].endpoints] == ["each_region", None]
+    assert [endpoint.max for endpoint in whole.models["writer"].endpoints] == [None, 6]
+    assert whole.stores.journal.across_regions == AcrossRegions("eventual")
+    assert whole.stores.more["documents"].across_regions == AcrossRegions("eventual", 900.0)
+    assert whole.stores.more["knowledge"].source == "documents"
+    assert whole.stores.more["orders"].survive == Survive(zone=Recovery(60.0, 0.0), region=Recovery(600.0, 5.0))
+    assert whole.queues["documents_in"] == Queue(aws="sqs", visibility=300.0, keep=14 * 86400.0)
+    assert whole.external["payments"] == External(
+        url="https://pay.example.com", effect="once", timeout=4.0, rate=30.0, on_loss="wait"
+    )
+    assert whole.training["classifier"].promote_if == Promotion(0.85)
+    assert whole.backup["documents"] == Backup(
+        versions=90 * 86400.0, copies=("standby", "vault"), test_restore="monthly"
+    )
+    assert whole.alarms["turns_failing"].burn_rate == (BurnRate(14.0, 3600.0), BurnRate(6.0, 21600.0))
+    assert whole.alarms["lagging"].above == Measure(4.0, "s")
+    assert whole.alarms["model_drift"].below == Measure(0.85)
+    assert whole.escalation["ml"] == (Escalation("chat:ml"), Escalation("page:ml", 1800.0))
+    assert whole.drills.load == DrillLoad({"live": 5.0}, 300.0)
+    assert whole.drills.stop_if == StopIf({"live_errors": 0.2}, 60.0)
+    assert whole.deploy == Deploy(("standby", "home"), Slice(1, "cell"), 900.0, ("turns_failing", "model_drift"))
+    assert whole.run_on.local.stores["orders"] == "postgres"
+    assert whole.run_on.local.models == LocalModels(2, "smollm2")
+    assert whole.run_on.aws == OnAws("111122223333", "444455556666", "fargate", Spending(9000.0, 40000.0))
+
+
+def test_what_was_read_goes_to_children_as_json_and_comes_back() -> None:
+    whole = parse(WHOLE)
+    assert msgspec.json.decode(msgspec.json.encode(whole), type=Blueprint) == whole
+
+
+def test_the_place_of_every_key_and_list_item_is_told() -> None:
+    _, places = parse_placed(WHOLE)
+    lines = WHOLE.decode().splitlines()
+    for path, word in (
+        ("agents.support.needs.writer", "writer"),
+        ("stores.orders", "orders"),
+        ("models.writer.endpoints[1]", "{name: own"),
+        ("run_on.aws.budget.tokens", "tokens"),
+        ("alarms.overload.all[1]", "slow_tokens"),
+    ):
+        line, column = places[path]
+        assert lines[line - 1][column - 1 :].startswith(word)
+    assert "stores.orders.kind" in places
+    assert "stores.journal.replicas" not in places
+
+
+def test_a_file_is_read_wherever_it_is_and_named_after_its_directory(tmp_path: Path) -> None:
+    (tmp_path / "other.yaml").write_text("workers: {min: 3}")
+    assert load_file(tmp_path / "other.yaml")[0].name == tmp_path.name
+    assert load_file(tmp_path / "other.yaml", "desk")[0].name == "desk"
+    with pytest.raises(ConfigurationError, match=r"none\.yaml is not there"):
+        load_file(tmp_path / "none.yaml")
+
+
+def test_five_hundred_components_are_read_within_the_bounds() -> None:
+    needs = "{strength: soft, timeout: 300ms, retry: {attempts: 3, budget: 10%}}"
+    lines = ["services:"]
+    for index in range(500):
+        before = ", ".join(f"s{other}: {needs}" for other in range(max(0, index - 3), index))
+        lines += [f"  s{index}:", "    kind: api", "    redundancy: {instances: 3}", f"    needs: {{{before}}}"]
+    blueprint, places = parse_placed("\n".join(lines).encode())
+    assert len(components(blueprint)) == 501
+    assert places["services.s499"].line == 2 + 499 * 4
+
+
 def test_no_file_and_an_empty_file_are_all_defaults_named_after_the_directory(tmp_path: Path) -> None:
     home = tmp_path / "My desk!"
     home.mkdir()
@@ -87,7 +194,7 @@ def test_what_was_read_cannot_be_changed() -> None:
     [
         ("worker: {min: 1}", "1:1", "unknown key 'worker' in the file: did you mean 'workers'?"),
         ("agents:\n  a:\n    deadlin: 3s", "3:5", "unknown key 'deadlin' in agents.a: did you mean 'deadline'?"),
-        ("agents: {a: {class: live}}", "1:14", "unknown key 'class' in agents.a: known: workers, deadline, budget"),
+        ("agents: {a: {klass: live}}", "1:14", "unknown key 'klass' in agents.a: did you mean 'class'?"),
         ("<<: {name: a}", "1:1", "unknown key '<<'"),
         ("? [a]\n: 1", "1:3", "a key in the file is a list"),
         ("outlast: 2", "1:10", "'2' found, expected 1"),
@@ -129,16 +236,17 @@ def test_what_was_read_cannot_be_changed() -> None:
         ("server: {listen: '0.0.0.0:80'}", "1:9", "which others can reach: set token"),
         ("run_on: {local: {durability: none}}", "1:30", "'none' found, expected power or process"),
         ("run_on: {local: {journal: mysql}}", "1:27", "'mysql' found, expected sqlite or postgres or dynamodb"),
-        ("run_on: {local: {journal: postgres}}", "1:1", "write stores: {journal: {postgres: …}}"),
+        ("run_on: {local: {journal: postgres}}", "1:18", "write stores: {journal: {postgres: …}}"),
         ("stores: {journal: {postgres: {url: 'postgresql://me:hunter2@db/x'}}}", "1:36", "(not shown)"),
         ("stores: {journal: {postgres: {url: env:X, strong: yes}}}", "1:51", "expected true or false"),
         ("stores: {journal: {dynamodb: {bucket: A}}}", "1:30", "expected 3 to 63 lower-case letters"),
-        ("stores: {journal: {dynamodb: {bucket: abc, region: Mars}}}", "1:30", "expected one such as eu-central-1"),
+        ("stores: {journal: {dynamodb: {bucket: abc, region: Mars}}}", "1:52", "expected one such as eu-central-1"),
         ("stores: {journal: {dynamodb: {bucket: abc, queue: 'a b'}}}", "1:51", "expected http://HOST:PORT/PATH"),
-        ("agents: {a: {reads: {queue: q}}}", "1:1", "which is not one of queues: (none)"),
+        ("agents: {a: {reads: {queue: q}}}", "1:22", "which is not one of queues: known: none"),
         ("queues: {q: {sqs: 'https://sqs/1/q'}}", "1:13", "lacks dead_letters"),
-        ("queues: {q: {sqs: 'https://s/q', dead_letters: 'https://s/d', region: x}}", "1:13", "such as eu-central-1"),
-        ("run_on: {aws: {}}", "1:10", "unknown key 'aws' in run_on"),
+        ("queues: {q: {sqs: 'https://s/q', dead_letters: 'https://s/d', region: x}}", "1:69", "such as eu-central-1"),
+        ("run_on: {gcp: {}}", "1:10", "unknown key 'gcp' in run_on: known: local, aws"),
+        ("workers: {memory_max: %sB}" % ("9" * 400), "1:23", "is not understood"),
     ],
 )
 def test_what_cannot_be_accepted_is_refused_where_it_stands(text: str, where: str, message: str) -> None:
@@ -193,13 +301,14 @@ def test_a_pool_is_read_with_its_policies() -> None:
         ("endpoints: [{name: s, bedrock: x, key: env:K}]", "has a key: bedrock uses the AWS credentials"),
         ("endpoints: [{name: s, bedrock: x, model: y}]", "has a model: bedrock names it already"),
         ("endpoints: [{name: s, sagemaker: x, region: Mars}]", "has region 'Mars': expected one such as eu-central-1"),
-        ("endpoints: [{name: s, sagemaker: x, type: ml.g6}]", "has 'type': what starts and scales endpoints"),
+        ("endpoints: [{E, min: -1}]", "models.w.endpoints[0].min: '-1' is not understood"),
+        ("endpoints: [{E, min: 3, max: 2}]", "models.w.endpoints[0] has max 2, which is less than min 3"),
         ("endpoints: [{E}], guard: {error_rate: 200%}", "models.w.guard.error_rate: share '200%' is not understood"),
         ("endpoints: [{E}], guard: {error_rate: 20}", "20 has no unit: write for example 20%"),
         ("endpoints: [{E}], guard: {slower_than_peers: 1x}", "has slower_than_peers 1x or less: expected more"),
         ("endpoints: [{E}], guard: {slower_than_peers: fast}", "factor 'fast' is not understood"),
         ("endpoints: [{E}], guard: {hedge_after: p42}", "'p42' found, expected p50 or p90"),
-        ("endpoints: [{E}], canary: {prompts: p, keep_versions: 5}", "has 'keep_versions': versions of a model are"),
+        ("endpoints: [{E}], canary: {prompts: p, keep_versions: 0}", "keep_versions is 0, expected a number >= 1"),
         ("endpoints: [{E}], canary: {prompts: p, min_score: 1}", "1 found, expected more than 0 and less than 1"),
         ("endpoints: [{E}], fallback: {F, mark: fine}", "models.w.fallback.mark: 'fine' found, expected degraded"),
     ],
@@ -317,7 +426,10 @@ run_on: {local: {journal: postgres}}
 @pytest.mark.parametrize(
     "text",
     [
-        "env:KEYS", "file:keys.json", "aws-secret:outlast/keys", "kms:alias/outlast",
+        "env:KEYS",
+        "file:keys.json",
+        "aws-secret:outlast/keys",
+        "kms:alias/outlast",
         "kms:arn:aws:kms:eu-central-1:111122223333:key/1",
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from outlast.blueprint.load import parse
-from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.home import CellFile, StateDirectory
 from outlast.kernel.error import ConfigurationError, StoreUnavailable
 
 
@@ -56,5 +56,5 @@ def test_children_read_the_blueprint_that_the_supervisor_left(short_dir: Path) -
         b"agents: {a: {workers: {min: 1, memory_max: 1GiB}, deadline: 1s}}\n"
     )
     state.write_cell(blueprint)
-    assert state.read_cell() == blueprint
+    assert state.read_cell() == CellFile(blueprint)
     assert state.cell.stat().st_mode & 0o777 == 0o600

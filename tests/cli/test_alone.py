@@ -197,6 +197,30 @@ def test_where_nothing_has_run_there_is_nothing_to_see_and_nothing_is_made(proje
     assert not (project.home / ".outlast").exists()
 
 
+def test_up_runs_another_blueprint_and_says_once_what_of_it_is_only_described(project: Project) -> None:
+    (project.home / "outlast.yaml").write_text("agents: {numbers: {deadline: 1ms}}\n")
+    other = project.home / "elsewhere" / "production.yaml"
+    other.parent.mkdir()
+    other.write_text("""
+objectives: {live: {availability: 99.9%}}
+agents: {numbers: {class: live, needs: {orders: soft}, reads: {queue: jobs}}}
+stores: {orders: {kind: sql, aws: aurora}}
+queues: {jobs: {aws: sqs}}
+training: {classifier: {data: orders}}
+server: {token: env:DESK_TOKEN}
+""")
+    os.environ["DESK_TOKEN"] = "hunter2"
+    try:
+        project.start("-f", other)
+        log = (project.home / "up.log").read_text()
+        expected = "stores.orders (sql), queues.jobs (without an address), training.classifier"
+        assert log.count(f"not started here, only described: {expected}\n") == 1
+        assert project("run", "numbers", "--input-json", "1").out.strip() == "8"  # with the token that the other names
+        assert project.stop() == 0
+    finally:
+        del os.environ["DESK_TOKEN"]
+
+
 def test_a_port_in_use_is_a_clear_error(project: Project) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

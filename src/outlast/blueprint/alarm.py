@@ -58,7 +58,7 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     lasting: Seconds | None = msgspec.field(default=None, name="for")
     """How long it must be so; None: once is enough."""
     do: Name | None = None
-    """What happens by itself: ``scale``, ``restart``, ``reroute``, ``roll_back_model``, ``shed_CLASS``; else nothing."""
+    """What then happens: ``scale``, ``restart``, ``reroute``, ``roll_back_model``, ``shed_CLASS``; None: nothing."""
     page: Name | None = None
     """The one of ``escalation:`` that is told; None: nobody, it is only shown."""
 

@@ -39,6 +39,8 @@ def _check_endpoint(endpoint: ModelEndpoint) -> str | None:
     if len(given) != 1:
         found = " and ".join(given) or "none of them"
         return f"has {found}: expected one of url (with model), bedrock and sagemaker"
+    if endpoint.max is not None and endpoint.max < (endpoint.min or 0):
+        return f"has max {endpoint.max}, which is less than min {endpoint.min}"
     if endpoint.load and isinstance(endpoint, Fallback):
         return "has load: a fallback stands alone, there is nothing to balance"
     (kind,) = given
@@ -91,6 +93,8 @@ def _check_queue(queue: Queue) -> str | None:
 def _check_redundancy(redundancy: Redundancy) -> str | None:
     if redundancy.needed > redundancy.instances:
         return f"has needed {redundancy.needed} of {redundancy.instances} instances: expected no more than there are"
+    if redundancy.max is not None and redundancy.max < redundancy.instances:
+        return f"has max {redundancy.max}, which is less than instances {redundancy.instances}"
     return None
 
 

@@ -56,6 +56,8 @@ class Redundancy(msgspec.Struct, frozen=True):
     """How many of it run."""
     needed: Count = 1
     """How many of them must run to carry the peak."""
+    max: Count | None = None
+    """Instances that scaling may start, at most; None: `instances`, it does not scale."""
     zones: Count | None = None
     """The zones that they are spread over; None: as many as there are instances and zones of the region."""
     mode: Literal["active", "standby"] = "active"
@@ -68,7 +70,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What every component may say; each kind of component adds its own keys."""
 
     data: DataClass | None = None
-    """What the data that it holds is worth; None: it holds none."""
+    """What the data that it holds is worth; None: it holds none, or nobody has said."""
     residency: Name | None = None
     """The geography that its data may not leave, such as ``eu``; None: the residency of ``regions:``."""
     regions: tuple[Name, ...] = ()

@@ -209,9 +209,8 @@ def _of_stores(blueprint: Blueprint) -> Iterator[Problem]:
     for name in local.stores:
         yield from _one_of(f"run_on.local.{name}", name, "stores", ["durability", "models", *_stores(blueprint)])
     if local.journal != "sqlite" and getattr(blueprint.stores.journal, local.journal) is None:
-        yield "run_on.local.journal", (
-            f"is {local.journal}, and nothing says where that is: write stores: {{journal: {{{local.journal}: …}}}}"
-        )
+        where = f"write stores: {{journal: {{{local.journal}: …}}}}"
+        yield "run_on.local.journal", f"is {local.journal}, and nothing says where that is: {where}"
 
 
 def _stores(blueprint: Blueprint) -> Mapping[str, Stored | JournalStore]:

@@ -30,6 +30,18 @@ def load(home: Path) -> Blueprint:
     return Blueprint(name=name_of(home)) if raw is None else parse(raw, str(path), name_of(home))
 
 
+def load_file(path: Path, name: str | None = None) -> tuple[Blueprint, Mapping[str, Spot]]:
+    """The blueprint in one file, wherever it is, and where everything stands in it; see `parse_placed`.
+
+    `name`: the system's if the file gives none; None: that of its directory. Raises ConfigurationError, also if there
+    is no such file.
+    """
+    raw = read(path)
+    if raw is None:
+        raise ConfigurationError(f"{path} is not there: write it, or name another file")
+    return parse_placed(raw, str(path), name or name_of(path.resolve().parent))
+
+
 def read(path: Path) -> bytes | None:
     """What stands in a file, as much of it as may; None if there is none. Raises ConfigurationError."""
     try:
@@ -46,9 +58,7 @@ def parse(raw: bytes, file: str = blueprint_file, name: str = "outlast") -> Blue
     return parse_placed(raw, file, name)[0]
 
 
-def parse_placed(
-    raw: bytes, file: str = blueprint_file, name: str = "outlast"
-) -> tuple[Blueprint, Mapping[str, Spot]]:
+def parse_placed(raw: bytes, file: str = blueprint_file, name: str = "outlast") -> tuple[Blueprint, Mapping[str, Spot]]:
     """As `parse`; and where every key and list item stands, by path.
 
     Paths are the file's own words: ``agents.support.needs.writer``, ``models.writer.endpoints[0].quota``.

@@ -17,6 +17,9 @@ from outlast.kernel.identity import check_name
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+values_max = 100_000
+"""Bound of the values that a file has once its aliases are followed."""
+
 _PLAIN_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("str", "int", "float", "bool", "timestamp", "value"))
 
 
@@ -133,6 +136,8 @@ class Reader:
             self._refuse(node, f"{path}: {error}")
 
     def _mark(self, path: str, node: yaml.Node) -> str:
+        if len(self.places) >= values_max:
+            self._refuse(node, f"more than values_max, {values_max}, values once aliases are followed: shorten it")
         self.places[path] = Spot(node.start_mark.line + 1, node.start_mark.column + 1)
         return path
 

@@ -22,7 +22,7 @@ class Region(msgspec.Struct, frozen=True):
     zones: Count = 3
     """Availability zones that are used."""
     share: Part | None = None
-    """Its part of the work while all is well; None: all of it at home, nothing at the standby, else equal parts."""
+    """Its part of the work while all is well; None: what others leave, to the home, or equal parts if active_active."""
     running: Part = 1.0
     """How much of the capacity that the whole work needs runs there while all is well."""
     journal_only: bool = False
@@ -47,6 +47,8 @@ class Edge(msgspec.Struct, frozen=True):
     """The name that clients look up."""
     ttl: Seconds = 60.0
     """How long clients may keep the answer of the name service."""
+    switch: Literal["health_checks", "routing_controls", "records"] = "health_checks"
+    """What sends clients elsewhere. The first two were set up before; `records` are changed by a control plane."""
     probe: Probe = Probe()
     """How it finds out that a region is away."""
 

@@ -47,11 +47,11 @@ def read_scalar(text: str, kind: Any, node: yaml.ScalarNode) -> Any:
         if isinstance(mark, Text):
             return _TEXTS[mark](text)
     if base is int:
-        if not re.fullmatch(r"[0-9]{1,15}", text) or node.style is not None:
+        if not re.fullmatch(r"[0-9]{1,15}", text) or node.style:
             raise ConfigurationError(f"{text[:64]!r} is not understood: expected a whole number, without quotes")
         return msgspec.convert(int(text), kind)
     if base is bool:
-        if text not in ("true", "false") or node.style is not None:
+        if text not in ("true", "false") or node.style:
             raise ConfigurationError(f"{text[:64]!r} found, expected true or false, without quotes")
         return text == "true"
     if get_origin(base) is Literal:

@@ -55,6 +55,7 @@ class Server(msgspec.Struct, frozen=True):
     """``{listen: 127.0.0.1:7788, token: env:OUTLAST_TOKEN}``: the HTTP API."""
 
     listen: Listen = Listen()
+    """Where it is reached."""
     token: Secret | None = None
     """What clients send as bearer token; required as soon as others than this machine can connect."""
 
@@ -63,10 +64,13 @@ class GatewayKey(msgspec.Struct, frozen=True):
     """``{key: env:TEAM_KEY, requests_per_minute: 60, models: [writer]}``: what one client of the gateway may do."""
 
     key: Secret
+    """What the client sends as bearer token."""
     models: tuple[Name, ...] = ()
     """The models it may ask for; none named: all."""
     requests_per_minute: Count | None = None
+    """None: any number."""
     tokens_per_minute: Count | None = None
+    """Of prompts and answers; None: any number."""
     priority: Literal["high", "normal", "low"] = "normal"
     """The highest that its requests may have."""
 
@@ -75,13 +79,16 @@ class Certificate(msgspec.Struct, frozen=True):
     """``{certificate: tls/cert.pem, key: tls/key.pem}``: PEM files, relative to the project directory."""
 
     certificate: str
+    """The certificate, and those that vouch for it."""
     key: str
+    """Its private key."""
 
 
 class Gateway(msgspec.Struct, frozen=True):
     """``{listen: 127.0.0.1:7789, keys: {…}, admin: env:ADMIN}``: the models of this file behind one address."""
 
     listen: Listen = Listen(port=7789)
+    """Where it is reached."""
     keys: Mapping[Name, GatewayKey] = {}
     """Who may ask; required as soon as others than this machine can connect."""
     admin: Secret | None = None
@@ -113,6 +120,7 @@ class DynamoJournal(msgspec.Struct, frozen=True):
     bucket: str
     """The S3 bucket of large payloads."""
     table: Name = "outlast"
+    """The table of DynamoDB."""
     region: AwsRegion | None = None
     """None: as the environment says."""
     endpoint_url: Url | None = None
@@ -128,7 +136,9 @@ class JournalStore(Stored, frozen=True):
     """
 
     postgres: PostgresJournal | None = None
+    """Where a PostgreSQL is that it may be on."""
     dynamodb: DynamoJournal | None = None
+    """Where a table of DynamoDB is that it may be on."""
     encrypt: KeyPlace | None = None
     """Where the keys are with which payloads are sealed on whatever engine; None: they are stored as they are."""
     kind: Literal["journal"] = "journal"
@@ -163,7 +173,7 @@ class Blueprint(msgspec.Struct, frozen=True):
     name: Name = "outlast"
     """Name of the system; without a file, that of the project directory."""
     app: ModuleObject = "app:app"
-    """Where the `outlast.App` is: ``module:object``, found from the project directory."""
+    """Where the ``outlast.App`` is, found from the project directory."""
     workers: Workers = Workers()
     """The default pool."""
     takeover_after: Seconds = 1.0

@@ -27,7 +27,7 @@ class Section(NamedTuple):
     """A struct as a section."""
 
     keys: Mapping[str, Key]
-    """By what stands in the file."""
+    """By what stands in the file, those that must be there first."""
     alone: str | None
     """The key that is meant when the section is one value."""
     rest: Key | None
@@ -54,9 +54,11 @@ def section(kind: type[msgspec.Struct]) -> Section:
         keys[field.encode_name] = key
         if Form.ALONE in marks:
             alone = field.encode_name
-    return Section(keys, alone, rest)
+    first = {name: key for name, key in keys.items() if key.field.required}
+    return Section(first | keys, alone, rest)
 
 
+@cache
 def plain(kind: Any) -> Any:
     """`kind` without None and, for all but scalars, without marks."""
     origin = get_origin(kind)

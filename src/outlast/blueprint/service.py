@@ -30,6 +30,8 @@ class Service(Component, frozen=True, kw_only=True, omit_defaults=True):
     """The class of its machines, such as ``m7g.large``; None: what the service has by default."""
     timeout: Seconds | None = None
     """How long a caller waits for one answer; None: the caller says, or nobody."""
+    health: Literal["none", "shallow", "deep"] | None = None
+    """What is asked before an instance is replaced. shallow: itself · deep: what it needs, too; None: not said."""
     keep: Seconds | None = None
     """How long it keeps what it is given (logs, metrics, messages of a stream); None: not said."""
 

@@ -43,12 +43,14 @@ class CellOptions(msgspec.Struct, frozen=True):
     """What a caller may choose beside the blueprint.
 
     `server`: whether the HTTP API is served, and the gateway if the blueprint has one. `environment`: more variables
-    for the children. `bounds`: other bounds than the defaults; `takeover_after` of the blueprint goes before.
+    for the children. `bounds`: other bounds than the defaults; `takeover_after` of the blueprint goes before. `file`:
+    where the blueprint was read, if not from the project's own file; a gateway that reads it again finds it there.
     """
 
     server: bool = True
     environment: Mapping[str, str] = {}
     bounds: Bounds = Bounds()
+    file: str | None = None
 
 
 class Cell:
@@ -81,7 +83,7 @@ class Cell:
         self._state.make()
         with DirectoryLock(self._state.path):
             await self._bury_leftovers()
-            self._state.write_cell(self._blueprint)
+            self._state.write_cell(self._blueprint, self._options.file)
             async with AsyncExitStack() as stack:
                 if is_shared(self._blueprint):
                     opening = open_engine(self._state.home, self._blueprint, NoPoints())

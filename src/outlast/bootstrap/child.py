@@ -45,11 +45,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         alive = AliveFile(state.alive(kind), child, SystemClock())
         try:
-            blueprint = state.read_cell()
+            left = state.read_cell()
+            blueprint = left.blueprint
             if kind == "writer":
                 _be_writer(state, blueprint, link)
             elif kind == "gateway":
-                _run(_be_gateway(state, link))
+                _run(_be_gateway(state, left.file, link))
             elif kind == "server":
                 _run(_be_server(state, blueprint, link))
             else:
@@ -145,9 +146,9 @@ async def _be_server(state: StateDirectory, blueprint: Blueprint, link: ControlL
         )
 
 
-async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:
-    """Reads outlast.yaml itself: it may be told to read it again."""
-    from outlast.blueprint.load import load
+async def _be_gateway(state: StateDirectory, file: str | None, link: ControlLink) -> None:
+    """Reads the blueprint itself, `file` or outlast.yaml: it may be told to read it again."""
+    from outlast.blueprint.load import load, load_file
     from outlast.bootstrap.gateway import Assembly, plan_of, run_gateway
 
     beats = 0
@@ -167,7 +168,7 @@ async def _be_gateway(state: StateDirectory, link: ControlLink) -> None:
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C is for the supervisor
 
     await run_gateway(
-        lambda: plan_of(load(state.home)),
+        lambda: plan_of(load(state.home) if file is None else load_file(Path(file))[0]),
         state.home,
         ready=lambda address: link.say(Ready(address=address)),
         note=lambda line: link.say(Log("warning", line)),

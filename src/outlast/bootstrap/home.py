@@ -23,6 +23,8 @@ class CellFile(msgspec.Struct, frozen=True):
     """``.outlast/cell.json``: what a child needs to know, so that it neither parses YAML nor guesses."""
 
     blueprint: Blueprint
+    file: str | None = None
+    """Where the blueprint was read if not from the project's own file."""
 
 
 class Up(msgspec.Struct, frozen=True):
@@ -90,13 +92,13 @@ class StateDirectory:
             if found.st_mode & 0o077:
                 directory.chmod(0o700)
 
-    def write_cell(self, blueprint: Blueprint) -> None:
+    def write_cell(self, blueprint: Blueprint, file: str | None = None) -> None:
         """Leave word for the children of the cell that starts here."""
-        write_whole(self.cell, CellFile(blueprint))
+        write_whole(self.cell, CellFile(blueprint, file))
 
-    def read_cell(self) -> Blueprint:
+    def read_cell(self) -> CellFile:
         """What the supervisor left for its children. Raises StoreUnavailable."""
         try:
-            return msgspec.json.decode(self.cell.read_bytes(), type=CellFile).blueprint
+            return msgspec.json.decode(self.cell.read_bytes(), type=CellFile)
         except (OSError, msgspec.MsgspecError) as error:
             raise StoreUnavailable(f"{self.cell} cannot be read: {error}; start `outlast up` again") from None

@@ -58,7 +58,7 @@ async def _read(control: Control, blueprint: Blueprint, agent: str, complain: Ca
 
 
 async def depths(blueprint: Blueprint) -> list[dict[str, Any]]:
-    """Of each queue that has an address: about how many wait, are under way, are dead letters, and which agents read it."""
+    """Of each queue with an address: about how many wait, are under way, are dead letters, and who reads it."""
     found: list[dict[str, Any]] = []
     for name, said in blueprint.queues.items():
         if said.sqs is None:

@@ -14,13 +14,13 @@ import msgspec
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import load
-from outlast.bootstrap.home import state_directory
+from outlast.bootstrap.home import StateDirectory, state_directory
 from outlast.bootstrap.vault import vault
 from outlast.cli.client import Client
 from outlast.cli.direct import Direct
 from outlast.cli.exit import Unavailable
 from outlast.cli.remote import Remote
-from outlast.kernel.error import Conflict
+from outlast.kernel.error import Conflict, StoreUnavailable
 
 patience_s = 15.0
 """How long a command that records something waits for a server that is starting or being restarted."""
@@ -117,7 +117,11 @@ def _client(home: Path, address: str, token: str | None) -> Client:
 
 
 def _token(home: Path) -> str | None:
-    secret = load(home).server.token
+    try:  # what runs may have been started with another blueprint than the project's
+        blueprint = StateDirectory(home).read_cell().blueprint
+    except StoreUnavailable:
+        blueprint = load(home)
+    secret = blueprint.server.token
     return secret.resolve(os.environ, home, vault()) if secret is not None else None
 
 

@@ -10,6 +10,14 @@ from outlast.kernel.error import ConfigurationError
 marks = ("outlast.yaml", "app.py")
 
 
+def blueprint_path(file: Path | None, home: Path | None) -> Path:
+    """The blueprint that a command is about: `file`, or ``outlast.yaml`` of the project. Raises ConfigurationError."""
+    path = file if file is not None else project(home, "give --file FILE") / marks[0]
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is not a file: write it, or give another one with --file FILE")
+    return path
+
+
 def project(given: Path | None, advice: str = "run `outlast init` to make one, or give --home DIR") -> Path:
     """The project directory: `given`, or the nearest one upwards from here that holds ``outlast.yaml`` or ``app.py``.
 

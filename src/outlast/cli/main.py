@@ -43,6 +43,7 @@ class Entry(NamedTuple):
 
 
 _store = "Prepare a journal that machines share; say what rights it needs, and what a failover lost."
+_blueprint = "Check outlast.yaml, show it with its defaults, print its reference and JSON Schema."
 _queues = "Look at the queues that agents read; let dead letters try again."
 _migrate = "Copy the whole journal, with its blobs, from one engine to another, and verify the copy."
 
@@ -68,6 +69,7 @@ COMMANDS: dict[str, Entry] = {
     "queues": Entry("queues", "queues_app", "Operate", _queues),
     "migrate": Entry("migrate", "migrate", "Operate", _migrate),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
+    "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),
     "demo": Entry("demo", "demo", "More", "Crash everything while agents work, and count what was lost: nothing."),

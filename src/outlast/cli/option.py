@@ -17,6 +17,16 @@ Home = Annotated[
         help="Project directory. Default: the nearest one upwards with outlast.yaml or app.py.",
     ),
 ]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        show_default=False,
+        help="The blueprint. Default: outlast.yaml of the project directory.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", show_default=False, help="The run's identifier.")]
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", show_default=False, help="An agent of the app.")]

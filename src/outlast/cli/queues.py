@@ -38,7 +38,7 @@ def list_(home: Home = None, json: Json = False) -> None:
             )
         )
     if not found:
-        print("outlast.yaml names no queues")
+        print("outlast.yaml names no queues with an address")
 
 
 @queues_app.command()

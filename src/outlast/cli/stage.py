@@ -11,9 +11,10 @@ import msgspec
 from rich.live import Live
 
 from outlast.adapters.host.clock import SystemClock
-from outlast.blueprint.load import blueprint_file, load
+from outlast.blueprint.described import only_described
+from outlast.blueprint.load import blueprint_file, load, load_file, name_of
 from outlast.blueprint.schema import Blueprint
-from outlast.bootstrap.cell import Cell, run_cell
+from outlast.bootstrap.cell import Cell, CellOptions, run_cell
 from outlast.cell import event as news
 from outlast.cli.board import document_of, line_of, table_of
 from outlast.cli.output import console, json_text, note
@@ -23,10 +24,17 @@ display_every_s = 0.25
 look_every_s = 0.5
 
 
-def run_up(home: Path, *, reload: bool, port: int | None, workers: int | None, json: bool) -> None:
-    """Run a cell in the foreground until it is told to stop; raises what `Cell.run` raises."""
-    blueprint = _chosen(load(home), port, workers)
-    asyncio.run(_Stage(home, blueprint, json=json).run(reload=reload))
+def run_up(home: Path, file: Path | None, *, reload: bool, port: int | None, workers: int | None, json: bool) -> None:
+    """Run a cell in the foreground until it is told to stop; raises what `Cell.run` raises.
+
+    `file`: the blueprint, if it is not that of the project directory.
+    """
+    found = load(home) if file is None else load_file(file, name_of(home))[0]
+    described = only_described(found)
+    if described:
+        note(f"not started here, only described: {', '.join(described)}")
+    blueprint = _chosen(found, port, workers)
+    asyncio.run(_Stage(home, blueprint, file, json=json).run(reload=reload))
 
 
 def _chosen(blueprint: Blueprint, port: int | None, workers: int | None) -> Blueprint:
@@ -39,9 +47,10 @@ def _chosen(blueprint: Blueprint, port: int | None, workers: int | None) -> Blue
 
 
 class _Stage:
-    def __init__(self, home: Path, blueprint: Blueprint, *, json: bool) -> None:
+    def __init__(self, home: Path, blueprint: Blueprint, file: Path | None, *, json: bool) -> None:
         self._home = home
         self._blueprint = blueprint
+        self._options = CellOptions(file=None if file is None else str(file.resolve()))
         self._json = json
         self._clock = SystemClock()
         self._screen = console()
@@ -62,7 +71,7 @@ class _Stage:
                     helpers.append(asyncio.create_task(self._watch(cell)))
 
             try:
-                await run_cell(self._home, self._blueprint, listener=self._happened, started=started)
+                await run_cell(self._home, self._blueprint, self._options, self._happened, started=started)
             finally:
                 for helper in helpers:
                     helper.cancel()

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from outlast.cli.option import Home
+from outlast.cli.option import File, Home
 
 
 def up(
@@ -21,6 +21,7 @@ def up(
             "--workers", min=1, max=64, show_default=False, help="Workers of the default pool, besides one spare."
         ),
     ] = None,
+    file: File = None,
     home: Home = None,
     json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on standard output for everything that happens.")
@@ -29,14 +30,17 @@ def up(
     """Run workers, server and supervisor here, until Ctrl-C.
 
     All open runs go on, wherever they stopped. Ctrl-C once lets steps in flight end (30 s at most), twice stops at
-    once; neither loses anything, nor does kill -9.
+    once; neither loses anything, nor does kill -9. What the blueprint describes and nothing here stands for is named.
+
+    With -f another file says what runs. Commands beside it follow; once it has ended they read outlast.yaml again.
 
     For example:
 
         outlast up --reload
         outlast up --port 0 --workers 4 --json
+        outlast up -f production.yaml
     """
     from outlast.cli.home import project
     from outlast.cli.stage import run_up
 
-    run_up(project(home), reload=reload, port=port, workers=workers, json=json)
+    run_up(project(home), file, reload=reload, port=port, workers=workers, json=json)

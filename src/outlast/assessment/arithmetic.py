@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from typing import Literal
+
 import msgspec
 
-from outlast.assessment.system import Figure, Source
+from outlast.assessment.system import Figure
 from outlast.kernel.unit import duration_text
+
+Origin = Literal["declared", "default", "documented", "measured", "computed"]
+"""Where a number comes from."""
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -14,17 +20,28 @@ class Line(msgspec.Struct, frozen=True):
     text: str
     value: str
     """The number with its unit, as it is shown; empty: a remark."""
-    source: Source = "default"
+    source: Origin = "computed"
     reference: str = ""
 
     def __str__(self) -> str:
+        if not self.value:
+            return self.text
+        if self.source == "computed" and not self.reference:
+            return f"{self.text}: {self.value}"
         origin = f"{self.source}: {self.reference}" if self.reference else self.source
-        return f"{self.text}: {self.value} ({origin})" if self.value else self.text
+        return f"{self.text}: {self.value} ({origin})"
+
+
+def time_text(seconds: float) -> str:
+    """Seconds in the unit that reads best: ``0s``, ``300ms``, ``1.25h``; ``never`` for infinity."""
+    if seconds == 0 or not math.isfinite(seconds):
+        return "0s" if seconds == 0 else "never"
+    return duration_text(round(seconds, 3))
 
 
 def duration_line(text: str, figure: Figure) -> Line:
     """A line about seconds."""
-    return Line(text, duration_text(figure.value), figure.source, figure.reference)
+    return Line(text, time_text(figure.value), figure.source, figure.reference)
 
 
 def share_text(value: float) -> str:
@@ -35,7 +52,8 @@ def share_text(value: float) -> str:
     digits = 0
     while lost * 100 < 10 ** (1 - digits) and digits < 8:
         digits += 1
-    return f"{value * 100:.{digits}f}%"
+    text = f"{value * 100:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if digits else text}%"
 
 
 def rate_text(value: float) -> str:

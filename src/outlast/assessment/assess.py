@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from outlast.assessment.amplification import Path
 from outlast.assessment.availability import Availability
-from outlast.assessment.finding import Finding
+from outlast.assessment.facts import Facts
+from outlast.assessment.finding import Finding, Severity, severities
 from outlast.assessment.impact import Impact
 from outlast.assessment.promise import Promise
+from outlast.assessment.rule import Rule, findings, known_rules
+from outlast.assessment.spread import shared_fates, single_points
+from outlast.assessment.system import Disruption, System
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,3 +43,38 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """The disruptions that were asked about."""
     counts: Mapping[str, int] = {}
     """Findings by severity."""
+
+
+def assess(
+    system: System,
+    now: float,
+    what_if: Iterable[Disruption] = (),
+    rules: tuple[Rule, ...] | None = None,
+    seed: int = 1,
+) -> Assessment:
+    """Everything about `system` at `now` (seconds since 1970). `rules`: ours and those of installed packages."""
+    facts = Facts(system, now, seed)
+    found = [finding for rule in rules or known_rules() for finding in findings(rule, facts)]
+    found.sort(key=lambda one: (-severities.index(one.severity), -one.score, one.rule, one.subject))
+    return Assessment(
+        system=system.name,
+        file=system.file,
+        at=now,
+        components=len(system.components),
+        edges=len(system.edges),
+        findings=tuple(found),
+        promises=facts.promises,
+        availability={work: facts.availability(work) for work in facts.graph.works},
+        impacts=facts.everything,
+        single_points=tuple(point.component for point in single_points(facts.graph, facts.losses)),
+        shared_fates=shared_fates(facts.graph),
+        cycles=facts.graph.cycles,
+        amplification=facts.paths,
+        what_if=tuple(facts.impact(disruption) for disruption in what_if),
+        counts={severity: sum(one.severity == severity for one in found) for severity in reversed(severities)},
+    )
+
+
+def at_least(assessment: Assessment, severity: Severity) -> tuple[Finding, ...]:
+    """The findings that are as bad as `severity`, or worse."""
+    return tuple(one for one in assessment.findings if severities.index(one.severity) >= severities.index(severity))

@@ -13,8 +13,18 @@ import msgspec
 from outlast.assessment.arithmetic import Line, share_text
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import lead_to_shift
-from outlast.assessment.structure import Node, TooCorrelated, Variable, all_of, any_of, exact, k_of, leaf, sampled
-from outlast.assessment.structure import samples_default as samples_default
+from outlast.assessment.structure import (
+    Node,
+    TooCorrelated,
+    Variable,
+    all_of,
+    any_of,
+    exact,
+    k_of,
+    leaf,
+    sampled,
+    samples_default,
+)
 from outlast.assessment.system import Component, Edge, Figure, Site
 
 outage_s = 3600.0
@@ -114,9 +124,10 @@ class _Plan:
                     groups.setdefault((name, edge.any_of), []).append(edge)
                 elif edge.hard and edge.synchronous:
                     waiting.append(edge.target)
-        for group in groups.values():
-            if any(edge.hard for edge in group):
-                parts.append(any_of([all_of(self._required((edge.target,), region, set(seen))) for edge in group]))
+        needed = [group for group in groups.values() if any(edge.hard for edge in group)]
+        parts.extend(
+            any_of([all_of(self._required((edge.target,), region, set(seen))) for edge in group]) for group in needed
+        )
         return parts or [k_of(0, ())]
 
     def _own(self, component: Component, region: str | None) -> Node:
@@ -130,7 +141,7 @@ class _Plan:
         lost = _takeover_loss(component)
         if lost <= 0:
             return node
-        return all_of([node, self._leaf(Figure(1 - lost), "takeover", component.name)])
+        return all_of([node, self._leaf(Figure(1 - lost), "takeover", component.name, region or "")])
 
     def _site(self, component: Component, site: Site) -> Node:
         if not site.zones:
@@ -189,14 +200,16 @@ def _lines(
     if len(losses) > lines_max:
         lines.append(Line(f"and {len(losses) - lines_max} more parts, each better than these", ""))
     needed = graph.hard[work]
-    groups = sorted({(edge.source, edge.any_of) for edge in graph.system.edges if edge.any_of and edge.source in needed})
+    groups = sorted(
+        {(edge.source, edge.any_of) for edge in graph.system.edges if edge.any_of and edge.source in needed}
+    )
     lines.extend(Line(f"of {source}'s {group}, any one is enough", "") for source, group in groups)
     if graph.system.regions:
         zone, region = graph.system.zone_availability, graph.system.region_availability
         lines.append(Line("each zone", share_text(zone.value), zone.source, zone.reference))
         lines.append(Line("each region", share_text(region.value), region.source, region.reference))
     spread = f" ± {error * 100:.2g}%" if error else ""
-    lines.append(Line("everything it cannot do without, together", share_text(share) + spread, "default", method))
+    lines.append(Line("everything it cannot do without, together", share_text(share) + spread, "computed", method))
     return tuple(lines)
 
 

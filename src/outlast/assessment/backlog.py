@@ -10,8 +10,7 @@ import math
 
 import msgspec
 
-from outlast.assessment.arithmetic import Line, rate_text
-from outlast.kernel.unit import duration_text
+from outlast.assessment.arithmetic import Line, rate_text, time_text
 
 
 class Backlog(msgspec.Struct, frozen=True):
@@ -29,8 +28,8 @@ def backlog(arrival: float, capacity: float, outage_s: float) -> Backlog:
     spare = capacity - arrival
     drain_s = 0.0 if messages == 0 else messages / spare if spare > 0 else math.inf
     lines = (
-        Line("arrives meanwhile", f"{messages:.0f} = {rate_text(arrival)} x {duration_text(outage_s)}", "declared"),
+        Line("arrives meanwhile", f"{messages:.0f} = {rate_text(arrival)} x {time_text(outage_s)}", "declared"),
         Line("drains with what readers have to spare", f"{rate_text(capacity)} - {rate_text(arrival)}", "declared"),
-        Line("until nothing waits", duration_text(round(drain_s, 1)) if drain_s < math.inf else "never"),
+        Line("until nothing waits", time_text(round(drain_s, 1)) if drain_s < math.inf else "never"),
     )
     return Backlog(messages, drain_s, lines)

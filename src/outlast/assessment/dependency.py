@@ -43,7 +43,9 @@ def _needed(described: Described, path: str, name: str, key: str, need: Need) ->
         target=target,
         hard=need.strength == "hard",
         synchronous=need.mode == "synchronous",
-        timeout_s=described.figure(need.timeout, f"{here}.timeout", Figure(timeout, "declared", f"{target_path}.timeout"))
+        timeout_s=described.figure(
+            need.timeout, f"{here}.timeout", Figure(timeout, "declared", f"{target_path}.timeout")
+        )
         if need.timeout is not None or timeout is not None
         else None,
         retries=need.retry.attempts - 1 if need.retry is not None else 0,
@@ -110,4 +112,3 @@ def first_edges(components: dict[str, Component], known: list[Edge], edge: str, 
     for name, component in components.items():
         if component.classes and name not in needed and name not in reading and component.kind != "training":
             yield Edge(source=edge, target=name, place=described.place("regions.edge"))
-

@@ -15,11 +15,11 @@ from outlast.assessment.system import (
     Deployment,
     DisruptionKind,
     Drill,
-    Edge,
     Evidence,
     Failover,
     Figure,
     Load,
+    Mechanism,
     Objective,
     Routing,
     Strategy,
@@ -32,6 +32,11 @@ from outlast.blueprint.schema import Blueprint
 
 _DAYS: dict[str, float] = {"daily": 1, "weekly": 7, "monthly": 30, "quarterly": 91, "yearly": 365}
 _day_s = 86400.0
+_MECHANISMS: dict[str, Mechanism] = {
+    "health_checks": "health_check",
+    "routing_controls": "arc",
+    "records": "records",
+}
 _DRILLS: tuple[tuple[str, DisruptionKind], ...] = (
     (r"region", "region"),
     (r"zone", "zone"),
@@ -80,6 +85,7 @@ def describe(
         alarms=tuple(_alarm(described, name, one) for name, one in blueprint.alarms.items()),
         escalations=tuple(blueprint.escalation),
         drills=_drills(described, components),
+        drill_stops=bool(blueprint.drills.stop_if.errors),
         evidence=evidence,
         deployment=_deployment(described),
     )
@@ -104,7 +110,7 @@ def _routing(described: Described) -> Routing | None:
         probe_every_s=Figure(edge.probe.every, probe, f"{here}.probe"),
         probe_failures=edge.probe.fail_after,
         observers=edge.probe.observers,
-        mechanism="health_check",
+        mechanism=_MECHANISMS[edge.switch],
         place=described.place(here),
     )
 
@@ -187,7 +193,7 @@ def _alarm(described: Described, name: str, said: declared_alarm.Alarm) -> Alarm
         objective = described.blueprint.objectives.get(work)
         if said.burn_rate and objective is not None and promise == "availability" and objective.availability:
             # while nothing is answered, the budget of the window burns 1 / (1 - objective) times as fast
-            after = min(rate.times * (1 - objective.availability) * rate.over for rate in said.burn_rate)
+            after = round(min(rate.times * (1 - objective.availability) * rate.over for rate in said.burn_rate), 1)
     return Alarm(
         name=name,
         metric=said.metric or (f"slo:{said.slo}" if said.slo is not None else ""),

@@ -111,5 +111,4 @@ class Described:
             return list(self.regions.values())
         holders = {key for key, region in described.all().items() if region.journal_only}
         only_home = described.strategy == "backup_restore"
-        kept = [r for key, r in self.regions.items() if key not in holders and not (only_home and key != "home")]
-        return kept
+        return [r for key, r in self.regions.items() if key not in holders and not (only_home and key != "home")]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 
-from outlast.assessment.system import Component, Edge, System
+from outlast.assessment.system import Component, Edge, System, compute_kinds
 
+all_work = "all"
+"""The class of work of a system that names none: whatever enters anywhere."""
 _class_weights = (1.0, 0.6, 0.4)
 """How much of "all work" a class is, by rank: the first whole, then less; what is lower counts as the last."""
 
@@ -36,6 +38,8 @@ class Graph:
 
         What stands before them (an edge, a balancer, a gateway) is added, so that its loss counts.
         """
+        if self.works == (all_work,):
+            return {all_work: self._tops()}
         found: dict[str, tuple[str, ...]] = {}
         for work in self.works:
             serving = [name for name, component in self.system.components.items() if work in component.classes]
@@ -43,6 +47,15 @@ class Graph:
             first = [name for name in serving if name not in inner] or serving
             found[work] = tuple(dict.fromkeys([*first, *self._before(first)]))
         return found
+
+    def _tops(self) -> tuple[str, ...]:
+        """Whatever runs code, or leads to it, and is needed by nothing else."""
+        first = (*compute_kinds, "balancer", "edge")
+        return tuple(
+            name
+            for name, component in self.system.components.items()
+            if component.kind in first and component.kind not in ("endpoint", "training") and not self.needed_by[name]
+        )
 
     def _before(self, names: Iterable[str]) -> Iterator[str]:
         waiting = list(names)
@@ -58,10 +71,12 @@ class Graph:
     def works(self) -> tuple[str, ...]:
         """All classes of work: those with objectives first, in their order, then those that components name."""
         named = [work for component in self.system.components.values() for work in component.classes]
-        return tuple(dict.fromkeys([*self.system.objectives, *self.system.load, *named]))
+        return tuple(dict.fromkeys([*self.system.objectives, *self.system.load, *named])) or (all_work,)
 
     def weight(self, work: str) -> float:
         """How much a class of work counts: 1 for the most important."""
+        if not self.system.objectives:
+            return 1.0
         objective = self.system.objectives.get(work)
         rank = objective.rank if objective is not None else len(_class_weights) - 1
         return _class_weights[min(rank, len(_class_weights) - 1)]
@@ -82,9 +97,7 @@ class Graph:
     @functools.cached_property
     def works_of(self) -> dict[str, tuple[str, ...]]:
         """By component, the classes of work that use it, the most important first."""
-        return {
-            name: tuple(work for work in self.works if name in self.reach[work]) for name in self.system.components
-        }
+        return {name: tuple(work for work in self.works if name in self.reach[work]) for name in self.system.components}
 
     @functools.cached_property
     def hard_works_of(self) -> dict[str, tuple[str, ...]]:
@@ -138,10 +151,10 @@ def _strong_components(called: dict[str, list[str]]) -> Iterator[tuple[str, ...]
     low: dict[str, int] = {}
     stack: list[str] = []
     on_stack: set[str] = set()
-    for root in called:
+    for root, first in called.items():
         if root in number:
             continue
-        work: list[tuple[str, Iterator[str]]] = [(root, iter(called[root]))]
+        work: list[tuple[str, Iterator[str]]] = [(root, iter(first))]
         number[root] = low[root] = len(number)
         stack.append(root)
         on_stack.add(root)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from outlast.assessment.arithmetic import Line, duration_line
+from outlast.assessment.arithmetic import Line, duration_line, time_text
 from outlast.assessment.graph import Graph
 from outlast.assessment.impact import State
 from outlast.assessment.system import Component, Copies, Disruption, DisruptionKind, Figure, Site, compute_kinds
-from outlast.kernel.unit import duration_text
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -165,8 +164,8 @@ def lead_to_shift(graph: Graph) -> tuple[float, tuple[Line, ...], bool]:
     total = 0.0
     if routing is not None:
         detect = routing.probe_every_s.value * routing.probe_failures
-        text = f"detection: {routing.probe_failures} probes of {duration_text(routing.probe_every_s.value)}"
-        lines.append(Line(text, duration_text(detect), routing.probe_every_s.source, routing.probe_every_s.reference))
+        text = f"detection: {routing.probe_failures} probes of {time_text(routing.probe_every_s.value)}"
+        lines.append(Line(text, time_text(detect), routing.probe_every_s.source, routing.probe_every_s.reference))
         total += detect
     automatic = failover is not None and failover.automatic and routing is not None
     if not automatic:
@@ -197,7 +196,7 @@ def _shift(component: Component, others: list[Site]) -> tuple[float, tuple[Line,
 def _corruption(graph: Graph, component: Component) -> Hit:
     name = component.name
     backup = graph.system.backups.get(name)
-    detect = Line("noticed, and a person decides", duration_text(_notice_s), "default", "an assumption; drill it")
+    detect = Line("noticed, and a person decides", time_text(_notice_s), "default", "an assumption; drill it")
     if component.data == "disposable":
         return Hit(name, State.DEGRADED, 0.0, "it is emptied and fills again")
     if backup is not None:
@@ -259,7 +258,11 @@ def _warm(component: Component) -> tuple[Line, ...]:
 
 
 def _repaired(component: Component, why: str) -> tuple[float, str, tuple[Line, ...]]:
-    return component.repair_s.value, why, (duration_line(f"{component.name}: until it is repaired", component.repair_s),)
+    return (
+        component.repair_s.value,
+        why,
+        (duration_line(f"{component.name}: until it is repaired", component.repair_s),),
+    )
 
 
 def _restored(restore: Figure, why: str) -> tuple[float, str, tuple[Line, ...]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
 
 from outlast.assessment.arithmetic import Line, share_text
 from outlast.assessment.availability import Availability
 from outlast.assessment.evidence import latest, state_of
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import hits, holds_data
-from outlast.assessment.promise import Measure, Promise, Status
+from outlast.assessment.impact import State
+from outlast.assessment.promise import Promise, Status
 from outlast.assessment.recovery import Recovery, loss, never
 from outlast.assessment.system import Component, Disruption, DisruptionKind, Evidence, Objective, Target, compute_kinds
 from outlast.assessment.timeout import longest_turn_s
@@ -41,9 +43,7 @@ def _is_subject(component: Component, kind: DisruptionKind) -> bool:
     return component.kind in compute_kinds or any(site.zones for site in component.sites)
 
 
-def promises(
-    graph: Graph, now: float, recover: Recover, available: Callable[[str], Availability]
-) -> Iterator[Promise]:
+def promises(graph: Graph, now: float, recover: Recover, available: Callable[[str], Availability]) -> Iterator[Promise]:
     """All promises of all classes of work, then those that components make for themselves."""
     for work, objective in graph.system.objectives.items():
         if objective.availability is not None:
@@ -101,56 +101,66 @@ def _survive(
     dearest = max(found, key=lambda one: one.rpo_s)
     drill = latest(graph.system, work, kind)
     if target.rto_s is not None:
-        measured = drill.rto_s if drill is not None else None
-        yield _promise(
-            work, "rto", kind, slowest.disruption, target, target.rto_s, slowest.rto_s, slowest.rto_lines, drill, measured, now
-        )  # fmt: skip
+        estimate = _Estimate(slowest.disruption, slowest.rto_s, slowest.rto_lines)
+        yield _promise(work, "rto", kind, target, estimate, drill, now)
     if target.rpo_s is not None:
-        measured = drill.rpo_s if drill is not None else None
-        yield _promise(
-            work, "rpo", kind, dearest.disruption, target, target.rpo_s, dearest.rpo_s, dearest.rpo_lines, drill, measured, now
-        )  # fmt: skip
+        estimate = _Estimate(dearest.disruption, dearest.rpo_s, dearest.rpo_lines)
+        yield _promise(work, "rpo", kind, target, estimate, drill, now)
 
 
 def _own(graph: Graph, now: float, component: Component, kind: DisruptionKind, target: Target) -> Iterator[Promise]:
     """A promise of one component: how long itself is away, and what it loses."""
     name = component.name
-    if kind in ("zone", "region"):
-        places = [(site.region, site.zones) for site in component.sites if not site.standby]
-        found = [Disruption("region", r) for r, _ in places] if kind == "region" else [
-            Disruption("zone", zone) for _, zones in places for zone in zones
-        ]  # fmt: skip
+    serving = [site for site in component.sites if not site.standby]
+    if kind == "region":
+        found = [Disruption("region", site.region) for site in serving]
+    elif kind == "zone":
+        found = [Disruption("zone", zone) for site in serving for zone in site.zones]
     else:
         found = [Disruption(kind, name)]
-    worst, until, lines = None, 0.0, (Line("it goes on", "0ms"),)
+    slowest = _Estimate(None, 0.0, (Line("it goes on", "0ms"),))
     for disruption in found:
         for hit in hits(graph, disruption):
-            if hit.component == name and (hit.until_s or 0.0) > until and hit.state >= 2:
-                worst, until, lines = disruption, hit.until_s or 0.0, hit.lines
+            until = hit.until_s or 0.0
+            if hit.component == name and until > slowest.seconds and hit.state >= State.DEGRADED:
+                slowest = _Estimate(disruption, until, hit.lines)
     if target.rto_s is not None:
-        yield _promise(name, "rto", kind, worst, target, target.rto_s, until, lines, None, None, now)
+        yield _promise(name, "rto", kind, target, slowest, None, now)
     if target.rpo_s is not None:
-        lost, line = loss(graph, component, kind) if found else (0.0, Line("regional service", "0ms"))
-        yield _promise(name, "rpo", kind, worst, target, target.rpo_s, lost, (line,), None, None, now)
+        lost, line = loss(graph, component, kind) if found else (0.0, Line("a regional service loses nothing", "0ms"))
+        yield _promise(name, "rpo", kind, target, _Estimate(slowest.worst, lost, (line,)), None, now)
+
+
+class _Estimate(NamedTuple):
+    worst: Disruption | None
+    seconds: float
+    lines: tuple[Line, ...]
 
 
 def _promise(
-    work: str, measure: Measure, kind: DisruptionKind, worst: Disruption | None, target: Target, promised: float,
-    estimated: float, lines: tuple[Line, ...], drill: Evidence | None, measured: float | None, now: float,
-) -> Promise:  # fmt: skip
+    work: str,
+    measure: Literal["rto", "rpo"],
+    kind: DisruptionKind,
+    target: Target,
+    estimate: _Estimate,
+    drill: Evidence | None,
+    now: float,
+) -> Promise:
+    promised = (target.rto_s if measure == "rto" else target.rpo_s) or 0.0
+    measured = None if drill is None else drill.rto_s if measure == "rto" else drill.rpo_s
     state = state_of(drill, now)
-    status: Status = "met by design" if estimated <= promised else "missed by design"
+    status: Status = "met by design" if estimate.seconds <= promised else "missed by design"
     if measured is not None and state in ("current", "failed"):
         status = "met by drill" if measured <= promised else "missed by drill"
     return Promise(
         work=work,
         measure=measure,
         disruption=kind,
-        worst=worst,
+        worst=estimate.worst,
         promised=promised,
-        estimated=None if estimated == never else estimated,
+        estimated=None if estimate.seconds == never else estimate.seconds,
         status=status,
-        lines=lines,
+        lines=estimate.lines,
         evidence=drill,
         evidence_state=state,
         evidence_age_s=None if drill is None else now - drill.at,

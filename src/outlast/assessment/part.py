@@ -106,8 +106,16 @@ def _part(described: Described, path: str, declared: Declared | Training) -> Com
         common["effect"] = {"once": "once", "repeatable": "idempotent", "read": "pure"}[declared.effect]
         if declared.quota is None and declared.rate is not None:
             common["quota"] = Figure(declared.rate, "declared", f"{path}.rate")
+    elif isinstance(declared, Model):
+        canary = declared.canary
+        versions = canary.keep_versions if canary is not None else None
+        common["settings"] = {"canary": canary is not None, "keep_versions": versions or 0}
     elif isinstance(declared, Service):
-        common["settings"] = {"kind": declared.kind, **({"keep_s": declared.keep} if declared.keep else {})}
+        common["settings"] = {
+            "kind": declared.kind,
+            "health_check": declared.health or "",
+            **({"keep_s": declared.keep} if declared.keep else {}),
+        }
     return Component(**common)
 
 
@@ -168,7 +176,7 @@ def _redundancy(described: Described, path: str, declared: Declared, known: Tech
         wanted = said.zones if said is not None and said.zones is not None else _zones(declared)
         count = min(wanted or len(region.zones), instances, len(region.zones)) or 1
         sites.append(_site(region, region.zones[:count], instances, needed))
-    result: dict[str, Any] = {"sites": tuple(sites)}
+    result: dict[str, Any] = {"sites": tuple(sites), "instances_max": said.max if said is not None else None}
     led = isinstance(declared, Stored) or standby
     if led and instances > 1 and any(len(site.zones) > 1 for site in sites):
         result["across_zones"] = _takeover(described, path, declared, known)
@@ -222,7 +230,11 @@ def _agent(described: Described, path: str, declared: Agent) -> dict[str, Any]:
     return {
         "cells": declared.cells,
         "instances_max": workers.max,
-        "scale_on": "" if workers.scale_on is None else "backlog" if workers.scale_on.queue_age is None else "queue_age",
+        "scale_on": ""
+        if workers.scale_on is None
+        else "backlog"
+        if workers.scale_on.queue_age is None
+        else "queue_age",
         "across_processes": Copies("sync", Figure(0.0), takeover, Figure(0.0)),
         "restart_s": Figure(1.0, "default", "the supervisor starts another process"),
         "deadline_s": _declared(declared.deadline, f"{path}.deadline"),
@@ -312,6 +324,7 @@ def _training(described: Described, path: str, declared: Training) -> Component:
     if declared.every is not None:
         settings["every_s"] = declared.every
     settings["promoted"] = declared.promote_if is not None
+    settings["serves"] = (described.named(f"models.{declared.serves}") or "") if declared.serves else ""
     return Component(
         name=described.name_of[path],
         kind="training",

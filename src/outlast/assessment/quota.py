@@ -1,4 +1,4 @@
-"""Whether what runs, and what a provider admits, carries the load: in normal times, without a zone, after a failover."""
+"""Whether what runs, and what a provider admits, carries the load: on all days, without a zone, after a failover."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import msgspec
 from outlast.assessment.arithmetic import Line, rate_text
 from outlast.assessment.graph import Graph
 from outlast.assessment.system import Component, Site
-
 
 depth_max = 50
 """Calls are counted over so many edges; longer ways are cycles."""

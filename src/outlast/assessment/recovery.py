@@ -1,4 +1,4 @@
-"""How long until clients succeed again, and how much is lost: per class of work and kind of disruption, shown line by line.
+"""How long until clients succeed again, and how much is lost: per class of work and disruption, line by line.
 
 RTO is the time until the slowest part that the class cannot do without serves again. For a region: detection, decision,
 then side by side the moving of traffic (DNS TTL) and the takeover of each store, with what must be launched or warmed.
@@ -12,13 +12,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from outlast.assessment.arithmetic import Line, duration_line
+from outlast.assessment.arithmetic import Line, duration_line, time_text
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import Hit, hits, holds_data, lead_to_shift
 from outlast.assessment.impact import Impact, State
 from outlast.assessment.spread import spread_from
 from outlast.assessment.system import Component, Copies, Disruption, DisruptionKind
-from outlast.kernel.unit import duration_text
 
 point_in_time_lag_s = 300.0
 """RDS and DynamoDB restore to any second up to about five minutes ago (their "latest restorable time")."""
@@ -69,7 +68,7 @@ def _rto(
         lines.insert(0, Line(f"{' <- '.join(way)}: {touch.why}", ""))
     if disruption.kind == "region" and graph.system.routing is not None and until < never:
         until, lines = _with_traffic(graph, until, lines)
-    lines.append(Line("until a client's next success", duration_text(until) if until < never else "never", "default"))
+    lines.append(Line("until a client's next success", time_text(until) if until < never else "never"))
     return until, tuple(lines), touch.component
 
 
@@ -83,8 +82,8 @@ def _not_stopped(
         copies = graph.component(hit.component).across_processes
         seconds = copies.detect_s.value + copies.takeover_s.value
         lines = (duration_line("detection", copies.detect_s), duration_line("takeover", copies.takeover_s))
-        return seconds, (*lines, Line("until a run in flight goes on", duration_text(seconds))), hit.component
-    return 0.0, (Line("the class goes on", "0ms"),), ""
+        return seconds, (*lines, Line("until a run in flight goes on", time_text(seconds))), hit.component
+    return 0.0, (Line("the class goes on", "0s"),), ""
 
 
 def _with_traffic(graph: Graph, until: float, lines: list[Line]) -> tuple[float, list[Line]]:
@@ -100,7 +99,7 @@ def _with_traffic(graph: Graph, until: float, lines: list[Line]) -> tuple[float,
 def _rpo(
     graph: Graph, work: str, disruption: Disruption, direct: Mapping[str, Hit]
 ) -> tuple[float, tuple[Line, ...], str]:
-    worst, lines, loser = 0.0, (Line("nothing that was acknowledged", "0ms"),), ""
+    worst, lines, loser = 0.0, (Line("nothing that was acknowledged", "0s"),), ""
     for name in sorted(graph.reach[work]):
         component = graph.component(name)
         hit = direct.get(name)
@@ -113,7 +112,7 @@ def _rpo(
         lost, line = loss(graph, component, disruption.kind)
         if lost > worst:
             worst, loser = lost, name
-            lines = (line, Line("acknowledged work that may be lost", duration_text(lost) if lost < never else "all"))
+            lines = (line, Line("acknowledged work that may be lost", time_text(lost) if lost < never else "all"))
     return worst, lines, loser
 
 
@@ -139,7 +138,7 @@ def loss(graph: Graph, component: Component, kind: DisruptionKind) -> tuple[floa
     if copies is not None and (copies.mode != "none" or served_elsewhere):
         if copies.mode == "async":
             return copies.lag_s.value, duration_line(f"{name}: its copy may be behind", copies.lag_s)
-        return 0.0, Line(f"{name}: its copy has what was acknowledged", "0ms")
+        return 0.0, Line(f"{name}: its copy has what was acknowledged", "0s")
     lost, line = backup_age(graph, name)
     if kind == "region" and lost < never and not _kept_elsewhere(graph, name):
         return never, Line(f"{name}: its backups are in the region that is lost", "all", "declared", f"backup.{name}")
@@ -165,15 +164,17 @@ def backup_age(graph: Graph, name: str) -> tuple[float, Line]:
     where = f"backup.{name}"
     if backup is None:
         if component.rebuilt_from:
-            return 0.0, Line(f"{name}: made again from {component.rebuilt_from}", "0ms", "declared", str(component.place))
+            return 0.0, Line(
+                f"{name}: made again from {component.rebuilt_from}", "0s", "declared", str(component.place)
+            )
         return never, Line(f"{name}: no backup", "all", "declared", str(component.place))
     if backup.versions_s is not None:
-        return 0.0, Line(f"{name}: the version before is kept", "0ms", "declared", f"{where}.versions")
+        return 0.0, Line(f"{name}: the version before is kept", "0s", "declared", f"{where}.versions")
     if backup.point_in_time_s is not None:
         text = f"{name}: any instant can be restored, up to about five minutes ago"
-        return point_in_time_lag_s, Line(text, duration_text(point_in_time_lag_s), "documented", "latest restorable time")
+        return point_in_time_lag_s, Line(text, time_text(point_in_time_lag_s), "documented", "latest restorable time")
     if backup.full_every_s is not None:
-        age = duration_text(backup.full_every_s)
+        age = time_text(backup.full_every_s)
         return backup.full_every_s, Line(f"{name}: the last full backup", age, "declared", f"{where}.full_every")
     return never, Line(f"{name}: no backup is scheduled", "all", "declared", where)
 

@@ -32,7 +32,7 @@ def geography(place: str) -> str:
         return "global"
     if place in _EXCEPTIONS:
         return _EXCEPTIONS[place]
-    return _GEOGRAPHIES.get(place.split("-")[0], place)
+    return _GEOGRAPHIES.get(place.partition("-")[0], place)
 
 
 def stays(place: str, residency: str) -> bool:

@@ -17,7 +17,7 @@ import msgspec
 
 from outlast.kernel.randomness import derived
 
-visits_max = 100_000
+visits_max = 50_000
 """Bound of the exact computation: nodes that are looked at. Beyond it is the Monte Carlo."""
 samples_default = 200_000
 

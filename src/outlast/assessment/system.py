@@ -20,6 +20,7 @@ from typing import Literal, get_args
 import msgspec
 
 Strategy = Literal["single_region", "backup_restore", "pilot_light", "warm_standby", "active_active"]
+Mechanism = Literal["", "health_check", "records", "arc"]
 Source = Literal["declared", "default", "documented", "measured"]
 DisruptionKind = Literal["process", "node", "zone", "region", "corruption", "dependency"]
 disruption_kinds: tuple[DisruptionKind, ...] = get_args(DisruptionKind)
@@ -282,7 +283,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     probe_every_s: Figure = Figure(30.0)
     probe_failures: int = 3
     observers: int = 1
-    mechanism: Literal["", "health_check", "records", "arc"] = ""
+    mechanism: Mechanism = ""
     """What moves the traffic: health checks, changed DNS records (a control plane), ARC; empty: not said."""
     place: Place = nowhere
 
@@ -399,6 +400,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     escalations: tuple[str, ...] = ()
     """The names that an alarm may page."""
     drills: tuple[Drill, ...] = ()
+    drill_stops: bool = False
+    """Whether something ends a drill that harms."""
     evidence: tuple[Evidence, ...] = ()
     deployment: Deployment | None = None
     zone_availability: Figure = Figure(0.9995, "default", "an assumption: 4.4 h a year; declare your own")

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from outlast.assessment.arithmetic import Line
+from outlast.assessment.arithmetic import Line, time_text
 from outlast.assessment.graph import Graph
 from outlast.assessment.spread import patience_s
 from outlast.assessment.system import Edge
-from outlast.kernel.unit import duration_text
 
 
 class Inversion(msgspec.Struct, frozen=True):
@@ -45,10 +44,10 @@ def inversions(graph: Graph) -> Iterator[Inversion]:
 
 def _inversion(outer: str, outer_s: float, inner: Edge, inner_s: float) -> Inversion:
     once = inner.timeout_s.value if inner.timeout_s is not None else 0.0
-    tries = f"{1 + inner.retries} x {duration_text(once)}" if inner.retries else "one attempt"
+    tries = f"{1 + inner.retries} x {time_text(once)}" if inner.retries else "one attempt"
     lines = (
-        Line(f"{outer} waits", duration_text(outer_s), "declared"),
-        Line(f"{inner.source} -> {inner.target} may take, {tries}", duration_text(inner_s), "declared"),
+        Line(f"{outer} waits", time_text(outer_s), "declared"),
+        Line(f"{inner.source} -> {inner.target} may take, {tries}", time_text(inner_s), "declared"),
     )
     return Inversion(outer, inner, outer_s, inner_s, lines)
 
@@ -66,10 +65,10 @@ def longest_turn_s(graph: Graph, name: str) -> tuple[float, tuple[Line, ...]]:
             alternatives[edge.any_of] = max(alternatives.get(edge.any_of, 0.0), seconds)
             continue
         total += seconds
-        text = f"{edge.target}: {edge.calls:g} x {1 + edge.retries} x {duration_text(edge.timeout_s.value)}"  # type: ignore[union-attr]
-        lines.append(Line(text, duration_text(seconds), "declared"))
+        text = f"{edge.target}: {edge.calls:g} x {1 + edge.retries} x {time_text(edge.timeout_s.value)}"  # type: ignore[union-attr]
+        lines.append(Line(text, time_text(seconds), "declared"))
     for group, seconds in alternatives.items():
         total += seconds
-        lines.append(Line(f"one of {group}", duration_text(seconds), "declared"))
-    lines.append(Line("one request, at the longest", duration_text(total)))
+        lines.append(Line(f"one of {group}", time_text(seconds), "declared"))
+    lines.append(Line("one request, at the longest", time_text(total)))
     return total, tuple(lines)

@@ -69,6 +69,7 @@ COMMANDS: dict[str, Entry] = {
     "queues": Entry("queues", "queues_app", "Operate", _queues),
     "migrate": Entry("migrate", "migrate", "Operate", _migrate),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
+    "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),
     "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
     "plan": Entry("plan", "plan", "Design", "Say what the objectives imply, why, and what would change if they did."),
     "cost": Entry("cost", "cost", "Design", "Estimate what a system costs in a month, by component and by promise."),

@@ -1,0 +1,105 @@
+"""Blueprint files as systems, and fixes written back into them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from outlast.adapters.host.clock import SystemClock
+from outlast.assessment.assess import Assessment
+from outlast.assessment.describe import describe
+from outlast.assessment.finding import Edit
+from outlast.assessment.patch import patched
+from outlast.assessment.system import Evidence, System
+from outlast.blueprint.document import yaml_bytes_max
+from outlast.blueprint.load import blueprint_file, name_of, parse, parse_placed, read
+from outlast.cli.home import project
+from outlast.cli.output import note
+from outlast.kernel.error import ConfigurationError, UsageError
+
+evidence_file = Path(".outlast", "evidence.jsonl")
+"""Where drills leave what they measured, next to the blueprint."""
+evidence_bytes_max = 8 * 1024 * 1024
+"""Bound of that file: 8 MiB."""
+
+
+def clock_now() -> float:
+    """Seconds since 1970."""
+    return SystemClock().now()
+
+
+def read_system(file: Path | None, home: Path | None, evidence: Path | None = None) -> tuple[Path, System]:
+    """The file, and the system that it describes. Raises ConfigurationError if there is none, or it is not accepted."""
+    path = file if file is not None else project(home) / blueprint_file
+    raw = read(path)
+    if raw is None:
+        raise ConfigurationError(f"{path} is not there: write one, see docs/assessment.md, or name another with -f")
+    blueprint, places = parse_placed(raw, str(path), name_of(path.parent))
+    return path, describe(blueprint, places, str(path), read_evidence(evidence or path.parent / evidence_file))
+
+
+def read_evidence(path: Path) -> tuple[Evidence, ...]:
+    """What drills measured: one JSON object a line; nothing if there is no such file. Raises ConfigurationError."""
+    try:
+        with path.open("rb") as lines:
+            raw = lines.read(evidence_bytes_max + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    if len(raw) > evidence_bytes_max:
+        raise ConfigurationError(f"{path} is larger than evidence_bytes_max, {evidence_bytes_max} bytes: shorten it")
+    found: list[Evidence] = []
+    for number, line in enumerate(raw.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            found.append(msgspec.json.decode(line, type=Evidence))
+        except msgspec.DecodeError as error:
+            raise ConfigurationError(f"{path}:{number}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+    return tuple(found)
+
+
+def write_fixes(path: Path, assessment: Assessment, rules: Sequence[str]) -> None:
+    """Write the fixes of all findings of `rules` into the file, or nothing. Says what was written."""
+    unknown = [rule for rule in rules if rule not in {one.rule for one in assessment.findings}]
+    if unknown:
+        raise UsageError(f"--apply {unknown[0][:32]}: no finding of that rule here; outlast assess lists them")
+    chosen = [one for one in assessment.findings if one.rule in rules]
+    text = path.read_text(encoding="utf-8")
+    if len(text) > yaml_bytes_max:
+        raise ConfigurationError(f"{path} is larger than yaml_bytes_max, {yaml_bytes_max} bytes: shorten it")
+    edits: list[Edit] = []
+    for finding in chosen:
+        if not finding.fix.edits:
+            note(f"{finding.rule} {finding.subject}: by hand: {finding.fix.text}")
+        edits.extend(edit for edit in finding.fix.edits if edit not in edits)
+    if not edits:
+        return
+    changed = patched(text, edits, str(path))
+    try:
+        parse(changed.encode(), str(path))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"the fix is not accepted and was not written: {error}") from None
+    _replace(path, changed)
+    for edit in edits:
+        note(f"{path}: {'.'.join(str(key) for key in edit.path)} = {edit.value}")
+
+
+def _replace(path: Path, text: str) -> None:
+    """All of the new text or all of the old, whatever happens."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+    ) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary = Path(file.name)
+    try:
+        temporary.chmod(path.stat().st_mode & 0o777)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

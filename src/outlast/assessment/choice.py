@@ -12,6 +12,7 @@ looser limit never leads to a rung further down: the rungs within it are those o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -20,10 +21,19 @@ import msgspec
 from outlast.assessment.arithmetic import Line
 from outlast.assessment.system import DisruptionKind
 from outlast.blueprint.schema import Blueprint
-from outlast.kernel.unit import duration_text
 
 Measure = Literal["rto", "rpo"]
 Change = Callable[[Blueprint], Blueprint]
+
+
+def brief(seconds: float) -> str:
+    """A time as people say it: three digits, ``2.67m``; ``never``."""
+    if seconds == math.inf:
+        return "never"
+    for unit, factor in (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0)):
+        if seconds >= factor:
+            return f"{seconds / factor:.3g}{unit}"
+    return f"{seconds * 1000:.3g}ms" if seconds else "0s"
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -36,16 +46,16 @@ class Limit(msgspec.Struct, frozen=True):
     seconds: float
 
     def __str__(self) -> str:
-        return f"{self.owner}: {self.measure} {duration_text(self.seconds)} for a lost {_lost[self.kind]}"
+        return f"{self.owner}: {self.measure} {brief(self.seconds)} when {when[self.kind]}"
 
 
-_lost: Mapping[DisruptionKind, str] = {
-    "process": "process",
-    "node": "node",
-    "zone": "zone",
-    "region": "region",
-    "corruption": "state of data",
-    "dependency": "dependency",
+when: Mapping[DisruptionKind, str] = {
+    "process": "a process dies",
+    "node": "a node is lost",
+    "zone": "a zone is lost",
+    "region": "a region is lost",
+    "corruption": "data is corrupted",
+    "dependency": "a dependency is away",
 }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import msgspec
 
 from outlast.assessment.charge import Charge, Purpose, Unpriced, purposes, total
+from outlast.assessment.choice import brief
 from outlast.assessment.describe import describe
 from outlast.assessment.facts import Facts
 from outlast.assessment.meter import Meter
@@ -19,7 +20,6 @@ from outlast.assessment.tariff import charges
 from outlast.assessment.variant import with_strategy
 from outlast.blueprint.region import Strategy
 from outlast.blueprint.schema import Blueprint
-from outlast.kernel.unit import duration_text
 
 _ASKS: Mapping[Purpose, tuple[DisruptionKind, ...]] = {
     "work": (),
@@ -159,7 +159,7 @@ def _asked(system: System, purpose: Purpose) -> Iterator[str]:
             if target is None:
                 continue
             said = [
-                f"{name} {duration_text(value)}"
+                f"{name} {brief(value)}"
                 for name, value in (("rto", target.rto_s), ("rpo", target.rpo_s))
                 if value is not None
             ]

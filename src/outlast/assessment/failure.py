@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from outlast.assessment.choice import brief
 from outlast.assessment.facts import Facts
-from outlast.assessment.hit import hits, holds_data
-from outlast.assessment.impact import State
+from outlast.assessment.hit import Hit, hits, holds_data
+from outlast.assessment.impact import Impact, State
 from outlast.assessment.quota import fullest_zone
-from outlast.assessment.system import Component, Disruption, DisruptionKind, Edge, compute_kinds
+from outlast.assessment.spread import spread_from
+from outlast.assessment.system import Component, Disruption, DisruptionKind, Drill, Edge
 from outlast.kernel.unit import duration_text
 
 _SHOWN: Mapping[DisruptionKind, tuple[str, str, str]] = {
@@ -70,14 +72,14 @@ def _by_disruption(facts: Facts, component: Component) -> Iterator[FailureMode]:
         hit = next((hit for hit in hits(facts.graph, disruption) if hit.component == component.name), None)
         if hit is None or hit.state == State.UNTOUCHED:
             continue
-        drill, declared = _drill(facts, component.name, kind, suffix)
-        impact = facts.impact(Disruption(kind, component.name)) if kind not in _SYSTEM_DRILLS else facts.impact(disruption)
+        drill, declared = _drill(facts, component, kind, suffix)
+        impact = spread_from(facts.graph, disruption, (hit,))
         yield FailureMode(
             subject=component.name,
             mode=mode,
             shows=_noticed(facts, shows, impact.work),
-            effect=_effect(impact.work, None if hit.until_s is None else hit.until_s),
-            protected_by=_protection(facts, component, kind, hit.why, hit.state),
+            effect=_effect(impact.work, hit.until_s),
+            protected_by=_protection(facts, component, kind, hit, impact),
             drill=drill,
             declared=declared,
             blast_radius=impact.share,
@@ -88,11 +90,8 @@ def _kinds(component: Component) -> Iterator[DisruptionKind]:
     if component.kind == "model":  # a name: its endpoints fail, and all of them together
         yield "dependency"
         return
-    if component.sites and (component.kind in compute_kinds or any(site.zones for site in component.sites)):
-        yield "process"
-        yield "node"
-    if any(site.zones for site in component.sites):
-        yield "zone"
+    if any(site.zones for site in component.sites):  # else a provider runs it, over all zones
+        yield from ("process", "node", "zone")
     if component.sites:
         yield "region"
     if holds_data(component):
@@ -109,14 +108,27 @@ def _subject(facts: Facts, component: Component, kind: DisruptionKind) -> str | 
     return fullest_zone(site)[0] if kind == "zone" else site.region
 
 
-def _drill(facts: Facts, name: str, kind: DisruptionKind, suffix: str) -> tuple[str, bool]:
-    planned = [drill for drill in facts.system.drills if drill.proves == kind and drill.subject in ("", name)]
+def _drill(facts: Facts, component: Component, kind: DisruptionKind, suffix: str) -> tuple[str, bool]:
+    """The planned drill that breaks just this, else the name of one that would."""
+    name = component.name
+    planned = [drill for drill in facts.system.drills if drill.proves == kind]
     own = [drill for drill in planned if drill.subject == name]
-    found = (own or planned or [None])[0]
+    general = [drill for drill in planned if not drill.subject and _breaks(drill.name, component, kind)]
+    found = next(iter([*own, *general]), None)
     if found is not None:
-        every = f", every {duration_text(found.every_s)}" if found.every_s is not None else ""
-        return f"{found.name}{every}", True
+        return f"{found.name}{_every(found)}", True
     return (suffix if kind in _SYSTEM_DRILLS else f"{name}-{suffix}"), False
+
+
+def _breaks(drill: str, component: Component, kind: DisruptionKind) -> bool:
+    """Whether a drill that names no component breaks this one, by the first word of its name."""
+    if kind in _SYSTEM_DRILLS:
+        return drill.startswith(kind)
+    return {"worker": "agent", "model": "model"}.get(drill.partition("-")[0]) == component.kind
+
+
+def _every(drill: Drill) -> str:
+    return f", every {duration_text(drill.every_s)}" if drill.every_s is not None else ""
 
 
 def _noticed(facts: Facts, shows: str, work: Mapping[str, State]) -> str:
@@ -132,16 +144,14 @@ def _effect(work: Mapping[str, State], until_s: float | None) -> str:
     felt = [f"{name} is {state.word}" for name, state in work.items() if state >= State.DEGRADED]
     if not felt:
         return "no class of work notices"
-    lasting = "" if not until_s else f" for {_text(until_s)}"
-    return "; ".join(felt) + lasting
+    lasting = "" if not until_s else f"; over after {brief(until_s)}" if until_s < float("inf") else "; for ever"
+    return ", ".join(felt) + lasting
 
 
-def _text(seconds: float) -> str:
-    return "ever" if seconds == float("inf") else duration_text(round(seconds, 3))
-
-
-def _protection(facts: Facts, component: Component, kind: DisruptionKind, why: str, state: State) -> str:
-    found = [why] if state < State.DOWN else []
+def _protection(facts: Facts, component: Component, kind: DisruptionKind, hit: Hit, impact: Impact) -> str:
+    found = [hit.why] if hit.state < State.DOWN else []
+    callers = [impact.touches.get(edge.source) for edge in facts.graph.needed_by[component.name]]
+    found += [touch.why for touch in callers if touch is not None and touch.state in (State.WEAKENED, State.DEGRADED)]
     backup = facts.system.backups.get(component.name)
     if kind == "corruption" and backup is not None:
         kept = [
@@ -161,7 +171,7 @@ def _protection(facts: Facts, component: Component, kind: DisruptionKind, why: s
     if kind in ("dependency", "region") and component.on_loss:
         found.append(f"callers: {component.on_loss}")
     if kind == "region" and component.across_regions.mode != "none":
-        found.append(f"a copy elsewhere, {_text(component.across_regions.lag_s.value)} behind at most")
+        found.append(f"a copy elsewhere, {brief(component.across_regions.lag_s.value)} behind at most")
     return "; ".join(dict.fromkeys(found)) or "nothing declared"
 
 
@@ -173,30 +183,70 @@ def _by_kind(facts: Facts, component: Component) -> Iterator[FailureMode]:
         said = [f"quota {component.quota.value:g}/s"] if component.quota is not None else []
         said += [f"{component.capacity.value:g}/s an instance"] if component.capacity is not None else []
         said += [f"scales to {component.instances_max}"] if component.instances_max is not None else []
-        yield _row(facts, name, "more arrives than it carries", "refused or waiting requests", ", ".join(said) + peak, "overload")
+        yield _row(
+            facts,
+            name,
+            "more arrives than it carries",
+            "refused or waiting requests",
+            ", ".join(said) + peak,
+            "overload",
+        )
     if component.kind == "endpoint":
-        yield _row(facts, name, "it is slow, not away", "time to first token, next to its peers", "breaker and ejection", "gray")
+        yield _row(
+            facts,
+            name,
+            "it is slow, not away",
+            "time to first token, next to its peers",
+            "breaker and ejection",
+            "gray",
+        )
     if component.kind == "model":
         fallback = any(edge.degrades for edge in facts.graph.needs[name])
         yield _row(
-            facts, name, "its answers get worse", "the canary's score, or users", "fallback, marked" if fallback else "", "poisoned"
+            facts,
+            name,
+            "its answers get worse",
+            "the canary's score, or users",
+            "fallback, marked" if fallback else "",
+            "poisoned",
         )
     if component.kind == "queue":
         terms = component.queue
         dead = terms is not None and terms.dead_letters
         tried = f"dead letters after {terms.attempts} tries" if terms is not None and terms.attempts else "dead letters"
-        yield _row(facts, name, "a message breaks whoever reads it", "the same run fails again", tried if dead else "", "poison")
+        yield _row(
+            facts,
+            name,
+            "a message breaks whoever reads it",
+            "the same run fails again",
+            tried if dead else "",
+            "poison",
+        )
         kept = f"kept {duration_text(terms.keep_s)}" if terms is not None and terms.keep_s is not None else ""
         yield _row(facts, name, "its readers are away", "the age of what waits", kept, "readers-off")
     if component.kind == "cache":
-        yield _row(facts, name, "it is empty", "every request reaches what it stands before", component.on_loss, "emptied")
+        yield _row(
+            facts, name, "it is empty", "every request reaches what it stands before", component.on_loss, "emptied"
+        )
     if component.kind == "external" and component.effect == "once":
         yield _row(
-            facts, name, "a call's outcome is not known", "a step in doubt", "intent recorded before, then verify or a person", "crash"
+            facts,
+            name,
+            "a call's outcome is not known",
+            "a step in doubt",
+            "intent recorded before, then verify or a person",
+            "crash",
         )
     if component.kind == "agent":
         bounds = ", ".join(component.budget)
-        yield _row(facts, name, "a run does not stop by itself", "steps, tokens, cost of one run", bounds and f"budget: {bounds}", "runaway")
+        yield _row(
+            facts,
+            name,
+            "a run does not stop by itself",
+            "steps, tokens, cost of one run",
+            bounds and f"budget: {bounds}",
+            "runaway",
+        )
 
 
 def _row(facts: Facts, name: str, mode: str, shows: str, protected: str, suffix: str) -> FailureMode:

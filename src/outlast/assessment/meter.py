@@ -61,7 +61,14 @@ class Meter:
         self._rates = self._steady()
 
     def line(
-        self, component: str, region: str, purpose: Purpose, item: str, value: float, text: str, paid: Paid = "infrastructure"
+        self,
+        component: str,
+        region: str,
+        purpose: Purpose,
+        item: str,
+        value: float,
+        text: str,
+        paid: Paid = "infrastructure",
     ) -> Iterator[Charge]:
         """One charge; none where nothing is used; without a price, a line of `unpriced`."""
         if value <= 0:

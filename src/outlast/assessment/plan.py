@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from outlast.assessment.choice import Choice, Limit
+from outlast.assessment.choice import Choice, Limit, brief, when
 from outlast.assessment.cost import monthly
 from outlast.assessment.describe import describe
 from outlast.assessment.described import Described
@@ -26,7 +26,6 @@ from outlast.blueprint.agent import Agent
 from outlast.blueprint.schema import Blueprint
 from outlast.blueprint.service import Service
 from outlast.blueprint.store import Stored
-from outlast.kernel.unit import duration_text
 
 alternatives_priced_max = 60
 """Decisions whose cheaper alternative is priced; beyond it only the plan itself is."""
@@ -141,10 +140,10 @@ def _decision(blueprint: Blueprint, choices: Sequence[Choice], i: int, usd: floa
     choice = choices[i]
     cheaper = ""
     if choice.index:
-        cheaper = _cheaper(choice)
+        saved, index = _saved(blueprint, choices, i, usd, book)
+        cheaper = _cheaper(choice, index)
         if usd is not None:
-            saved = usd - monthly(applied(blueprint, choices, {i: choice.index - 1}), book)
-            cheaper += f": {saved:,.2f} USD a month less"
+            cheaper += f": {saved:,.2f} USD a month less" if saved >= 0.005 else ": by itself it saves nothing"
     shown = max(zip(choice.limits, choice.rung.estimates, strict=True), key=_tightness, default=None)
     return Decision(
         question=choice.question,
@@ -152,10 +151,23 @@ def _decision(blueprint: Blueprint, choices: Sequence[Choice], i: int, usd: floa
         chosen=choice.rung.name,
         why=tuple(_why(choice)),
         lines=() if shown is None else tuple(str(line) for line in shown[1].lines),
-        unmet=tuple(f"{limit}: {_text(given.seconds)} at best" for limit, given in choice.unmet()),
+        unmet=tuple(f"{limit}: {brief(given.seconds)} at best" for limit, given in choice.unmet()),
         cheaper=cheaper,
         dearer=_dearer(choice),
     )
+
+
+def _saved(
+    blueprint: Blueprint, choices: Sequence[Choice], i: int, usd: float | None, book: PriceBook
+) -> tuple[float, int]:
+    """The nearest earlier design that costs less, all else as planned, and how much less; else the one before."""
+    before = choices[i].index - 1
+    if usd is not None:
+        for index in range(before, -1, -1):
+            saved = usd - monthly(applied(blueprint, choices, {i: index}), book)
+            if saved >= 0.005:
+                return saved, index
+    return 0.0, before
 
 
 def _tightness(found: tuple[Limit, object]) -> float:
@@ -171,20 +183,20 @@ def _why(choice: Choice) -> Iterator[str]:
         return
     against = choice.against(choice.index - 1)
     for limit, given in against:
-        yield f"{limit}; {choice.rungs[choice.index - 1].name!r} gives {_text(given.seconds)}"
+        yield f"{limit}; {choice.rungs[choice.index - 1].name!r} gives {brief(given.seconds)}"
     if not against:
         yield "another decision needs it: data in the other region, or what is restored there"
 
 
-def _cheaper(choice: Choice) -> str:
-    before = choice.rungs[choice.index - 1]
-    against = choice.against(choice.index - 1)
+def _cheaper(choice: Choice, index: int) -> str:
+    before = choice.rungs[index]
+    against = choice.against(index)
     if not against:
         return f"{before.name!r} would do if that other decision were different"
     asked = [
         f"{limit.owner} promised no {limit.measure} for it"
         if given.seconds == float("inf")
-        else f"the {limit.measure} of {limit.owner} were {_text(given.seconds)} or more"
+        else f"the {limit.measure} of {limit.owner} were {brief(given.seconds)} or more"
         for limit, given in against
     ]
     return f"{before.name!r} would do if {' and '.join(asked)}"
@@ -195,22 +207,18 @@ def _dearer(choice: Choice) -> str:
     for later in choice.rungs[choice.index + 1 :]:
         for limit, now, then in zip(choice.limits, choice.rung.estimates, later.estimates, strict=True):
             if then.seconds < now.seconds:
-                bound = _text(now.seconds)
-                return f"{later.name!r} for {limit.owner}'s {limit.kind} {limit.measure} below {bound}: it gives {_text(then.seconds)}"
+                bound = brief(now.seconds)
+                return f"{later.name!r} for {limit.owner}: {limit.measure} below {bound} when {when[limit.kind]}: it gives {brief(then.seconds)}"
     return ""
 
 
-def _text(seconds: float) -> str:
-    return "never" if seconds == float("inf") else duration_text(round(seconds, 3))
-
-
 def _missed(promise: Promise) -> str:
-    what = f"{promise.work}: {promise.measure}" + (f" for a lost {promise.disruption}" if promise.disruption else "")
+    what = f"{promise.work}: {promise.measure}" + (f" when {when[promise.disruption]}" if promise.disruption else "")
     if promise.measure == "availability":
         return f"{what} {promise.promised:.4%}, by design {promise.estimated or 0.0:.4%}"
-    estimated = "never" if promise.estimated is None else _text(promise.estimated)
+    estimated = "never" if promise.estimated is None else brief(promise.estimated)
     where = f" ({promise.worst})" if promise.worst is not None else ""
-    return f"{what} {_text(promise.promised)}, by design {estimated}{where}"
+    return f"{what} {brief(promise.promised)}, by design {estimated}{where}"
 
 
 class Difference(msgspec.Struct, frozen=True):

@@ -146,11 +146,12 @@ def alone(blueprint: Blueprint, section: str, key: str) -> System:
         only = Stores(journal=named.journal, more={key: named.more[key]} if key in named.more else {})
     else:
         only = {key: named[key]}
-    bare = msgspec.structs.replace(
-        blueprint, agents={"worker": Agent()}, services={}, models={}, stores=Stores(), queues={}, external={},
-        training={}, objectives={}, load={}, alarms={}, escalation={}, drills=Drills(), deploy=Deploy(),
-        **{section: only},
-    )  # fmt: skip
+    nothing = {
+        "agents": {"worker": Agent()}, "services": {}, "models": {}, "stores": Stores(), "queues": {}, "external": {},
+        "training": {}, "objectives": {}, "load": {}, "alarms": {}, "escalation": {}, "drills": Drills(),
+        "deploy": Deploy(),
+    }  # fmt: skip
+    bare = msgspec.structs.replace(blueprint, **{**nothing, section: only})
     whole = describe(bare)
     name = key if key in whole.components else f"{section}.{key}"
     component = msgspec.structs.replace(whole.components[name], classes=(_work,), survive={})

@@ -29,10 +29,10 @@ _RUNGS: tuple[tuple[str, Strategy | None, bool, bool], ...] = (
     ("backup and restore, a person decides", "backup_restore", False, False),
     ("pilot light, a person decides", "pilot_light", False, False),
     ("pilot light, automatic", "pilot_light", True, False),
-    ("warm standby, a person decides", "warm_standby", False, False),
-    ("warm standby, automatic", "warm_standby", True, False),
-    ("warm standby, automatic, probes every 10 s and names for 20 s", "warm_standby", True, True),
-    ("active/active, probes every 10 s and names for 20 s", "active_active", True, True),
+    ("warm standby, all of it running, a person decides", "warm_standby", False, False),
+    ("warm standby, all of it running, automatic", "warm_standby", True, False),
+    ("warm standby, all of it running, automatic, probes every 10 s, names kept 20 s", "warm_standby", True, True),
+    ("active/active, probes every 10 s, names kept 20 s", "active_active", True, True),
 )
 """Name, strategy, whether nobody is asked, whether it is noticed and followed quickly; the cheapest first."""
 pilot_light = 2
@@ -115,7 +115,9 @@ def _without_copies(blueprint: Blueprint, how: Strategy) -> Blueprint:
 def _alone_at_home(blueprint: Blueprint) -> Blueprint:
     """One region: what named another one runs at home."""
     before = blueprint.regions or Regions(home=Region())
-    regions = Regions(home=msgspec.structs.replace(before.home, share=None), residency=before.residency, edge=before.edge)
+    regions = Regions(
+        home=msgspec.structs.replace(before.home, share=None), residency=before.residency, edge=before.edge
+    )
     gone = set(before.all()) - {"home"} | {region.aws for region in before.all().values() if region is not before.home}
     changed = msgspec.structs.replace(blueprint, regions=regions)
     for section in ("agents", "services", "models", "queues", "external"):
@@ -197,5 +199,3 @@ def _witness(regions: Regions) -> str | None:
         if (regions.home.aws or "").startswith("us-") and name not in used:
             return name
     return None
-
-

@@ -84,7 +84,9 @@ def _workers(meter: Meter, component: Component) -> Iterator[Charge]:
     if isinstance(declared, Agent):
         bound = (declared.workers or meter.blueprint.workers).memory_max
         memory = bound / (1 << 30) if bound is not None else worker_gb
-    meter.assumed[f"a worker, or a container, needs {worker_vcpu:g} vCPU, and {worker_gb:g} GB unless memory_max says"] = None
+    meter.assumed[
+        f"a worker, or a container, needs {worker_vcpu:g} vCPU, and {worker_gb:g} GB unless memory_max says"
+    ] = None
     yield from meter.machines(component, "fargate_vcpu", worker_vcpu, f"{worker_vcpu:g} vCPU")
     yield from meter.machines(component, "fargate_gb", memory, f"{memory:g} GB")
 
@@ -105,7 +107,12 @@ def _cluster(meter: Meter, component: Component) -> Iterator[Charge]:
     if not isinstance(meter.declared.get(component.name), Agent):
         for region, purpose in meter.each_region(component):
             yield from meter.line(
-                component.name, region, purpose, "eks_cluster", hours_per_month, f"its control plane x {hours_per_month:g} h"
+                component.name,
+                region,
+                purpose,
+                "eks_cluster",
+                hours_per_month,
+                f"its control plane x {hours_per_month:g} h",
             )
 
 
@@ -160,7 +167,9 @@ def _table(meter: Meter, component: Component) -> Iterator[Charge]:
     for region, purpose in meter.each_region(component):
         yield from meter.line(component.name, region, purpose, "dynamodb_write", writes / 1e6, shown)
     reads = meter.requests(component.name)
-    yield from meter.line(component.name, meter.home, "work", "dynamodb_read", reads / 1e6, f"{reads:,.0f} reads of 4 KB")
+    yield from meter.line(
+        component.name, meter.home, "work", "dynamodb_read", reads / 1e6, f"{reads:,.0f} reads of 4 KB"
+    )
     yield from meter.stored(component, "dynamodb_gb", per_instance=False)
     yield from meter.sent(component, writes * 1024 / 1e9)
 
@@ -195,7 +204,9 @@ def _aurora(meter: Meter, component: Component) -> Iterator[Charge]:
     yield from meter.stored(component, "aurora_gb", per_instance=False)
     calls = meter.requests(component.name) * database_calls
     meter.assumed[f"a request of a database costs {database_calls:g} reads or writes of its storage"] = None
-    yield from meter.line(component.name, meter.home, "work", "aurora_io", calls / 1e6, f"{calls:,.0f} reads and writes")
+    yield from meter.line(
+        component.name, meter.home, "work", "aurora_io", calls / 1e6, f"{calls:,.0f} reads and writes"
+    )
     for region in meter.others(component):
         shown = f"{calls / 2:,.0f} replicated writes"
         yield from meter.line(component.name, region, "region", "aurora_replicated_io", calls / 2e6, shown)
@@ -275,7 +286,9 @@ def _training(meter: Meter, component: Component) -> Iterator[Charge]:
         meter.assumed[f"a spot machine costs {spot_share:.0%} of another"] = None
     starts = seconds_per_month / declared.every
     hours = starts * takes / 3600 * declared.nodes * share
-    shown = f"{starts:.3g} trainings x {takes / 3600:g} h x {declared.nodes} x {machine}" + (" x spot" if declared.spot else "")
+    shown = f"{starts:.3g} trainings x {takes / 3600:g} h x {declared.nodes} x {machine}" + (
+        " x spot" if declared.spot else ""
+    )
     yield from meter.line(component.name, meter.home, "work", machine, hours, shown)
 
 
@@ -307,7 +320,9 @@ def _fixed(meter: Meter) -> Iterator[Charge]:
             yield from meter.line("regions.edge", meter.home, "region", "health_check_option", served, shown)
         if routing.mechanism == "arc":
             shown = f"a cluster of routing controls x {hours_per_month:g} h"
-            yield from meter.line("regions.edge", meter.home, "region", "routing_control_cluster", hours_per_month, shown)
+            yield from meter.line(
+                "regions.edge", meter.home, "region", "routing_control_cluster", hours_per_month, shown
+            )
 
 
 _KEPT = {"dynamodb": ("dynamodb_backup_gb", "dynamodb_pitr_gb"), "rds": ("rds_backup_gb", "rds_backup_gb"),
@@ -334,7 +349,9 @@ def _backups(meter: Meter) -> Iterator[Charge]:
             meter.changed_gb(component)
             yield from meter.line(name, meter.home, "corruption", whole, kept, f"{kept:.3g} GB of earlier versions")
         for copy in backup.copies:
-            region = next((r.name for r in meter.system.regions if r.name in backup.region_copies and copy != "vault"), "")
+            region = next(
+                (r.name for r in meter.system.regions if r.name in backup.region_copies and copy != "vault"), ""
+            )
             if copy == "vault":
                 yield from meter.line(name, meter.home, "corruption", whole, size, f"{size:g} GB in another account")
             elif region:

@@ -99,10 +99,10 @@ def copy_of(aws: str) -> AcrossRegions:
 
 
 def with_backups(blueprint: Blueprint, region: str) -> Blueprint:
-    """Every store whose data counts has backups, and copies of them in another region."""
+    """Every store that is not disposable has backups, and copies of them in another region."""
     backups = dict(blueprint.backup)
     for name, store in stores_of(blueprint).items():
-        if not kept(store):
+        if store.data == "disposable":
             continue
         found = backups.get(name) or Backup(full_every=day_s)
         if region not in found.copies:

@@ -136,10 +136,10 @@ def _recovered(one: StrategyCost) -> str:
 
 
 def _recovery(found: ClassRecovery) -> str:
-    from outlast.kernel.unit import duration_text
+    from outlast.assessment.choice import brief
 
-    rto = "never" if found.rto_s is None else duration_text(round(found.rto_s, 3))
-    rpo = "all" if found.rpo_s is None else duration_text(round(found.rpo_s, 3))
+    rto = "never" if found.rto_s is None else brief(found.rto_s)
+    rpo = "all" if found.rpo_s is None else brief(found.rpo_s)
     verdict = {True: "met", False: "missed", None: "not promised"}[found.met]
     return f"{rto}, {rpo} ({verdict})"
 

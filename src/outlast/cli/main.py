@@ -73,7 +73,7 @@ COMMANDS: dict[str, Entry] = {
     "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
     "plan": Entry("plan", "plan", "Design", "Say what the objectives imply, why, and what would change if they did."),
     "cost": Entry("cost", "cost", "Design", "Estimate what a system costs in a month, by component and by promise."),
-    "failures": Entry("failures", "failures", "Design", "List what can fail, how it shows, and which drill would prove it."),
+    "failures": Entry("failures", "failures", "Design", "List what can fail, how it shows, which drill would prove it."),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),
     "demo": Entry("demo", "demo", "More", "Crash everything while agents work, and count what was lost: nothing."),

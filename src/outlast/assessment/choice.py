@@ -22,7 +22,7 @@ from outlast.assessment.arithmetic import Line
 from outlast.assessment.system import DisruptionKind
 from outlast.blueprint.schema import Blueprint
 
-Measure = Literal["rto", "rpo"]
+Measure = Literal["rto", "rpo", "downtime"]
 Change = Callable[[Blueprint], Blueprint]
 
 
@@ -41,11 +41,15 @@ class Limit(msgspec.Struct, frozen=True):
 
     owner: str
     """The class of work, or the component with a promise of its own."""
-    kind: DisruptionKind
+    kind: DisruptionKind | None
+    """None: whatever the cause, for `downtime`."""
     measure: Measure
     seconds: float
+    """For `downtime`: in a month."""
 
     def __str__(self) -> str:
+        if self.kind is None:
+            return f"{self.owner}: down {brief(self.seconds)} a month at most, as this part's share of its availability"
         return f"{self.owner}: {self.measure} {brief(self.seconds)} when {when[self.kind]}"
 
 

@@ -142,6 +142,8 @@ class Meter:
             if component.kind in state_kinds and component.kind != "cache":
                 running = max(running, 1.0)
             return [("region", running)]
+        if component.settings.get("fallback") is True:
+            return [("dependency", float(site.instances))]
         spare: Purpose = "zone" if len(site.zones[: site.instances]) > 1 else "node"
         return [("work", float(site.needed)), (spare, float(site.instances - site.needed))]
 

@@ -11,18 +11,20 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
-from outlast.assessment.choice import Choice, Limit, brief, when
+from outlast.assessment.choice import Choice, Estimated, Limit, brief, when
 from outlast.assessment.cost import monthly
 from outlast.assessment.describe import describe
 from outlast.assessment.described import Described
 from outlast.assessment.facts import Facts
+from outlast.assessment.fallback import fallback
 from outlast.assessment.headroom import Headroom, headroom
 from outlast.assessment.price import PriceBook
 from outlast.assessment.promise import Promise
 from outlast.assessment.redundancy import instances, standbys
-from outlast.assessment.schedule import schedule
+from outlast.assessment.schedule import best, schedule
 from outlast.assessment.takeover import copies, pilot_light, strategy
 from outlast.blueprint.agent import Agent
+from outlast.blueprint.model import Model
 from outlast.blueprint.schema import Blueprint
 from outlast.blueprint.service import Service
 from outlast.blueprint.store import Stored
@@ -47,6 +49,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """What would have to change for the next cheaper design, and what that saves; empty: there is none."""
     dearer: str = ""
     """What would make the next dearer design necessary; empty: nothing would."""
+    against_declared_usd: float | None = None
+    """What the bill of the file becomes when only this is done, in US dollars a month; None: not computed."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,14 +78,15 @@ def plan(blueprint: Blueprint, book: PriceBook, file: str = "outlast.yaml") -> P
     planned = applied(blueprint, chosen)
     usd = monthly(planned, book)
     described = Facts(describe(planned), now=0.0)
-    priced = len(chosen) <= alternatives_priced_max
+    priced = usd if len(chosen) <= alternatives_priced_max else None
+    declared = monthly(blueprint, book)
     return Plan(
         system=blueprint.name,
         file=file,
-        decisions=tuple(_decision(blueprint, chosen, i, usd if priced else None, book) for i in range(len(chosen))),
+        decisions=tuple(_decision(blueprint, chosen, i, priced, declared, book) for i in range(len(chosen))),
         headroom=tuple(headroom(described)),
         usd=usd,
-        declared_usd=monthly(blueprint, book),
+        declared_usd=declared,
         missed=tuple(_missed(promise) for promise in described.promises if promise.status == "missed by design"),
         as_of=book.as_of,
     )
@@ -102,13 +107,19 @@ def decided(blueprint: Blueprint, facts: Facts) -> list[Choice]:
         kept = [choice if choice.index else msgspec.structs.replace(choice, index=1) for choice in kept]
     found: list[Choice] = [regions, *kept]
     for name, key, store in stores:
-        backups = schedule(blueprint, facts, name, key, store)
+        copied = standbys(best(blueprint, key, store), facts, name, key, store)
+        backups = schedule(copied.rung.change(blueprint) if copied else blueprint, facts, name, key, store)
         if backups is not None and regions.index == 1:  # what a region is restored from is a day old at most
-            daily = next(i for i, rung in enumerate(backups.rungs) if rung.name.startswith("a copy every day"))
+            daily = next((i for i, rung in enumerate(backups.rungs) if rung.name == "a copy every day"), 0)
             backups = msgspec.structs.replace(backups, index=max(backups.index, daily))
-        found += [choice for choice in (standbys(blueprint, facts, name, key, store), backups) if choice is not None]
-    for name, declared in _running(blueprint):
-        choice = instances(blueprint, facts, name, declared)
+        found += [choice for choice in (copied, backups) if choice is not None]
+    settled = regions.rung.change(blueprint)  # what a region must carry depends on how many serve
+    there = Facts(describe(settled), now=0.0)
+    for name, key, declared in _running(blueprint):
+        if isinstance(declared, Model):
+            choice = fallback(facts, name, key, declared)
+        else:
+            choice = instances(settled, there, name, declared)
         if choice is not None:
             found.append(choice)
     return found
@@ -129,14 +140,16 @@ def _stores(blueprint: Blueprint, facts: Facts) -> Iterator[tuple[str, str, Stor
             yield name, path.partition(".")[2], declared
 
 
-def _running(blueprint: Blueprint) -> Iterator[tuple[str, Agent | Service]]:
+def _running(blueprint: Blueprint) -> Iterator[tuple[str, str, Agent | Service | Model]]:
     described = Described(blueprint, {})
     for path, declared in described.declared.items():
-        if isinstance(declared, Agent | Service):
-            yield described.name_of[path], declared
+        if isinstance(declared, Agent | Service | Model):
+            yield described.name_of[path], path.partition(".")[2], declared
 
 
-def _decision(blueprint: Blueprint, choices: Sequence[Choice], i: int, usd: float | None, book: PriceBook) -> Decision:
+def _decision(
+    blueprint: Blueprint, choices: Sequence[Choice], i: int, usd: float | None, declared_usd: float, book: PriceBook
+) -> Decision:
     choice = choices[i]
     cheaper = ""
     if choice.index:
@@ -145,6 +158,7 @@ def _decision(blueprint: Blueprint, choices: Sequence[Choice], i: int, usd: floa
         if usd is not None:
             cheaper += f": {saved:,.2f} USD a month less" if saved >= 0.005 else ": by itself it saves nothing"
     shown = max(zip(choice.limits, choice.rung.estimates, strict=True), key=_tightness, default=None)
+    alone = None if usd is None else monthly(choice.rung.change(blueprint), book) - declared_usd
     return Decision(
         question=choice.question,
         subject=choice.subject,
@@ -154,6 +168,7 @@ def _decision(blueprint: Blueprint, choices: Sequence[Choice], i: int, usd: floa
         unmet=tuple(f"{limit}: {brief(given.seconds)} at best" for limit, given in choice.unmet()),
         cheaper=cheaper,
         dearer=_dearer(choice),
+        against_declared_usd=alone,
     )
 
 
@@ -170,8 +185,12 @@ def _saved(
     return 0.0, before
 
 
-def _tightness(found: tuple[Limit, object]) -> float:
-    return -found[0].seconds
+def _tightness(found: tuple[Limit, Estimated]) -> float:
+    """How much of a limit is used up."""
+    limit, given = found
+    if not limit.seconds:
+        return float("inf") if given.seconds else -1.0
+    return given.seconds / limit.seconds
 
 
 def _why(choice: Choice) -> Iterator[str]:
@@ -193,13 +212,16 @@ def _cheaper(choice: Choice, index: int) -> str:
     against = choice.against(index)
     if not against:
         return f"{before.name!r} would do if that other decision were different"
-    asked = [
-        f"{limit.owner} promised no {limit.measure} for it"
-        if given.seconds == float("inf")
-        else f"the {limit.measure} of {limit.owner} were {brief(given.seconds)} or more"
-        for limit, given in against
-    ]
+    asked = [_looser(limit, given) for limit, given in against]
     return f"{before.name!r} would do if {' and '.join(asked)}"
+
+
+def _looser(limit: Limit, given: Estimated) -> str:
+    if limit.kind is None:
+        return f"{limit.owner} promised less availability: {brief(given.seconds)} a month down by this part"
+    if given.seconds == float("inf"):
+        return f"{limit.owner} promised no {limit.measure} when {when[limit.kind]}"
+    return f"the {limit.measure} of {limit.owner} were {brief(given.seconds)} or more when {when[limit.kind]}"
 
 
 def _dearer(choice: Choice) -> str:
@@ -207,8 +229,9 @@ def _dearer(choice: Choice) -> str:
     for later in choice.rungs[choice.index + 1 :]:
         for limit, now, then in zip(choice.limits, choice.rung.estimates, later.estimates, strict=True):
             if then.seconds < now.seconds:
-                bound = brief(now.seconds)
-                return f"{later.name!r} for {limit.owner}: {limit.measure} below {bound} when {when[limit.kind]}: it gives {brief(then.seconds)}"
+                what = f"{limit.measure} below {brief(now.seconds)}"
+                what += f" when {when[limit.kind]}" if limit.kind is not None else " a month"
+                return f"{later.name!r} for {limit.owner}: {what}: it gives {brief(then.seconds)}"
     return ""
 
 

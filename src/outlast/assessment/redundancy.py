@@ -7,14 +7,16 @@ from collections.abc import Iterator
 
 import msgspec
 
+from outlast.assessment.availability import availability
 from outlast.assessment.choice import Change, Choice, Estimated, Limit, Rung, choose
 from outlast.assessment.describe import describe
 from outlast.assessment.facts import Facts
 from outlast.assessment.graph import Graph
+from outlast.assessment.headroom import part_of
 from outlast.assessment.hit import hits
 from outlast.assessment.impact import State
 from outlast.assessment.recovery import recovery
-from outlast.assessment.system import Component, Disruption, DisruptionKind, System
+from outlast.assessment.system import Component, Disruption, DisruptionKind, Figure, System
 from outlast.assessment.technology import technology
 from outlast.assessment.variant import with_store
 from outlast.blueprint.agent import Agent
@@ -24,9 +26,11 @@ from outlast.blueprint.drill import Drills
 from outlast.blueprint.schema import Blueprint, Stores
 from outlast.blueprint.service import Service
 from outlast.blueprint.store import Stored
+from outlast.kernel.unit import hours_per_month
 
 _kinds: tuple[DisruptionKind, ...] = ("process", "node", "zone")
 _work = "the work"
+month_s = hours_per_month * 3600
 
 
 def limits_of(facts: Facts, name: str, kinds: tuple[DisruptionKind, ...], *, data: bool) -> Iterator[Limit]:
@@ -52,6 +56,16 @@ def limits_of(facts: Facts, name: str, kinds: tuple[DisruptionKind, ...], *, dat
                 yield Limit(owner, kind, "rpo", target.rpo_s)
 
 
+def downtime_of(facts: Facts, name: str) -> Iterator[Limit]:
+    """What each promised availability leaves to one part, where all that the class cannot do without share it alike."""
+    for work in facts.graph.hard_works_of[name]:
+        objective = facts.system.objectives.get(work)
+        if objective is None or objective.availability is None:
+            continue
+        parts = sum(1 for part in facts.graph.hard[work] if facts.graph.component(part).kind != "model")
+        yield Limit(work, None, "downtime", (1 - objective.availability) * month_s / parts)
+
+
 def instances(blueprint: Blueprint, facts: Facts, name: str, declared: Agent | Service) -> Choice | None:
     """How many workers or instances; None where the provider spreads it over zones by itself."""
     component = facts.graph.component(name)
@@ -62,7 +76,7 @@ def instances(blueprint: Blueprint, facts: Facts, name: str, declared: Agent | S
     key = _key(blueprint, section, name)
     needed = _needed(facts, component, declared)
     zones = min(3, max(len(region.zones) for region in facts.system.regions) if facts.system.regions else 1)
-    limits = tuple(limits_of(facts, name, _kinds, data=False))
+    limits = (*limits_of(facts, name, _kinds, data=False), *downtime_of(facts, name))
     rungs: list[Rung] = []
     for count, text in _counts(needed, zones):
         placed = Redundancy(instances=count, needed=needed, zones=min(count, zones))
@@ -74,7 +88,7 @@ def instances(blueprint: Blueprint, facts: Facts, name: str, declared: Agent | S
 def _counts(needed: int, zones: int) -> Iterator[tuple[int, str]]:
     """As many as the peak needs; one more; so many that the others carry it without any one zone."""
     where = f"in {min(needed, zones)} zone{'s' if min(needed, zones) > 1 else ''}"
-    yield needed, f"{needed} {where}: what the peak needs"
+    yield needed, f"{needed} {where}: what the peak needs, more are launched"
     yield needed + 1, f"{needed + 1} in {min(needed + 1, zones)} zones: one to spare"
     if zones > 1:
         found = min((z * math.ceil(needed / (z - 1)), z) for z in range(2, zones + 1))
@@ -83,13 +97,12 @@ def _counts(needed: int, zones: int) -> Iterator[tuple[int, str]]:
 
 
 def _needed(facts: Facts, component: Component, declared: Agent | Service) -> int:
-    """How many carry the peak."""
-    if declared.redundancy is not None:
-        return declared.redundancy.needed
+    """How many carry the peak in one region: from load and capacity, else as the file says, else one."""
     demand = facts.demands.get(component.name)
     if component.capacity is not None and demand is not None:
-        return max(1, math.ceil(demand.rate / component.capacity.value))
-    return 1
+        part = max(part_of(facts.system, site.region) for site in component.sites)
+        return max(1, math.ceil(demand.rate * part / component.capacity.value - 1e-9))
+    return declared.redundancy.needed if declared.redundancy is not None else 1
 
 
 def _redundancy(section: str, key: str, placed: Redundancy) -> Change:
@@ -112,7 +125,7 @@ def standbys(blueprint: Blueprint, facts: Facts, name: str, key: str, declared: 
     if technology(aws).regional or not facts.graph.component(name).sites:
         return None
     kept = declared.data in ("critical", "eventual", None) and facts.graph.component(name).kind != "cache"
-    limits = tuple(limits_of(facts, name, _kinds, data=kept))
+    limits = (*limits_of(facts, name, _kinds, data=kept), *downtime_of(facts, name))
     rungs: list[Rung] = []
     for service, copies, text in _copies(aws):
         change = _standbys(key, service or None, copies)
@@ -166,6 +179,8 @@ def given(system: System, limits: tuple[Limit, ...]) -> tuple[Estimated, ...]:
 
 def _worst(graph: Graph, limit: Limit) -> Estimated:
     """The worst that such a disruption does to a class of work that needs nothing else."""
+    if limit.kind is None:
+        return _downtime(graph)
     home = graph.system.home()
     subjects = list(graph.system.components)
     if limit.kind in ("zone", "region") and home is not None:
@@ -182,3 +197,12 @@ def _worst(graph: Graph, limit: Limit) -> Estimated:
         if seconds > worst.seconds or not worst.lines:
             worst = Estimated(seconds, lines)
     return worst
+
+
+def _downtime(graph: Graph) -> Estimated:
+    """Of a month, in its home region, which is taken to be there: other regions are another decision."""
+    system, home = graph.system, graph.system.home()
+    stays = Figure(1.0, "default", "the region itself is not counted here")
+    regions = () if home is None else (home,)
+    found = availability(Graph(msgspec.structs.replace(system, regions=regions, region_availability=stays)), _work)
+    return Estimated((1 - found.share) * month_s, found.lines)

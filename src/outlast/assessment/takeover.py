@@ -1,7 +1,8 @@
-"""What makes a lost region good: how many regions, which strategy, who decides, and how each store's data comes there."""
+"""What makes a lost region good: how many there are, the strategy, who decides, how each store's data comes there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 from outlast.assessment.choice import Change, Choice, Estimated, Limit, Rung, choose
 from outlast.assessment.describe import describe
 from outlast.assessment.facts import Facts
+from outlast.assessment.hit import holds_data
 from outlast.assessment.redundancy import alone, given, limits_of
 from outlast.assessment.system import Disruption
 from outlast.assessment.technology import technology
@@ -32,6 +34,7 @@ _RUNGS: tuple[tuple[str, Strategy | None, bool, bool], ...] = (
     ("warm standby, all of it running, a person decides", "warm_standby", False, False),
     ("warm standby, all of it running, automatic", "warm_standby", True, False),
     ("warm standby, all of it running, automatic, probes every 10 s, names kept 20 s", "warm_standby", True, True),
+    ("active/active", "active_active", True, False),
     ("active/active, probes every 10 s, names kept 20 s", "active_active", True, True),
 )
 """Name, strategy, whether nobody is asked, whether it is noticed and followed quickly; the cheapest first."""
@@ -41,25 +44,42 @@ pilot_light = 2
 
 def strategy(blueprint: Blueprint, facts: Facts, least: int) -> Choice:
     """The answer to the loss of a region; `least`: the first rung that may be chosen, for the sake of data."""
-    limits = tuple(
-        Limit(name, "region", "rto", objective.survive["region"].rto_s or 0.0)
-        for name, objective in facts.system.objectives.items()
-        if "region" in objective.survive and objective.survive["region"].rto_s is not None
-    )
+    limits = tuple(_limits(facts))
     rungs: list[Rung] = []
-    for name, how, automatic, quick in _RUNGS:
+    several = facts.system.strategy == "active_active"
+    for index, (name, how, automatic, quick) in enumerate(_RUNGS):
+        if several and how == "warm_standby":
+            continue  # regions that all serve need less each than one that must carry everything
         change = _answer(how, automatic, quick)
-        rungs.append(Rung(name, tuple(_estimates(change(blueprint), limits)), change))
+        rungs.append(Rung(name, tuple(_estimates(change(blueprint), limits, index)), change))
     found = choose("regions and strategy", "a lost region", rungs, limits)
-    promised = any("region" in objective.survive for objective in facts.system.objectives.values())
-    least = max(least, 1 if promised else 0)
     return found if found.index >= least else msgspec.structs.replace(found, index=least)
 
 
-def _estimates(blueprint: Blueprint, limits: tuple[Limit, ...]) -> Iterator[Estimated]:
+def _limits(facts: Facts) -> Iterator[Limit]:
+    for name, objective in facts.system.objectives.items():
+        target = objective.survive.get("region")
+        if target is None:
+            continue
+        if target.rto_s is not None:
+            yield Limit(name, "region", "rto", target.rto_s)
+        if target.rpo_s is not None and any(
+            holds_data(facts.graph.component(part)) for part in facts.graph.reach[name]
+        ):
+            yield Limit(name, "region", "rpo", target.rpo_s)
+
+
+_kept_there = (math.inf, day_s)
+"""What a region's loss costs in data with the first two rungs; with the others it is decided store by store."""
+
+
+def _estimates(blueprint: Blueprint, limits: tuple[Limit, ...], index: int) -> Iterator[Estimated]:
     facts = Facts(describe(blueprint), now=0.0)
     home = facts.system.home()
     for limit in limits:
+        if limit.measure == "rpo":
+            yield Estimated(_kept_there[index]) if index < pilot_light else Estimated(0.0)
+            continue
         if home is None or not facts.graph.entries.get(limit.owner):
             yield Estimated(0.0)
             continue

@@ -37,7 +37,9 @@ def with_strategy(blueprint: Blueprint, strategy: Strategy) -> Blueprint:
     others = {name: region for name, region in given.all().items() if name != "home" and not region.journal_only}
     if not others:
         others = {standby: Region(aws=partner(given.home))}
-    running = {"pilot_light": 0.0, "backup_restore": 0.0}.get(strategy)
+    running: float | None = {"pilot_light": 0.0, "backup_restore": 0.0}.get(strategy)
+    if running is None and given.strategy in ("pilot_light", "backup_restore"):
+        running = 1.0  # the file says how much runs while nothing is to run
     changed = {
         name: msgspec.structs.replace(
             region,

@@ -80,6 +80,7 @@ def _shown(found: Plan) -> None:
             ("cannot be met", one.unmet),
             ("cheaper", (one.cheaper,) if one.cheaper else ()),
             ("more", (one.dearer,) if one.dearer else ()),
+            ("declared", _declared(one.against_declared_usd)),
         ):
             for i, sentence in enumerate(sentences):
                 print(plain(f"  {title if not i else '':14}{sentence}"))
@@ -91,6 +92,13 @@ def _shown(found: Plan) -> None:
             print(f"\n{title}")
             for sentence in sentences:
                 print(plain(f"  {sentence}"))
+
+
+def _declared(usd: float | None) -> tuple[str, ...]:
+    if usd is None or abs(usd) < 0.005:
+        return ()
+    less = "more" if usd < 0 else "less"
+    return (f"the file costs {abs(usd):,.2f} USD a month {less}",)
 
 
 def _compared(before: Plan, after: Plan) -> None:

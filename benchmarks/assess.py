@@ -1,6 +1,6 @@
 """How long it takes to assess a large system: 500 components in three zones, two regions, four classes of work.
 
-    python -m benchmarks.assess [--components 500]
+python -m benchmarks.assess [--components 500]
 """
 
 from __future__ import annotations
@@ -31,8 +31,12 @@ def blueprint(components: int) -> str:
     units = max(1, components // per_service)
     for i in range(units):
         following = f", web{i + 1}: {{strength: soft, on_loss: skip, timeout: 2s, retry: 2}}" if i + 1 < units else ""
-        lines.append(f"  web{i}: {{kind: api, class: class{i % 4}, redundancy: 3, needs: {{core{i}: hard{following}}}}}")
-        needs = f"store{i}: {{timeout: 1s}}, queue{i}: {{mode: asynchronous}}, other{i}: {{strength: soft, timeout: 1s}}"
+        lines.append(
+            f"  web{i}: {{kind: api, class: class{i % 4}, redundancy: 3, needs: {{core{i}: hard{following}}}}}"
+        )
+        needs = (
+            f"store{i}: {{timeout: 1s}}, queue{i}: {{mode: asynchronous}}, other{i}: {{strength: soft, timeout: 1s}}"
+        )
         lines.append(f"  core{i}: {{kind: container, redundancy: 3, needs: {{{needs}}}}}")
     lines.append("stores:")
     lines.extend(f"  store{i}: {{kind: sql, data: critical, aws: aurora, standbys: 2}}" for i in range(units))

@@ -8,7 +8,6 @@ from typing import Literal
 import msgspec
 
 from outlast.assessment.system import Figure
-from outlast.kernel.unit import duration_text
 
 Origin = Literal["declared", "default", "documented", "measured", "computed"]
 """Where a number comes from."""
@@ -36,7 +35,15 @@ def time_text(seconds: float) -> str:
     """Seconds in the unit that reads best: ``0s``, ``300ms``, ``1.25h``; ``never`` for infinity."""
     if seconds == 0 or not math.isfinite(seconds):
         return "0s" if seconds == 0 else "never"
-    return duration_text(round(seconds, 3))
+    for unit, factor in (("d", 86400.0), ("h", 3600.0), ("m", 60.0), ("s", 1.0)):
+        if seconds >= factor:
+            return f"{seconds / factor:.3g}{unit}"
+    return f"{seconds * 1000:.3g}ms"
+
+
+def loss_text(share: float) -> str:
+    """A small share as per cent: 0.000021 -> ``0.0021%``."""
+    return f"{share * 100:.2g}%"
 
 
 def duration_line(text: str, figure: Figure) -> Line:

@@ -12,7 +12,8 @@ from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Finding, Severity, severities
 from outlast.assessment.impact import Impact
 from outlast.assessment.promise import Promise
-from outlast.assessment.rule import Rule, findings, known_rules
+from outlast.assessment.rule import Rule, findings
+from outlast.assessment.rulebook import known_rules
 from outlast.assessment.spread import shared_fates, single_points
 from outlast.assessment.system import Disruption, System
 

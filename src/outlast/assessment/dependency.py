@@ -9,7 +9,7 @@ from outlast.assessment.endpoint import endpoint_name
 from outlast.assessment.system import Component, Edge, Figure
 from outlast.blueprint.agent import Agent
 from outlast.blueprint.component import Need
-from outlast.blueprint.model import Model
+from outlast.blueprint.model import Model, ModelEndpoint
 from outlast.blueprint.training import Training
 
 
@@ -34,7 +34,8 @@ def _needed(described: Described, path: str, name: str, key: str, need: Need) ->
         return
     declared = described.declared[target_path]
     here = f"{path}.needs.{key}"
-    timeout = getattr(declared, "timeout", None)
+    timeout: float | None = getattr(declared, "timeout", None)
+    of_target = None if timeout is None else Figure(timeout, "declared", f"{target_path}.timeout")
     calls = need.calls
     if isinstance(declared, Model) and calls == 1.0:
         calls = _model_calls(described, path)
@@ -43,11 +44,7 @@ def _needed(described: Described, path: str, name: str, key: str, need: Need) ->
         target=target,
         hard=need.strength == "hard",
         synchronous=need.mode == "synchronous",
-        timeout_s=described.figure(
-            need.timeout, f"{here}.timeout", Figure(timeout, "declared", f"{target_path}.timeout")
-        )
-        if need.timeout is not None or timeout is not None
-        else None,
+        timeout_s=of_target if need.timeout is None else Figure(need.timeout, "declared", f"{here}.timeout"),
         retries=need.retry.attempts - 1 if need.retry is not None else 0,
         backoff=need.retry is None or need.retry.attempts == 1 or need.retry.backoff is not None,
         retry_budget=need.retry.budget if need.retry is not None else None,
@@ -83,7 +80,8 @@ def _of_model(described: Described, path: str, name: str, model: Model) -> Itera
     """Endpoints are alternatives; a request is tried once more elsewhere, on the budget of the guard."""
     budget = model.guard.retry_budget
     count = len(model.endpoints) + (model.fallback is not None)
-    for index, endpoint in enumerate((*model.endpoints, *([model.fallback] if model.fallback else []))):
+    everybody: list[ModelEndpoint] = [*model.endpoints, *([model.fallback] if model.fallback else [])]
+    for index, endpoint in enumerate(everybody):
         fallback = endpoint is model.fallback
         yield Edge(
             source=name,

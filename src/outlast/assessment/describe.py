@@ -211,7 +211,7 @@ def _drills(described: Described, components: Mapping[str, Component]) -> tuple[
     found: list[Drill] = []
     for often in ("daily", "weekly", "monthly", "quarterly"):
         for index, name in enumerate(getattr(described.blueprint.drills, often)):
-            kind = next((kind for word, kind in _DRILLS if re.search(word, name)), None)
+            kind: DisruptionKind | None = next((proof for word, proof in _DRILLS if re.search(word, name)), None)
             subject = next((part for part in components if name.startswith(f"{part}-")), "")
             place = described.place(f"drills.{often}[{index}]")
             found.append(Drill(name=name, proves=kind, subject=subject, every_s=_DAYS[often] * _day_s, place=place))

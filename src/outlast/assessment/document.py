@@ -13,18 +13,19 @@ from outlast.assessment.impact import State
 
 def document(assessment: Assessment) -> dict[str, Any]:
     """All of it."""
-    return cast("dict[str, Any]", _plain(assessment))
+    return cast("dict[str, Any]", plain(assessment))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Any value of an assessment as JSON has it: structs as objects, states as words, infinity as null."""
     if isinstance(value, State):
         return value.word
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, msgspec.Struct):
-        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in cast("dict[Any, Any]", value).items()}
+        return {str(key): plain(one) for key, one in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in cast("list[Any]", value)]
+        return [plain(one) for one in cast("list[Any]", value)]
     return value

@@ -76,7 +76,7 @@ def _asked_in(described: Described, endpoint: ModelEndpoint) -> list[Region]:
         return [described.region(endpoint.region)]
     regions = list(described.regions.values())
     if endpoint.source not in (None, each_region):
-        return [described.region(endpoint.source)]  # type: ignore[arg-type]
+        return [described.region(endpoint.source)]
     if endpoint.bedrock is not None and endpoint.source is None:
         return regions[:1]
     return regions

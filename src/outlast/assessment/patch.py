@@ -19,6 +19,7 @@ from outlast.kernel.error import ConfigurationError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:/%+ -]*\Z")
 _AMBIGUOUS = re.compile(r"(true|false|yes|no|on|off|null|~|[0-9_.]+|[0-9]+:[0-9:]+)\Z", re.IGNORECASE)
+_UNPRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _INDEXED = re.compile(r"(.+)\[([0-9]+)\]\Z")
 _ALONE = {
     "needs": "strength",
@@ -36,6 +37,8 @@ Key = str | int
 
 class _Verbatim(str):
     """Text of the file, which is not to be quoted again."""
+
+    __slots__ = ()
 
 
 def patched(text: str, edits: Sequence[Edit], file: str = "outlast.yaml") -> str:
@@ -166,4 +169,6 @@ def rendered(value: Any, top: bool = False) -> str:
 def _word(text: str) -> str:
     """Text as it is where YAML reads it as itself, else in quotes."""
     safe = _PLAIN.match(text) and not _AMBIGUOUS.match(text) and ": " not in text and not text.endswith((":", " "))
-    return text if safe else json.dumps(text, ensure_ascii=False)
+    if safe:
+        return text
+    return _UNPRINTED.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))

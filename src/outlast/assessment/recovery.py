@@ -134,7 +134,7 @@ def loss(graph: Graph, component: Component, kind: DisruptionKind) -> tuple[floa
     """Seconds of a component's data that such a disruption may lose, and why."""
     name = component.name
     copies = _copies(component, kind)
-    served_elsewhere = kind == "region" and sum(1 for site in component.sites) > 1
+    served_elsewhere = kind == "region" and len(component.sites) > 1
     if copies is not None and (copies.mode != "none" or served_elsewhere):
         if copies.mode == "async":
             return copies.lag_s.value, duration_line(f"{name}: its copy may be behind", copies.lag_s)

@@ -1,11 +1,10 @@
 """A rule: data, and one function that looks for one weakness.
 
-Others add rules by the entry point group ``outlast.rules``: each entry is a `Rule`, or a tuple of them.
+Others add rules by an entry point (`rulebook.py`).
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
@@ -15,10 +14,6 @@ from outlast.assessment.arithmetic import Line
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Finding, Fix, severity_of
 from outlast.assessment.system import Component, Edge, Place, nowhere
-from outlast.kernel.error import ConfigurationError
-
-entry_point_group = "outlast.rules"
-"""Where third parties name their rules."""
 
 Trigger = Literal["always", "process", "dependency", "node", "overload", "change", "zone", "corruption", "region"]
 likelihoods: dict[Trigger, float] = {
@@ -122,22 +117,3 @@ def between(edge: Edge, radius: float, reason: str, fix: Fix, lines: tuple[Line,
 def change(place: Place, key: str, value: Any) -> Edit:
     """What stands under `key` (``redundancy.zones``) of what stands at `place` becomes `value`."""
     return Edit((*place.path, *key.split(".")), value)
-
-
-@functools.cache
-def known_rules() -> tuple[Rule, ...]:
-    """Our rules and those of installed packages, by id. Raises ConfigurationError for two with the same id."""
-    from importlib.metadata import entry_points
-
-    from outlast.assessment.rules import RULES
-
-    found = {rule.id: rule for rule in RULES}
-    for point in entry_points(group=entry_point_group):
-        loaded = point.load()
-        for rule in loaded if isinstance(loaded, tuple) else (loaded,):
-            if not isinstance(rule, Rule):
-                raise ConfigurationError(f"entry point {point.name} of {entry_point_group} is not an outlast Rule")
-            if rule.id in found:
-                raise ConfigurationError(f"entry point {point.name}: rule {rule.id} is already there: rename it")
-            found[rule.id] = rule
-    return tuple(found.values())

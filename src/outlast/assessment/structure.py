@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import math
-import operator
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -136,7 +135,7 @@ class _Drawn:
         if node.variable is not None:
             return self._variable(node.variable)
         if node.needed == len(node.parts):
-            return functools.reduce(operator.and_, map(self.bits, node.parts), self._all)
+            return functools.reduce(lambda one, other: one & other, map(self.bits, node.parts), self._all)
         at_least = [self._all] + [0] * node.needed
         for part in node.parts:
             bits = self.bits(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlast.assessment.system import Disruption, System, disruption_kinds
+from outlast.assessment.system import Disruption, DisruptionKind, System, disruption_kinds
 from outlast.blueprint.document import did_you_mean
 from outlast.kernel.error import ConfigurationError
 
@@ -20,7 +20,7 @@ def disruption_of(text: str, system: System) -> Disruption:
     """The disruption that `text` means. Raises ConfigurationError with what is known."""
     words = [word for word in text.split() if word.lower() not in _noise]
     kinds = [_words.get(word.lower(), word.lower()) for word in words]
-    kind = next((kind for kind in disruption_kinds if kind in kinds), None)
+    kind: DisruptionKind | None = next((one for one in disruption_kinds if one in kinds), None)
     subjects = [word for word, lower in zip(words, kinds, strict=True) if lower not in disruption_kinds]
     if len(subjects) != 1:
         raise ConfigurationError(

@@ -13,6 +13,7 @@ from outlast.kernel.error import UsageError
 
 if TYPE_CHECKING:
     from outlast.assessment.assess import Assessment
+    from outlast.assessment.system import System
 
 File = Annotated[
     Path | None,
@@ -85,14 +86,14 @@ def assess(
         path, system = read_system(path, home, evidence)
         assessment = assessed(system, now, [disruption_of(text, system) for text in what_if or ()])
     if html is not None:
-        _write_html(html, assessment)
+        _write_html(html, assessment, system, path)
         note(f"written: {html}")
     if json:
         from outlast.assessment.document import document
 
         print_json(document(assessment))
     elif sarif:
-        from outlast.assessment.rule import known_rules
+        from outlast.assessment.rulebook import known_rules
         from outlast.assessment.sarif import sarif as sarif_document
         from outlast.cli.version import installed
 
@@ -105,7 +106,7 @@ def assess(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _write_html(path: Path, assessment: Assessment) -> None:
+def _write_html(target: Path, assessment: Assessment, system: System, blueprint: Path) -> None:
     from outlast.assessment.report import report
 
-    path.write_text(report(assessment), encoding="utf-8")
+    target.write_text(report(assessment, system, blueprint.read_text(encoding="utf-8")), encoding="utf-8")

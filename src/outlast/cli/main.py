@@ -70,6 +70,7 @@ COMMANDS: dict[str, Entry] = {
     "migrate": Entry("migrate", "migrate", "Operate", _migrate),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),
+    "graph": Entry("graph", "graph", "Design", "Draw what needs what, and what fails when something fails."),
     "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
     "plan": Entry("plan", "plan", "Design", "Say what the objectives imply, and why."),
     "cost": Entry("cost", "cost", "Design", "Estimate what a system costs in a month, by component and by promise."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import share_text, time_text
+from outlast.assessment.arithmetic import loss_text, share_text, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.hit import holds_data
@@ -146,7 +146,7 @@ def _promise_missed(facts: Facts) -> Iterator[Weakness]:
             f"{time_text(round(short, 1))} a month too much"
         )
         fix = Fix(
-            text=f"begin with {name}, which alone is away {share_text(lost)} of the time: a second one, a cache, or "
+            text=f"begin with {name}, which alone is away {loss_text(lost)} of the time: a second one, a cache, or "
             "an answer without it",
             buys=f"{share_text(min(1.0, promise.estimated + lost))} if {name} were never missed",
             costs="see the fixes of the single findings",
@@ -166,8 +166,8 @@ def _shared_fate(facts: Facts) -> Iterator[Weakness]:
     for name, edges in facts.graph.needs.items():
         for group in sorted({edge.any_of for edge in edges if edge.any_of}):
             members = [facts.target(edge) for edge in edges if edge.any_of == group]
-            common = set.intersection(*(set(member.shares) for member in members)) if len(members) > 1 else set[str]()
-            if not common:
+            common = [share for share in members[0].shares if all(share in member.shares for member in members)]
+            if len(members) < 2 or not common:
                 continue
             shared = min(common)
             fix = Fix(
@@ -248,7 +248,8 @@ def _one_cell(facts: Facts) -> Iterator[Weakness]:
 
 def _long_chain(facts: Facts) -> Iterator[Weakness]:
     for work in facts.graph.works:
-        chain = max((_chain(facts, name, ()) for name in facts.graph.entries[work]), key=len, default=())
+        none: tuple[str, ...] = ()
+        chain = max((_chain(facts, name, none) for name in facts.graph.entries[work]), key=len, default=none)
         if len(chain) <= chain_max + 1:
             continue
         fix = Fix(

@@ -13,6 +13,9 @@ from outlast.assessment.quota import capacity, fullest_zone
 from outlast.assessment.rule import Rule, Weakness, about, change
 from outlast.assessment.system import Component, Edge, Site, compute_kinds
 
+launches_in_a_rush = 3.0
+"""How many times as long a launch may take while everybody launches: an assumption."""
+
 
 def _first(component: Component) -> Site | None:
     return next((site for site in component.sites if not site.standby), None)
@@ -137,27 +140,40 @@ def _zone_leaves_too_little(facts: Facts) -> Iterator[Weakness]:
 
 def _launch_to_recover(facts: Facts) -> Iterator[Weakness]:
     lead, lines, _ = lead_to_shift(facts.graph)
-    for component in facts.components:
-        standby = [site for site in component.sites if site.standby]
-        if not standby or max(site.running for site in standby) >= 1 or component.kind not in compute_kinds:
+    for region in facts.system.regions:
+        late: list[Component] = []
+        for component in facts.components:
+            works = facts.graph.hard_works_of[component.name]
+            promised = facts.promised(works, "region")
+            here = any(site.region == region.name and site.standby and site.running < 1 for site in component.sites)
+            if not here or component.kind not in compute_kinds or promised is None:
+                continue
+            if lead + launches_in_a_rush * component.relaunch_s.value > promised:
+                late.append(component)
+        if not late:
             continue
-        works = facts.graph.hard_works_of[component.name]
-        promised = facts.promised(works, "region")
-        running = max(site.running for site in standby)
-        if promised is None or not works or lead + component.relaunch_s.value * 3 <= promised:
-            continue
-        region = next((r for r in facts.system.regions if r.name == standby[0].region), None)
+        promised = min(facts.promised(facts.graph.hard_works_of[one.name], "region") or 0.0 for one in late)
         fix = Fix(
             text="let all of it run there before it is needed",
-            edits=(change(region.place, "running", "100%"),) if region is not None and region.place.path else (),
+            edits=(change(region.place, "running", "100%"),) if region.place.path else (),
             buys="recovery starts nothing: no control plane, no missing capacity",
             costs="the compute of the standby, all the time",
         )
+        names = ", ".join(one.name for one in late[:4]) + (f" and {len(late) - 4} more" if len(late) > 4 else "")
         reason = (
-            f"{running * 100:g}% of {component.name} runs in {standby[0].region}; the rest must be launched while "
-            f"everybody else launches too, within {time_text(promised)}"
+            f"{region.running * 100:g}% of {names} runs in {region.name}; the rest is launched while everybody else "
+            f"launches too, and {time_text(promised)} is promised"
         )
-        yield about(component, 0.9 * facts.graph.weight(works[0]), reason, fix, lines)
+        weight = max(facts.graph.weight(facts.graph.hard_works_of[one.name][0]) for one in late)
+        yield Weakness(
+            subject=region.name,
+            components=tuple(one.name for one in late),
+            radius=0.9 * weight,
+            reason=reason,
+            fix=fix,
+            lines=lines,
+            place=region.place,
+        )
 
 
 def _fallback_quota(facts: Facts) -> Iterator[Weakness]:

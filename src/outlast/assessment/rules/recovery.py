@@ -31,7 +31,7 @@ def _weakness(facts: Facts, promise: Promise) -> Weakness:
         found = "all of it"
     wanted = time_text(promise.promised)
     cause = _cause(facts, promise)
-    what = {"rto": "is back after", "rpo": "may lose"}[promise.measure]
+    what = "may lose" if promise.measure == "rpo" else "is back" if promise.estimated is None else "is back after"
     reason = f"{work} {what} {found} when {promise.worst or kind} is hit; {wanted} is promised"
     text, edits = _fix(facts, promise, cause)
     fix = Fix(

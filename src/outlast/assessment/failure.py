@@ -279,6 +279,8 @@ def _of_edge(facts: Facts, edge: Edge) -> Iterator[FailureMode]:
         budget = f", {edge.retry_budget:.0%} of the calls at most" if edge.retry_budget is not None else ", no budget"
         said.append(f"{edge.retries} retries{budget}")
     said += ["a breaker"] if edge.breaker else []
+    deadline = facts.graph.component(edge.source).deadline_s
+    said += [f"a deadline of {duration_text(deadline.value)}"] if deadline is not None else []
     yield _edge_row(facts, edge, subject, "the answer is late", "the caller's latency", ", ".join(said), "gray")
     instead = edge.on_loss or target.on_loss
     lost = [f"answers up to {duration_text(edge.cache_s)} old"] if edge.cache_s is not None else []

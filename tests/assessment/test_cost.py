@@ -12,6 +12,7 @@ from outlast.assessment.charge import Charge
 from outlast.assessment.cost import Estimate, bill, estimate, monthly
 from outlast.assessment.price import PriceBook
 from outlast.blueprint.load import load_file, parse
+from outlast.blueprint.objective import Survive
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.pricing import price_book
 
@@ -100,8 +101,8 @@ def test_what_each_promise_costs_stands_beside_who_asks_for_it() -> None:
 
 def test_what_no_objective_asks_for_is_shown_so() -> None:
     blueprint, _ = warm()
-    silent = msgspec.structs.replace(blueprint, objectives={name: msgspec.structs.replace(one, survive=type(one.survive)())
-                                                            for name, one in blueprint.objectives.items()})  # fmt: skip
+    promised = {name: msgspec.structs.replace(one, survive=Survive()) for name, one in blueprint.objectives.items()}
+    silent = msgspec.structs.replace(blueprint, objectives=promised)
     asked = {one.purpose: (one.usd, one.asked_by) for one in estimate(silent, BOOK).by_promise}
     assert asked["region"][0] > 1000
     assert asked["region"][1] == ("orders, region: rto 10m, rpo 5s",)

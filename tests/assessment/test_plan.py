@@ -1,4 +1,4 @@
-"""The plan: a looser promise never costs more; each promise moves the decision that serves it; what is planned is met."""
+"""The plan: a looser promise never costs more, each promise moves its decision, what is planned is met."""
 
 from __future__ import annotations
 

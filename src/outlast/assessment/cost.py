@@ -170,7 +170,7 @@ def _asked(system: System, purpose: Purpose) -> Iterator[str]:
 def _strategies(blueprint: Blueprint, book: PriceBook) -> Iterator[StrategyCost]:
     regions = blueprint.regions
     declared = regions.strategy if regions is not None and len(regions.all()) > 1 else None
-    wanted = [*_compared, *(["active_active"] if declared == "active_active" else [])]
+    wanted: tuple[Strategy, ...] = (*_compared, "active_active") if declared == "active_active" else _compared
     for strategy in wanted:
         changed = blueprint if strategy == declared else with_strategy(blueprint, strategy)
         lines, meter = bill(changed, book)

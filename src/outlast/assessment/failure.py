@@ -58,7 +58,7 @@ def failures(facts: Facts) -> Iterator[FailureMode]:
         yield from _by_disruption(facts, component)
         yield from _by_kind(facts, component)
     for edge in facts.edges:
-        if facts.target(edge).kind not in ("endpoint",):
+        if facts.target(edge).kind != "endpoint":
             yield from _of_edge(facts, edge)
 
 

@@ -33,7 +33,7 @@ worker_gb = 1.0
 workers_per_machine = 4
 """On EC2 and EKS: worker processes on one machine of two vCPU."""
 changed_share = 0.2
-"""Of a store's data that is written anew in a month: an assumption, for what is sent to other regions and kept twice."""
+"""Of a store's data that is written anew in a month, and so sent to other regions: an assumption."""
 recording_writes = 2.0
 """Writes of a run beside its steps: its start and its end."""
 function_seconds = 0.2
@@ -94,7 +94,8 @@ class Meter:
         """Gigabytes that lie there: once in each region, or with every instance."""
         size = self.size_gb(component)
         for site in component.sites:
-            counts = self._counts(component, site) if per_instance else [(self._purpose(site), 1.0)]
+            once: list[tuple[Purpose, float]] = [(self._purpose(site), 1.0)]
+            counts = self._counts(component, site) if per_instance else once
             for purpose, count in counts:
                 shown = f"{count * times:g} x {size:g} GB" if count * times != 1 else f"{size:g} GB"
                 yield from self.line(component.name, site.region, purpose, item, size * count * times, shown)

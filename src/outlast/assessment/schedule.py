@@ -28,7 +28,7 @@ def best(blueprint: Blueprint, key: str, declared: Stored) -> Blueprint:
 def schedule(blueprint: Blueprint, facts: Facts, name: str, key: str, declared: Stored) -> Choice | None:
     """The backups of one store; None where losing its data is losing nothing.
 
-    `blueprint` has the standbys that were chosen: what has none is restored from a backup when its node or zone is lost.
+    `blueprint` has the standbys that were chosen: without any, a lost node or zone costs what a backup lacks.
     """
     if not kept(declared):
         return None

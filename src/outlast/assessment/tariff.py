@@ -69,7 +69,8 @@ def _family(technology: str) -> str:
 
 
 _PREFIXES = (
-    ("ddb", "dynamodb"), ("dynamodb", "dynamodb"), ("aurora", "aurora"), ("documentdb", "aurora"), ("neptune", "aurora"),
+    ("ddb", "dynamodb"), ("dynamodb", "dynamodb"), ("aurora", "aurora"), ("documentdb", "aurora"),
+    ("neptune", "aurora"),
     ("rds", "rds"), ("elasticache", "cache"), ("valkey", "cache"), ("redis", "cache"), ("memorydb", "cache"),
     ("opensearch_serverless", "opensearch_serverless"), ("opensearch", "opensearch"), ("sqs_fifo", "sqs_fifo"),
     ("sqs", "sqs"), ("elb", "alb"), ("application_load", "alb"), ("network_load", "nlb"), ("apigateway", "api_gateway"),
@@ -296,7 +297,8 @@ _TARIFFS: dict[str, Tariff] = {
     "fargate": _workers, "ecs": _workers, "ec2": _machines, "eks": _cluster, "lambda": _function,
     "alb": _balancer("alb"), "nlb": _balancer("nlb"), "nat": _nat, "api_gateway": _by_request("api_gateway_request"),
     "dynamodb": _table, "rds": _rds, "aurora": _aurora, "cache": _cache, "opensearch": _search, "s3": _blobs,
-    "efs": _files("efs_gb"), "ebs": _files("ebs_gb"), "sqs": _queue("sqs_request"), "sqs_fifo": _queue("sqs_fifo_request"),
+    "efs": _files("efs_gb"), "ebs": _files("ebs_gb"), "sqs": _queue("sqs_request"),
+    "sqs_fifo": _queue("sqs_fifo_request"),
     "sns": _by_request("sns_request"), "eventbridge": _by_request("eventbridge_event"),
     "step_functions": _by_request("step_functions_transition"), "cloudwatch": _logs, "kms": _each("kms_key", "key"),
     "secrets_manager": _each("secret", "secret"), "bedrock": tokens, "sagemaker": _own_model,

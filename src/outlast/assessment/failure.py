@@ -12,7 +12,7 @@ import msgspec
 
 from outlast.assessment.choice import brief
 from outlast.assessment.facts import Facts
-from outlast.assessment.hit import Hit, hits, holds_data
+from outlast.assessment.hit import Hit, disruptions, hits, holds_data
 from outlast.assessment.impact import Impact, State
 from outlast.assessment.quota import fullest_zone
 from outlast.assessment.spread import spread_from
@@ -54,22 +54,34 @@ class FailureMode(msgspec.Struct, frozen=True, kw_only=True):
 
 def failures(facts: Facts) -> Iterator[FailureMode]:
     """Every row, component by component, then edge by edge, in the order of the file."""
+    wide = {
+        disruption: {hit.component: hit for hit in hits(facts.graph, disruption)}
+        for disruption in disruptions(facts.graph)
+        if disruption.kind in _SYSTEM_DRILLS
+    }
     for component in facts.components:
-        yield from _by_disruption(facts, component)
+        yield from _by_disruption(facts, component, wide)
         yield from _by_kind(facts, component)
     for edge in facts.edges:
         if facts.target(edge).kind != "endpoint":
             yield from _of_edge(facts, edge)
 
 
-def _by_disruption(facts: Facts, component: Component) -> Iterator[FailureMode]:
+_Wide = Mapping[Disruption, Mapping[str, Hit]]
+"""By zone and region that is lost, what it hits."""
+
+
+def _by_disruption(facts: Facts, component: Component, wide: _Wide) -> Iterator[FailureMode]:
     for kind in _kinds(component):
         subject = _subject(facts, component, kind)
         if subject is None:
             continue
         disruption = Disruption(kind, subject)
         mode, shows, suffix = _SHOWN[kind]
-        hit = next((hit for hit in hits(facts.graph, disruption) if hit.component == component.name), None)
+        direct = (
+            wide[disruption] if disruption in wide else {hit.component: hit for hit in hits(facts.graph, disruption)}
+        )
+        hit = direct.get(component.name)
         if hit is None or hit.state == State.UNTOUCHED:
             continue
         drill, declared = _drill(facts, component, kind, suffix)

@@ -22,7 +22,7 @@ from outlast.assessment.price import PriceBook
 from outlast.assessment.promise import Promise
 from outlast.assessment.redundancy import instances, standbys
 from outlast.assessment.schedule import best, schedule
-from outlast.assessment.takeover import copies, pilot_light, strategy
+from outlast.assessment.takeover import copies, elsewhere, pilot_light, strategy
 from outlast.blueprint.agent import Agent
 from outlast.blueprint.model import Model
 from outlast.blueprint.schema import Blueprint
@@ -100,7 +100,8 @@ def planned(blueprint: Blueprint) -> Blueprint:
 def decided(blueprint: Blueprint, facts: Facts) -> list[Choice]:
     """Every choice: first the regions, then each store and each part that runs code."""
     stores = list(_stores(blueprint, facts))
-    across = [copies(blueprint, facts, name, key, store) for name, key, store in stores]
+    there = elsewhere(blueprint)
+    across = [copies(there, facts, name, key, store) for name, key, store in stores]
     kept = [choice for choice in across if choice is not None]
     regions = strategy(blueprint, facts, pilot_light if any(choice.index > 0 for choice in kept) else 0)
     if regions.index >= pilot_light:  # a region that runs has data, also where no promise needs it to be young
@@ -114,12 +115,12 @@ def decided(blueprint: Blueprint, facts: Facts) -> list[Choice]:
             backups = msgspec.structs.replace(backups, index=max(backups.index, daily))
         found += [choice for choice in (copied, backups) if choice is not None]
     settled = regions.rung.change(blueprint)  # what a region must carry depends on how many serve
-    there = Facts(describe(settled), now=0.0)
+    settled_facts = Facts(describe(settled), now=0.0)
     for name, key, declared in _running(blueprint):
         if isinstance(declared, Model):
             choice = fallback(facts, name, key, declared)
         else:
-            choice = instances(settled, there, name, declared)
+            choice = instances(settled, settled_facts, name, declared)
         if choice is not None:
             found.append(choice)
     return found

@@ -164,7 +164,8 @@ def alone(blueprint: Blueprint, section: str, key: str) -> System:
         "training": {}, "objectives": {}, "load": {}, "alarms": {}, "escalation": {}, "drills": Drills(),
         "deploy": Deploy(),
     }  # fmt: skip
-    bare = msgspec.structs.replace(blueprint, **{**nothing, section: only})
+    backup = {key: blueprint.backup[key]} if section == "stores" and key in blueprint.backup else {}
+    bare = msgspec.structs.replace(blueprint, **{**nothing, "backup": backup, section: only})
     whole = describe(bare)
     name = key if key in whole.components else f"{section}.{key}"
     component = msgspec.structs.replace(whole.components[name], classes=(_work,), survive={})

@@ -164,7 +164,22 @@ def _at_home(endpoint: E, gone: set[str | None]) -> E:
     return msgspec.structs.replace(endpoint, source="home") if endpoint.source in gone else endpoint
 
 
-def copies(blueprint: Blueprint, facts: Facts, name: str, key: str, declared: Stored) -> Choice | None:
+class Elsewhere(msgspec.Struct, frozen=True):
+    """The blueprint with another region, in the two ways in which data can be there."""
+
+    restored: Blueprint
+    """From backups."""
+    running: Blueprint
+
+
+def elsewhere(blueprint: Blueprint) -> Elsewhere:
+    """Both of them."""
+    return Elsewhere(
+        _answer("backup_restore", False, False)(blueprint), _answer("warm_standby", True, False)(blueprint)
+    )
+
+
+def copies(there: Elsewhere, facts: Facts, name: str, key: str, declared: Stored) -> Choice | None:
     """How one store's data comes to the other regions; None where losing it is losing nothing."""
     if not kept(declared):
         return None
@@ -172,15 +187,14 @@ def copies(blueprint: Blueprint, facts: Facts, name: str, key: str, declared: St
     aws = (declared.aws or "").lower()
     found = declared.across_regions if declared.across_regions and declared.across_regions.mode == "eventual" else None
     follows = None if technology(aws).regions.mode != "none" else found or copy_of(aws)
-    restored = _daily(_answer("backup_restore", False, False)(blueprint), key)
-    running = _answer("warm_standby", True, False)(blueprint)
+    restored, running = _daily(there.restored, key), there.running
     ways = [
         ("no copy but that of its backups, a day old at most", restored, _across(key, None)),
         ("a copy that follows", running, _across(key, follows)),
     ]
     if aws.startswith("dynamodb"):
         ways.append(("strong: acknowledged when another of three regions has it", running, _strong(key)))
-    rungs = [Rung(text, given(alone(change(there), "stores", key), limits), change) for text, there, change in ways]
+    rungs = [Rung(text, given(alone(change(base), "stores", key), limits), change) for text, base, change in ways]
     return choose("data in other regions", name, rungs, limits)
 
 

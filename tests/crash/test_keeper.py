@@ -108,8 +108,7 @@ async def test_what_happened_is_published_in_order_and_what_ended_goes_though_th
         bucket = load(systems[0].home).stores.journal.dynamodb
         assert bucket is not None
         await prepare_store(systems[0].home, load(systems[0].home))
-        for system in systems:
-            await stack.enter_async_context(system)
+        await asyncio.gather(*(stack.enter_async_context(system) for system in systems))
         listening = asyncio.ensure_future(consumer.listen())
         stack.callback(listening.cancel)
         first = systems[0]

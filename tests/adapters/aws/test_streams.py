@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from outlast.adapters.aws.client import Place
-from outlast.adapters.aws.streams import Change, Shard, TableStream, readable
+from outlast.adapters.aws.streams import Change, Shard, TableStream, mark_every_s, readable
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.memory.store import MemoryStore
 from outlast.kernel.error import StoreUnavailable
@@ -51,14 +51,15 @@ class Table:
             item = {"k": {"S": "one"}, "n": {"N": str(value)}}
             ask("dynamodb", self.place, "put_item", TableName=self.name, Item=item)
 
-    def reader(self, place: Place | None = None, handle: Any = None) -> TableStream:
+    def reader(self, place: Place | None = None, handle: Any = None, clock: Any = None) -> TableStream:
         async def see(changes: Sequence[Change]) -> None:
             self.seen += changes
 
         lineage = self.store.lineage
         return TableStream(
-            self.arn, place or self.place, self.store, lineage, SystemClock(), handle or see, self.said.append, 0.01
-        )
+            self.arn, place or self.place, self.store, lineage, clock or SystemClock(), handle or see, self.said.append,
+            0.01,
+        )  # fmt: skip
 
     def numbers(self) -> list[int]:
         return [int(change.new["n"]["N"]) for change in self.seen]
@@ -74,6 +75,30 @@ async def test_a_reader_goes_on_where_the_last_one_stopped(ministack: Place) -> 
         await reader.close()
     assert table.numbers() == [1, 2, 3, 4, 5, 6]
     assert {change.kind for change in table.seen} == {"INSERT", "MODIFY"}
+
+
+async def test_how_far_it_came_is_written_now_and_then_and_at_the_end(ministack: Place) -> None:
+    class Slow(SystemClock):
+        at = 0.0
+
+        def monotonic(self) -> float:
+            return self.at
+
+    table, clock = Table(ministack, "marks"), Slow()
+    reader = table.reader(clock=clock)
+    for value in (1, 2, 3):
+        table.put(value)
+        await reader.look()
+    assert not table.store._snapshots, "where marks stand in the table that is followed, each makes another look"
+    clock.at = mark_every_s
+    await reader.look()
+    assert len(table.store._snapshots) == 1
+    table.put(4)
+    await reader.look()
+    await reader.close()
+    await (again := table.reader()).look()
+    await again.close()
+    assert table.numbers() == [1, 2, 3, 4]
 
 
 async def test_what_its_handler_did_not_take_comes_again(ministack: Place) -> None:

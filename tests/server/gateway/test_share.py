@@ -23,11 +23,13 @@ class Clock(SystemClock):
 
 
 class Replica:
-    def __init__(self, tally: object, clock: Clock) -> None:
+    def __init__(self, tally: object, clock: Clock, system: str = "") -> None:
+        self.said: list[str] = []
         self.limiter = Limiter(LIMIT)
         self.clock = clock
         account = Account("team", limit=LIMIT, limiter=self.limiter)
-        self.shares = Shares(tally, lambda: [account, Account("free")], clock, OsRandomness())  # type: ignore[arg-type]
+        accounts = [account, Account("free")]
+        self.shares = Shares(tally, lambda: accounts, clock, OsRandomness(), system, self.said.append)  # type: ignore[arg-type]
 
     def take(self, requests: int, tokens: int = 10) -> int:
         """How many of so many requests went through."""
@@ -64,6 +66,35 @@ async def test_what_one_replica_lets_through_another_one_does_not_again() -> Non
     left = two.limiter.left(clock.at)
     assert (left.requests, left.tokens) == (0, 6_000 - 400 - 200)
     assert one.limiter.left(clock.at).requests == 20
+
+
+async def test_systems_whose_keys_have_the_same_names_share_nothing() -> None:
+    clock = Clock()
+    tally = MemoryTally(SystemClock())
+    one, two = Replica(tally, clock, "one"), Replica(tally, clock, "two")
+    for replica in (one, two):
+        await replica.shares.exchange()
+    assert one.take(60) == 60
+    for replica in (one, two):
+        await replica.shares.exchange()
+    assert two.take(60) == 60
+
+
+async def test_that_counters_are_away_or_back_is_said_once_and_shown() -> None:
+    clock = Clock()
+    tally = Flaky(SystemClock())
+    one = Replica(tally, clock)
+    tally.away = True
+    for _ in range(3):
+        await one.shares.exchange()
+    assert "outlast_gateway_shared_up 0" in one.shares.metrics()
+    tally.away = False
+    for _ in range(2):
+        await one.shares.exchange()
+    assert "outlast_gateway_shared_up 1" in one.shares.metrics()
+    assert one.said == [
+        "limits are not shared, each replica keeps to them alone: away", "limits are shared with other replicas again",
+    ]  # fmt: skip
 
 
 async def test_over_ten_minutes_two_replicas_let_through_little_more_than_one_would() -> None:

@@ -44,3 +44,17 @@ def test_a_model_stands_where_its_endpoints_are() -> None:
 
 def test_the_one_zone_of_this_machine_has_no_frame_of_its_own() -> None:
     assert lane_of(Site("local", ("local",))) == Lane(Heading("local"), None)
+
+
+def test_frames_stand_from_what_is_outside_through_regional_services_to_single_zones() -> None:
+    sites = {
+        "one": Site("r", ("ra",)),
+        "outside": None,
+        "three": Site("r", ("ra", "rb", "rc"), 3),
+        "regional": Site("r"),
+    }
+    components = {
+        name: Component(name=name, kind="sql", sites=() if site is None else (site,)) for name, site in sites.items()
+    }
+    _, found = lanes(System(name="s", components=components))
+    assert sorted(found, key=lambda name: found[name]) == ["outside", "regional", "three", "one"]

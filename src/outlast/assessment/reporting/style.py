@@ -75,7 +75,7 @@ nav a {{ display: inline-block; padding: .25rem 0 }}
 .waiting {{ color: var(--ol-waiting); background: var(--ol-waiting-fill) }}
 .degraded {{ color: var(--ol-degraded); background: var(--ol-degraded-fill) }}
 .weakened {{ color: var(--ol-weakened); background: var(--ol-weakened-fill) }}
-summary {{ cursor: pointer; padding: .4rem 0; margin-left: 1.1rem; list-style-position: outside; border-radius: .25rem }}
+summary {{ cursor: pointer; padding: .4rem 0; margin-left: 1.1rem; list-style-position: outside }}
 summary:focus-visible, .scroll:focus-visible, a:focus-visible {{
   outline: 3px solid var(--link); outline-offset: 2px
 }}

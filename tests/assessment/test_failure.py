@@ -80,3 +80,10 @@ def test_a_queue_can_be_poisoned_and_pile_up() -> None:
     assert row(rows, "documents_in", "breaks whoever reads").protected_by == "dead letters after 5 tries"
     assert row(rows, "documents_in", "readers are away").protected_by == "kept 14d"
     assert row(rows, "intake -> documents_in", "piles up").protected_by == "the work waits, 14d at most"
+
+
+def test_a_region_that_is_made_good_from_backups_says_so() -> None:
+    rows = list(failures(facts_of("blueprints/one_region_budget.yaml")))
+    lost = row(rows, "journal", "region").protected_by
+    assert lost == "launched in another region, restored there from a copy of its backups"
+    assert row(rows, "support", "region").protected_by == "launched in another region"

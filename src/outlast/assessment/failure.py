@@ -182,6 +182,12 @@ def _protection(facts: Facts, component: Component, kind: DisruptionKind, hit: H
         found.append(f"made again from {component.rebuilt_from}")
     if kind in ("dependency", "region") and component.on_loss:
         found.append(f"callers: {component.on_loss}")
+    if kind == "region" and facts.system.strategy == "backup_restore" and hit.state == State.DOWN:
+        copied = backup is not None and bool(backup.copies)
+        if copied or not holds_data(component):
+            found.append(
+                "launched in another region" + (", restored there from a copy of its backups" if copied else "")
+            )
     if kind == "region" and component.across_regions.mode != "none":
         found.append(f"a copy elsewhere, {brief(component.across_regions.lag_s.value)} behind at most")
     return "; ".join(dict.fromkeys(found)) or "nothing declared"

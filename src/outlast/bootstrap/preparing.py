@@ -53,7 +53,7 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
         known: dict[str, AwsRole] = {"worker": "worker", "keeper": "keeper", "preparer": "preparer"}
         if role not in known:
             raise UsageError(f"role {role[:64]!r} is not known on AWS: expected worker, keeper or preparer")
-        roles = [known[role]]
+        roles: list[AwsRole] = [known[role]]
         if role == "worker" and kept(blueprint) is not None:
             roles.append("keeper")
         if role == "worker" and blueprint.stores.journal.publish is not None:

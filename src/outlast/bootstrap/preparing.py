@@ -57,7 +57,7 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
         if role == "worker" and kept(blueprint) is not None:
             roles.append("keeper")
         if role == "worker" and blueprint.stores.journal.publish is not None:
-            roles += ["follower", "publisher"]
+            roles.extend(("follower", "publisher"))
         return _shown(policy(aws_options(blueprint), account, roles, bus=_bus(blueprint, account)))
     beside = ""
     if blueprint.stores.journal.publish is not None:

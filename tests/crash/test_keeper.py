@@ -22,7 +22,7 @@ from tests.crash.system import System
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
-RUNS = 3
+RUNS = 2
 
 
 class Consumer:
@@ -59,21 +59,14 @@ def publishing(servers: Servers, bus: str) -> str:
     return f'publish: {{eventbridge: {bus}, region: eu-central-1, endpoint_url: "{servers.address}"}}'
 
 
-@pytest.mark.parametrize("name", ["sqlite", "postgres"])
-async def test_on_other_engines_events_are_published_as_they_come(
-    short_dir: Path, servers: Servers, name: str, monkeypatch: pytest.MonkeyPatch
+async def test_on_one_machine_events_are_published_as_they_come(
+    short_dir: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in credentials.items():
         monkeypatch.setenv(variable, value)
-    publish = publishing(servers, f"of-{name}")
-    yaml = f"stores: {{journal: {{{publish}}}}}\n"
-    if name == "postgres":
-        engine = await servers.engine(name)
-        for variable, value in engine.environment.items():
-            monkeypatch.setenv(variable, value)
-        yaml = engine.yaml.replace("journal: {postgres", f"journal: {{{publish}, postgres", 1)
-    consumer = Consumer(servers, f"of-{name}")
-    async with System(short_dir, yaml=yaml + "workers: {min: 1}\n", workers=2) as system:
+    yaml = f"stores: {{journal: {{{publishing(servers, 'one-machine')}}}}}\nworkers: {{min: 1}}\n"
+    consumer = Consumer(servers, "one-machine")
+    async with System(short_dir, yaml=yaml, workers=1) as system:
         listening = asyncio.ensure_future(consumer.listen())
         try:
             await system.until(lambda: said_ready(system), 30, "the keeper serves")
@@ -104,7 +97,7 @@ async def test_what_happened_is_published_in_order_and_what_ended_goes_though_th
         for number in range(2):
             home = short_dir / f"host{number}"
             home.mkdir()
-            systems.append(System(home, yaml=yaml + "workers: {min: 1}\n", world=short_dir, workers=2))
+            systems.append(System(home, yaml=yaml + "workers: {min: 1}\n", world=short_dir, workers=1))
         bucket = load(systems[0].home).stores.journal.dynamodb
         assert bucket is not None
         await prepare_store(systems[0].home, load(systems[0].home))

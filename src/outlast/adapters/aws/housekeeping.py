@@ -33,7 +33,7 @@ _version = 1
 class HousekeepingBounds(msgspec.Struct, frozen=True):
     """How often it looks, in seconds; each pause is shortened or lengthened by up to a quarter."""
 
-    first_after_s: float = 10.0
+    first_after_s: float = 5.0
     """Before the first look: what runs for a moment keeps no house."""
     walk_every_s: float = 3600.0
     """Between two walks through the runs that have ended."""

@@ -173,9 +173,9 @@ def test_what_was_assumed_is_listed_and_what_was_declared_is_not() -> None:
     orders = system.components["orders"]
     said = msgspec.structs.replace(orders, availability=Figure(0.9876, "declared", "stores.orders.availability"))
     told: System = msgspec.structs.replace(system, components={**system.components, "orders": said})
-    text = read(report(assessment_of(TEXT), told, TEXT)).text.partition("What was assumed")[2]
+    text = read(report(assessment_of(TEXT), told, TEXT)).text.rpartition("What was assumed")[2]
     assert orders.availability.reference in read(shop_report()).text
-    assert "98.76%" not in text.partition("What was assumed")[2]
+    assert "stores.orders.availability" not in text
     assert "availability of a zone" in text
 
 

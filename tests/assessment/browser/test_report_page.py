@@ -104,8 +104,8 @@ async def test_what_is_wider_than_a_phone_scrolls_by_itself_and_by_keyboard(tab:
     assert await tab.ask(f"{wide}.every(one => one.tabIndex === 0 && one.getAttribute('aria-label'))")
 
 
-async def test_it_prints_with_everything_unfolded(tab: Page, file: Path) -> None:
-    await tab.open(file)
+async def test_it_prints_with_everything_unfolded(tab: Page, short_file: Path) -> None:
+    await tab.open(short_file)
     document = await tab.printed()
     assert document.startswith(b"%PDF-")
     await tab.tell("Emulation.setEmulatedMedia", media="print")

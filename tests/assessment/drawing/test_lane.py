@@ -7,7 +7,7 @@ from outlast.assessment.system import Component, Edge, Site, System
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 HOME = Site("eu-central-1", ZONES, 3, 2)
-AWAY = Site("eu-west-1", ("eu-west-1a",), 1, 1, standby=True)
+AWAY = Site("af-south-1", ("af-south-1a",), 1, 1, standby=True)
 
 
 def lane_of(*sites: Site, kind: str = "service", edges: tuple[Edge, ...] = (), **others: Component) -> Lane:
@@ -29,7 +29,7 @@ def test_a_regional_service_stands_in_no_zone() -> None:
 
 
 def test_two_regions_are_two_sheets_the_one_that_serves_first() -> None:
-    assert lane_of(AWAY, HOME) == Lane(Heading("eu-central-1, standby eu-west-1", 2), Heading("3 + 1 zones", 3))
+    assert lane_of(AWAY, HOME) == Lane(Heading("eu-central-1, standby af-south-1", 2), Heading("3 + 1 zones", 3))
 
 
 def test_what_runs_nowhere_of_ours_stands_outside() -> None:

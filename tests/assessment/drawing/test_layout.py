@@ -8,7 +8,7 @@ import time
 import pytest
 
 from outlast.assessment.drawing.grid import Arrow
-from outlast.assessment.drawing.lane import lanes
+from outlast.assessment.drawing.lane import Heading, Lane, lanes
 from outlast.assessment.drawing.layout import Box, Frame, Layout, heading_size, lay_out
 from outlast.assessment.drawing.lettering import width
 from outlast.assessment.drawing.line import arrow_of
@@ -123,6 +123,12 @@ def test_lines_of_one_kind_to_one_target_share_their_way_through_a_column() -> N
     layout = lay_out(names, arrows, ordered, dict.fromkeys(names, 0), BOX)
     assert len(lane_of) == 1
     assert layout.routes[3].points[1:] == layout.routes[4].points[1:] != layout.routes[5].points[1:]
+
+
+def test_a_frame_is_as_wide_as_its_title_wants() -> None:
+    lane = Lane(Heading("a region with a name that is much longer than a box is wide", 1), None)
+    (frame,) = lay_out(["a"], [], [lane], {"a": 0}, BOX).frames
+    assert frame.width > width(frame.title, heading_size, bold=True) > BOX
 
 
 def test_nothing_and_a_line_to_itself_can_be_laid_out() -> None:

@@ -21,9 +21,9 @@ from outlast.assessment.reporting.part import (
 )
 from outlast.kernel.error import ConfigurationError
 
-diffs_max = 60
+diffs_max = 40
 """So many findings show their fix as a difference of the file, each of which reads the file; the others as entries."""
-diff_chars_max = 64 * 1024
+diff_chars_max = 32 * 1024
 """Of a longer file, fixes are shown as entries."""
 looks: dict[Severity, str] = {"critical": "down", "high": "interrupted", "medium": "degraded", "low": "weakened"}
 

@@ -234,16 +234,21 @@ def _statements(sketch: Sketch, resource: Resource) -> Iterator[Statement]:
         yield from _of_sam(policy)
     for role in roles.values():
         sketch.use(role)
-        for policy in [*items(role.get("Policies", "inline_policy"))]:
-            yield from _allowed(sketch, next((value for key, value in policy.items() if key.lower() in ("policydocument", "policy")), None))  # fmt: skip
-        for policy in sketch.of("policy"):
-            if role in sketch.resources_at(policy, "Roles", "RoleName", "role") or policy in sketch.resources_at(role, "ManagedPolicyArns", "managed_policy_arns"):  # fmt: skip
-                yield from _of_policy(sketch, policy)
-        for use in sketch.of("policy_use"):
-            if role in sketch.resources_at(use, "role", "roles"):
-                sketch.use(use)
-                for policy in sketch.resources_at(use, "policy_arn"):
-                    yield from _of_policy(sketch, policy)
+        yield from _of_role(sketch, role)
+
+
+def _of_role(sketch: Sketch, role: Resource) -> Iterator[Statement]:
+    for policy in items(role.get("Policies", "inline_policy")):
+        for key, value in policy.items():
+            if key.lower() in ("policydocument", "policy"):
+                yield from _allowed(sketch, value)
+    managed = sketch.resources_at(role, "ManagedPolicyArns", "managed_policy_arns")
+    for policy in [*sketch.referring("policy", role, "Roles", "RoleName", "role"), *managed]:
+        yield from _of_policy(sketch, policy)
+    for use in sketch.referring("policy_use", role, "role", "roles"):
+        sketch.use(use)
+        for policy in sketch.resources_at(use, "policy_arn"):
+            yield from _of_policy(sketch, policy)
 
 
 def _of_sam(policy: dict[str, Any]) -> Iterator[Statement]:

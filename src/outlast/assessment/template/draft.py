@@ -96,7 +96,8 @@ def draft(inventory: Inventory, kind: str, files: Sequence[str], name: str = "")
     _account(sketch)
     if len(sketch.parts) > components_max:
         raise ConfigurationError(
-            f"{files[0]} gives {len(sketch.parts)} components, the bound components_max is {components_max}: give fewer files"
+            f"{files[0]} gives {len(sketch.parts)} components, the bound components_max is {components_max}: "
+            "give fewer files"
         )
     document = _document(sketch, net, regions, found, name or inventory.name or "imported")
     return Draft(

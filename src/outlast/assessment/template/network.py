@@ -30,8 +30,10 @@ _outside_nouns = frozenset((
 ))  # fmt: skip
 _leaving = ("ecs_service", "function", "machine", "machine_group", "eks_nodes", "eks_fargate", "batch")
 """Nouns of what calls out of its subnets."""
-_ENDPOINTS = {"s3": "bucket", "dynamodb": "table", "sqs": "queue", "sns": "topic", "secretsmanager": "secret", "kms": "key",
-              "states": "state_machine", "bedrock-runtime": "bedrock", "events": "event_bus", "kinesis-streams": "stream"}  # fmt: skip
+_ENDPOINTS = {
+    "s3": "bucket", "dynamodb": "table", "sqs": "queue", "sns": "topic", "secretsmanager": "secret", "kms": "key",
+    "states": "state_machine", "bedrock-runtime": "bedrock", "events": "event_bus", "kinesis-streams": "stream",
+}  # fmt: skip
 
 
 class Network:

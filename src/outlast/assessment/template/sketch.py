@@ -83,6 +83,8 @@ class Sketch:
         self.used: set[str] = set()
         """Resources that said something without belonging to one part."""
         self._owner: dict[str, str] = {}
+        self._referring: dict[tuple[str, tuple[str, ...]], dict[str, list[Resource]]] = {}
+        self._refers: dict[tuple[int, tuple[str, ...]], tuple[Any, list[Reference]]] = {}
         self._by_noun: dict[str, list[Resource]] = {}
         self._names: set[str] = {"journal"}
         for resource in inventory.resources.values():
@@ -138,15 +140,33 @@ class Sketch:
         """The resource that is referred to."""
         return self.inventory.resources.get(reference.resource)
 
+    def refers(self, resource: Resource, *paths: str) -> list[Reference]:
+        """As `Resource.refers`, looked up once."""
+        key = (id(resource.properties), paths)
+        known = self._refers.get(key)
+        if known is None:  # the properties are kept with it, so that nothing else gets their identity
+            known = self._refers[key] = (resource.properties, resource.refers(*paths))
+        return known[1]
+
     def parts_at(self, resource: Resource, *paths: str) -> list[Part]:
         """The parts that what stands at `paths` refers to."""
-        found = [self.part(reference.resource) for reference in resource.refers(*paths)]
+        found = [self.part(reference.resource) for reference in self.refers(resource, *paths)]
         return list({part.id: part for part in found if part is not None}.values())
 
     def resources_at(self, resource: Resource, *paths: str) -> list[Resource]:
         """The resources that what stands at `paths` refers to."""
-        found = [self.resource(reference) for reference in resource.refers(*paths)]
+        found = [self.resource(reference) for reference in self.refers(resource, *paths)]
         return list({one.id: one for one in found if one is not None}.values())
+
+    def referring(self, noun: str, target: Resource, *paths: str) -> list[Resource]:
+        """The resources of a noun that refer to `target` at `paths`."""
+        index = self._referring.get((noun, paths))
+        if index is None:
+            index = self._referring[noun, paths] = {}
+            for resource in self.of(noun):
+                for name in dict.fromkeys(reference.resource for reference in self.refers(resource, *paths)):
+                    index.setdefault(name, []).append(resource)
+        return index.get(target.id, [])
 
     def need(self, source: Part, target: Part, why: str = "", *, strength: str = "hard", mode: str = "synchronous",
              **extra: Any) -> None:  # fmt: skip

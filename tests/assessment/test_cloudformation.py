@@ -189,7 +189,7 @@ def test_secrets_in_addresses_do_not_come_into_the_draft() -> None:
 Resources:
   Work:
     Type: AWS::Lambda::Function
-    Properties: {Environment: {Variables: {HOOK: "https://user:hunter2@hooks.example.com/T0/B0?key=hunter3", PW: hunter4}}}
+    Properties: {Environment: {Variables: {HOOK: "https://u:hunter2@hooks.example.com/T0?key=hunter3", PW: hunter4}}}
 """))  # fmt: skip
     assert "hooks" in draft.text
     assert "hunter" not in draft.text

@@ -61,8 +61,9 @@ def test_functions_that_multiply_are_bounded() -> None:
     conditions["C0"] = {"Condition": "C299"}
     template = {"Conditions": conditions, "Resources": {"Q": {"Type": "AWS::SQS::Queue", "Condition": "C299"}}}
     assert "Q" in cloudformation([Source("t", json.dumps(template).encode())]).resources
-    mappings = {"M": {"a": {"b": {"Fn::FindInMap": ["M", "a", "b"]}}}}
-    circle = {"Mappings": mappings, "Resources": {"Q": {"Type": "AWS::SQS::Queue", "Properties": {"X": {"Fn::FindInMap": ["M", "a", "b"]}}}}}  # fmt: skip
+    found = {"Fn::FindInMap": ["M", "a", "b"]}
+    queue = {"Type": "AWS::SQS::Queue", "Properties": {"X": found}}
+    circle = {"Mappings": {"M": {"a": {"b": found}}}, "Resources": {"Q": queue}}
     assert "Q" in cloudformation([Source("t", json.dumps(circle).encode())]).resources
 
 
@@ -78,7 +79,8 @@ Resources:
 
 
 def test_modules_of_terraform_that_lead_to_themselves_end() -> None:
-    call = {"expressions": {"x": {"references": ["module.m.o"]}}, "module": {"outputs": {"o": {"expression": {"references": ["var.x"]}}}}}  # fmt: skip
+    outputs = {"o": {"expression": {"references": ["var.x"]}}}
+    call = {"expressions": {"x": {"references": ["module.m.o"]}}, "module": {"outputs": outputs}}
     queue = {"address": "aws_sqs_queue.q", "mode": "managed", "type": "aws_sqs_queue", "name": "q"}
     plan = {
         "planned_values": {"root_module": {"resources": [{**queue, "values": {}}]}},
@@ -92,7 +94,7 @@ def test_modules_of_terraform_that_lead_to_themselves_end() -> None:
     assert "aws_sqs_queue.q" in terraform([Source("p", json.dumps(plan).encode())]).resources
 
 
-@pytest.mark.parametrize("raw", [b'resource "aws_s3_bucket" "b" {}', b'{"Resources": {}}', b"[]", b'{"planned_values": 3}'])
+@pytest.mark.parametrize("raw", [b'resource "aws_s3_bucket" "b" {}', b'{"Resources": {}}', b"[]", b'{"values": 3}'])
 def test_what_is_no_plan_of_terraform_is_refused_with_advice(raw: bytes) -> None:
     with pytest.raises(ConfigurationError, match=r"terraform show -json"):
         draft_terraform([Source("main.tf", raw)])

@@ -55,9 +55,7 @@ def test_json_names_every_resource(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"component", "resources", "assumed", "needs"} == set(found["components"][0])
 
 
-def test_a_plan_comes_over_standard_input(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plan_comes_over_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     raw = (TEMPLATES / "pipeline.tf.json").read_bytes()
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(raw)))
     assert main(["import", "terraform", "-"]) == 0

@@ -16,8 +16,9 @@ from outlast.assessment.template.sketch import Need, Part, Sketch
 from outlast.assessment.template.text import walk
 
 _LEADS = frozenset((
-    "function_alias", "function_url", "inference_profile", "db_global", "agent_alias", "secret_part", "db_proxy", "user_client",
-    "access_point", "key_alias", "db_member", "document_member", "graph_member", "mount_target", "inference_config",
+    "function_alias", "function_url", "inference_profile", "db_global", "agent_alias", "secret_part", "db_proxy",
+    "user_client", "access_point", "key_alias", "db_member", "document_member", "graph_member", "mount_target",
+    "inference_config",
 ))  # fmt: skip
 """Nouns of parts that stand for the whole when something refers to them."""
 _READS = re.compile(
@@ -35,16 +36,20 @@ _SERVICES = (
     "ssmmessages:",
     "application-autoscaling:",
 )
-_NAMES = ("TableName", "QueueName", "TopicName", "BucketName", "FunctionName", "DomainName", "EndpointName", "StateMachineName",
-          "name", "bucket", "function_name", "domain_name", "DBInstanceIdentifier", "DBClusterIdentifier", "identifier",
-          "cluster_identifier")  # fmt: skip
-_GROUPS = ("VPCSecurityGroups", "VpcSecurityGroupIds", "SecurityGroupIds", "SecurityGroups", "vpc_security_group_ids",
-           "security_group_ids", "security_groups", "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups",
-           "network_configuration.security_groups", "VpcConfig.SecurityGroupIds", "vpc_config.security_group_ids",
-           "VPCOptions.SecurityGroupIds", "vpc_options.security_group_ids", "LaunchTemplateData.SecurityGroupIds")  # fmt: skip
+_NAMES = (
+    "TableName", "QueueName", "TopicName", "BucketName", "FunctionName", "DomainName", "EndpointName",
+    "StateMachineName", "name", "bucket", "function_name", "domain_name", "DBInstanceIdentifier",
+    "DBClusterIdentifier", "identifier", "cluster_identifier",
+)  # fmt: skip
+_GROUPS = (
+    "VPCSecurityGroups", "VpcSecurityGroupIds", "SecurityGroupIds", "SecurityGroups", "vpc_security_group_ids",
+    "security_group_ids", "security_groups", "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups",
+    "network_configuration.security_groups", "VpcConfig.SecurityGroupIds", "vpc_config.security_group_ids",
+    "VPCOptions.SecurityGroupIds", "vpc_options.security_group_ids", "LaunchTemplateData.SecurityGroupIds",
+)  # fmt: skip
 _guarded = frozenset((
-    "db_instance", "db_cluster", "document_db", "graph_db", "cache_group", "cache_cluster", "cache_serverless", "memory_db",
-    "search", "file_system", "kafka", "broker", "warehouse",
+    "db_instance", "db_cluster", "document_db", "graph_db", "cache_group", "cache_cluster", "cache_serverless",
+    "memory_db", "search", "file_system", "kafka", "broker", "warehouse",
 ))  # fmt: skip
 """Nouns of what a security group stands in front of."""
 _callers = compute_nouns - {"inference", "rest_api", "http_api", "graph_api"}

@@ -18,8 +18,8 @@ _function_timeout_s = 3.0
 """AWS Lambda's default."""
 
 compute_nouns = frozenset((
-    "ecs_service", "function", "machine", "machine_group", "eks_nodes", "eks_fargate", "deployment", "app_runner", "batch",
-    "agent_runtime", "inference", "state_machine", "graph_api", "rest_api", "http_api",
+    "ecs_service", "function", "machine", "machine_group", "eks_nodes", "eks_fargate", "deployment", "app_runner",
+    "batch", "agent_runtime", "inference", "state_machine", "graph_api", "rest_api", "http_api",
 ))  # fmt: skip
 """Nouns of what calls others."""
 

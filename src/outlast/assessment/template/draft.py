@@ -24,8 +24,8 @@ _READERS = {
 
 
 _ground = frozenset((
-    "role", "policy", "policy_use", "policy_text", "instance_profile", "security_group", "security_rule", "subnet", "route",
-    "route_use", "route_table", "vpc_endpoint", "permission", "ecs_cluster", "launch_template",
+    "role", "policy", "policy_use", "policy_text", "instance_profile", "security_group", "security_rule", "subnet",
+    "route", "route_use", "route_table", "vpc_endpoint", "permission", "ecs_cluster", "launch_template",
 ))  # fmt: skip
 """Nouns of what is read, and may say nothing in the end: rights and networks that no component uses."""
 

@@ -15,12 +15,13 @@ from outlast.kernel.unit import duration_text
 front_nouns = frozenset(("load_balancer", "rest_api", "http_api", "graph_api", "cdn", "accelerator"))
 """Nouns of what clients connect to."""
 _behind = frozenset((
-    "ecs_service", "function", "machine", "machine_group", "state_machine", "queue", "topic", "event_bus", "load_balancer",
-    "bucket", "rest_api", "http_api", "table", "app_runner", "user_pool", "eks_nodes", "stream", "bedrock_agent", "graph_api",
+    "ecs_service", "function", "machine", "machine_group", "state_machine", "queue", "topic", "event_bus",
+    "load_balancer", "bucket", "rest_api", "http_api", "table", "app_runner", "user_pool", "eks_nodes", "stream",
+    "bedrock_agent", "graph_api",
 ))  # fmt: skip
 _GROUP_PATHS = (
-    "LoadBalancers", "load_balancer", "TargetGroupARNs", "target_group_arns", "target_group_arn", "lb_target_group_arn",
-    "alb_target_group_arn",
+    "LoadBalancers", "load_balancer", "TargetGroupARNs", "target_group_arns", "target_group_arn",
+    "lb_target_group_arn", "alb_target_group_arn",
 )  # fmt: skip
 _api_s = {"rest_api": 29.0, "http_api": 30.0, "graph_api": 30.0}
 """How long API Gateway and AppSync wait for what is behind them, by default."""

@@ -95,7 +95,7 @@ class Scope:
             ((name, argument),) = cast("dict[str, Any]", value).items()
             parts = cast("list[Any]", argument) if isinstance(argument, list) else list[Any]([argument])
             if name == "Condition":
-                return self.holds(str(argument))
+                return self.holds(str(cast("object", argument)))
             if name == "Fn::Not":
                 inner = self._test(parts[0]) if parts else None
                 return None if inner is None else not inner

@@ -13,9 +13,11 @@ from outlast.assessment.template.sketch import Part, Sketch
 from outlast.kernel.unit import duration_text
 
 _REDRIVE = ("RedrivePolicy", "redrive_policy")
-_DLQS = ("DeadLetterConfig.TargetArn", "dead_letter_config.target_arn", "DeadLetterConfig.Arn", "dead_letter_config.arn",
-         "DestinationConfig.OnFailure.Destination", "destination_config.on_failure.destination_arn", "DeadLetterQueue.TargetArn",
-         "Targets.DeadLetterConfig.Arn", *_REDRIVE)  # fmt: skip
+_DLQS = (
+    "DeadLetterConfig.TargetArn", "dead_letter_config.target_arn", "DeadLetterConfig.Arn", "dead_letter_config.arn",
+    "DestinationConfig.OnFailure.Destination", "destination_config.on_failure.destination_arn",
+    "DeadLetterQueue.TargetArn", "Targets.DeadLetterConfig.Arn", *_REDRIVE,
+)  # fmt: skip
 
 
 _LETTING = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from outlast.assessment.template.noun import component_nouns, noun_of
+from outlast.assessment.template.noun import noun_of
 from outlast.assessment.template.resource import Inventory, Left, Reference, Resource
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
@@ -111,7 +111,7 @@ class Sketch:
         return part
 
     def name(self, label: str, second: str = "") -> str:
-        """A name for a component that no other has: ``OrdersTable`` is ``orders_table``; if it is taken, `second` follows."""
+        """A name that no other component has: ``OrdersTable`` is ``orders_table``; if it is taken, `second` follows."""
         words = [word.lower() for word in _WORD.findall(label)]
         name = "_".join(words)[:100] or "part"
         if name in self._names and second:
@@ -207,11 +207,6 @@ class Sketch:
             known = other.needs.pop(part.id, None)
             if known is not None and other.id != into.id:
                 other.needs.setdefault(into.id, known)
-
-
-def is_component(resource: Resource) -> bool:
-    """Whether its noun is one of a component."""
-    return noun_of(resource.type) in component_nouns
 
 
 def unique(values: Iterable[str]) -> list[str]:

@@ -41,7 +41,7 @@ def terraform(sources: Sequence[Source]) -> Inventory:
     for index, source in enumerate(sources):
         if not source.raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             raise ConfigurationError(
-                f"{source.file} is not JSON: write it with terraform plan -out plan.bin, then terraform show -json plan.bin"
+                f"{source.file} is not JSON: run terraform plan -out plan.bin, then terraform show -json plan.bin"
             )
         plan = read_text(source.file, source.raw).value
         values = _of(plan, "planned_values") or _of(plan, "values")
@@ -96,7 +96,7 @@ class _Plan:
             self._resource(address, one)
         if self._locals:
             self._inventory.remarks.append(
-                f"{self._source.file}: a plan does not hold locals: what refers through local.… is matched by names only"
+                f"{self._source.file}: a plan holds no locals: what refers through local.… is matched by names only"
             )
 
     def _configuration(self, module: _Module, deep: int) -> None:

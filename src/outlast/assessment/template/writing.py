@@ -19,7 +19,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff]|[\u200e\u200f\u2028\u2029\u2
 _HEADS = {
     "objectives": "Assumed, all of it: a template does not say what was promised. Write what was.",
     "regions": "",
-    "backup": "What the templates say of backups. Whether a restore is ever tried (test_restore) stands in no template.",
+    "backup": "What the templates say of backups. Whether a restore is tried (test_restore) stands in no template.",
     "alarms": "Alarms of CloudWatch. None follows a promise: `outlast assess` says how one would.",
     "escalation": "Whom the topics lead to stands in no template.",
 }
@@ -113,7 +113,8 @@ def _entry(name: str, body: Any) -> list[str]:
 
 def _flow(value: Any) -> str:
     """One value on one line; PyYAML decides what needs quotes."""
-    text: str = yaml.dump(
+    dump: Any = yaml.dump  # pyright: ignore[reportUnknownMemberType]
+    text: str = dump(
         value, Dumper=_dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000
     )
     return text.removesuffix("\n").removesuffix("\n...").strip()

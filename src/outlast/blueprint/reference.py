@@ -71,8 +71,8 @@ def _definition(kind: type[msgspec.Struct]) -> dict[str, Any]:
     }
     if known.rest is not None:
         result["additionalProperties"] = _schema(get_args(plain(known.rest.kind))[1])
-    if known.required():
-        result["required"] = known.required()
+    if known.required:
+        result["required"] = list(known.required)
     if known.alone is None:
         return result
     return {"description": result.pop("description"), "anyOf": [_schema(known.keys[known.alone].kind), result]}

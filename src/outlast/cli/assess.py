@@ -61,7 +61,7 @@ def assess(
     ] = False,
     home: Home = None,
 ) -> None:
-    """Say where a system breaks: promises kept and missed, weaknesses, their fixes.
+    """Say where a described system breaks, and what would mend it.
 
     Needs outlast.yaml and nothing else: no app, no account, no network. Exit code 1 when there is a finding as bad as
     --fail-on, or worse.

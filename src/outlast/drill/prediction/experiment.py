@@ -111,7 +111,7 @@ async def verify(clock: Clock, told: Callable[[str], None]) -> Verification:
 
 def _targets() -> dict[str, tuple[str, ...]]:
     """What is lost, and the parts that are killed for it: a model is lost with all of its endpoints."""
-    found = {name: (name,) for name in ("support", "journal", "front")}
+    found: dict[str, tuple[str, ...]] = {name: (name,) for name in ("support", "journal", "front")}
     for name, model in endpoints.items():
         found[f"{model}.{name}"] = (f"{model}.{name}",)
     for lost in seen_through_front:

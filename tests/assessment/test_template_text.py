@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_aliases_that_multiply_are_counted_before_they_are_followed() -> None:
 
 
 def test_functions_that_multiply_are_bounded() -> None:
-    conditions = {f"C{n}": {"Fn::And": [{"Condition": f"C{n - 1}"}] * 10} for n in range(1, 300)}
+    conditions: dict[str, Any] = {f"C{n}": {"Fn::And": [{"Condition": f"C{n - 1}"}] * 10} for n in range(1, 300)}
     conditions["C0"] = {"Condition": "C299"}
     template = {"Conditions": conditions, "Resources": {"Q": {"Type": "AWS::SQS::Queue", "Condition": "C299"}}}
     assert "Q" in cloudformation([Source("t", json.dumps(template).encode())]).resources

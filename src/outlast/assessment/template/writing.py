@@ -113,7 +113,7 @@ def _entry(name: str, body: Any) -> list[str]:
 
 def _flow(value: Any) -> str:
     """One value on one line; PyYAML decides what needs quotes."""
-    dump: Any = yaml.dump  # pyright: ignore[reportUnknownMemberType]
+    dump = cast("Any", yaml.dump)  # pyright: ignore[reportUnknownMemberType]
     text: str = dump(
         value, Dumper=_dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000
     )

@@ -111,6 +111,8 @@ def _part(described: Described, path: str, declared: Declared | Training) -> Com
         versions = canary.keep_versions if canary is not None else None
         common["settings"] = {"canary": canary is not None, "keep_versions": versions or 0}
     elif isinstance(declared, Service):
+        if declared.kind == "machine" and declared.repair is not None:  # no group replaces it
+            common["relaunch_s"] = Figure(declared.repair, "declared", f"{path}.repair")
         if declared.kind == "function" and declared.timeout is not None:
             common["deadline_s"] = Figure(declared.timeout, "declared", f"{path}.timeout")  # the platform ends it then
         common["settings"] = {

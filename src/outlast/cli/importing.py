@@ -146,7 +146,7 @@ def _check(draft: Draft) -> None:
         parse(draft.text.encode(), "the draft")
     except UsageError as error:
         raise ConfigurationError(
-            f"the draft is not a blueprint, nothing was written; this is a fault: {error}"
+            f"nothing was written: the draft is not a blueprint, a fault of ours: {error}"
         ) from None
 
 
@@ -161,10 +161,9 @@ def _document(draft: Draft, output: Path | None) -> dict[str, object]:
 def _report(draft: Draft) -> list[str]:
     """What became of the resources, for people."""
     made = sum(len(drawn.resources) for drawn in draft.components)
-    lines = [
-        f"{len(draft.components)} components, from {made} resources; {len(draft.told)} more say something about them, "
-        f"{len(draft.quiet)} say nothing about failures, {len(draft.left)} were not read"
-    ]
+    components = f"{len(draft.components)} components, from {made} resources"
+    others = f"{len(draft.told)} more say something about them, {len(draft.quiet)} say nothing about failures"
+    lines = [f"{components}; {others}, {len(draft.left)} were not read"]
     if draft.left:
         lines.append("not read:")
         lines += [_left_line(one) for one in draft.left[:_shown_max]]

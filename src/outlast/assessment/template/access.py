@@ -16,8 +16,9 @@ from outlast.assessment.template.sketch import Need, Part, Sketch
 from outlast.assessment.template.text import walk
 
 _LEADS = frozenset((
-    "function_alias", "function_url", "inference_profile", "db_global", "agent_alias", "secret_part", "db_proxy", "user_client",
-    "access_point", "key_alias", "db_member", "document_member", "graph_member", "mount_target", "inference_config",
+    "function_alias", "function_url", "inference_profile", "db_global", "agent_alias", "secret_part", "db_proxy",
+    "user_client", "access_point", "key_alias", "db_member", "document_member", "graph_member", "mount_target",
+    "inference_config",
 ))  # fmt: skip
 """Nouns of parts that stand for the whole when something refers to them."""
 _READS = re.compile(
@@ -35,16 +36,20 @@ _SERVICES = (
     "ssmmessages:",
     "application-autoscaling:",
 )
-_NAMES = ("TableName", "QueueName", "TopicName", "BucketName", "FunctionName", "DomainName", "EndpointName", "StateMachineName",
-          "name", "bucket", "function_name", "domain_name", "DBInstanceIdentifier", "DBClusterIdentifier", "identifier",
-          "cluster_identifier")  # fmt: skip
-_GROUPS = ("VPCSecurityGroups", "VpcSecurityGroupIds", "SecurityGroupIds", "SecurityGroups", "vpc_security_group_ids",
-           "security_group_ids", "security_groups", "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups",
-           "network_configuration.security_groups", "VpcConfig.SecurityGroupIds", "vpc_config.security_group_ids",
-           "VPCOptions.SecurityGroupIds", "vpc_options.security_group_ids", "LaunchTemplateData.SecurityGroupIds")  # fmt: skip
+_NAMES = (
+    "TableName", "QueueName", "TopicName", "BucketName", "FunctionName", "DomainName", "EndpointName",
+    "StateMachineName", "name", "bucket", "function_name", "domain_name", "DBInstanceIdentifier",
+    "DBClusterIdentifier", "identifier", "cluster_identifier",
+)  # fmt: skip
+_GROUPS = (
+    "VPCSecurityGroups", "VpcSecurityGroupIds", "SecurityGroupIds", "SecurityGroups", "vpc_security_group_ids",
+    "security_group_ids", "security_groups", "NetworkConfiguration.AwsvpcConfiguration.SecurityGroups",
+    "network_configuration.security_groups", "VpcConfig.SecurityGroupIds", "vpc_config.security_group_ids",
+    "VPCOptions.SecurityGroupIds", "vpc_options.security_group_ids", "LaunchTemplateData.SecurityGroupIds",
+)  # fmt: skip
 _guarded = frozenset((
-    "db_instance", "db_cluster", "document_db", "graph_db", "cache_group", "cache_cluster", "cache_serverless", "memory_db",
-    "search", "file_system", "kafka", "broker", "warehouse",
+    "db_instance", "db_cluster", "document_db", "graph_db", "cache_group", "cache_cluster", "cache_serverless",
+    "memory_db", "search", "file_system", "kafka", "broker", "warehouse",
 ))  # fmt: skip
 """Nouns of what a security group stands in front of."""
 _callers = compute_nouns - {"inference", "rest_api", "http_api", "graph_api"}
@@ -234,16 +239,21 @@ def _statements(sketch: Sketch, resource: Resource) -> Iterator[Statement]:
         yield from _of_sam(policy)
     for role in roles.values():
         sketch.use(role)
-        for policy in [*items(role.get("Policies", "inline_policy"))]:
-            yield from _allowed(sketch, next((value for key, value in policy.items() if key.lower() in ("policydocument", "policy")), None))  # fmt: skip
-        for policy in sketch.of("policy"):
-            if role in sketch.resources_at(policy, "Roles", "RoleName", "role") or policy in sketch.resources_at(role, "ManagedPolicyArns", "managed_policy_arns"):  # fmt: skip
-                yield from _of_policy(sketch, policy)
-        for use in sketch.of("policy_use"):
-            if role in sketch.resources_at(use, "role", "roles"):
-                sketch.use(use)
-                for policy in sketch.resources_at(use, "policy_arn"):
-                    yield from _of_policy(sketch, policy)
+        yield from _of_role(sketch, role)
+
+
+def _of_role(sketch: Sketch, role: Resource) -> Iterator[Statement]:
+    for policy in items(role.get("Policies", "inline_policy")):
+        for key, value in policy.items():
+            if key.lower() in ("policydocument", "policy"):
+                yield from _allowed(sketch, value)
+    managed = sketch.resources_at(role, "ManagedPolicyArns", "managed_policy_arns")
+    for policy in [*sketch.referring("policy", role, "Roles", "RoleName", "role"), *managed]:
+        yield from _of_policy(sketch, policy)
+    for use in sketch.referring("policy_use", role, "role", "roles"):
+        sketch.use(use)
+        for policy in sketch.resources_at(use, "policy_arn"):
+            yield from _of_policy(sketch, policy)
 
 
 def _of_sam(policy: dict[str, Any]) -> Iterator[Statement]:

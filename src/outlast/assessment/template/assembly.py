@@ -63,7 +63,7 @@ def _twin(sketch: Sketch, first: Part, other: Part) -> None:
 
 
 def regions_of(sketch: Sketch) -> list[str]:
-    """The regions of AWS that the templates name, the home first: the one with the most, unless records say otherwise."""
+    """The regions of AWS that the templates name, the home first: that of most parts, unless records say otherwise."""
     counts: dict[str, int] = {}
     for part in sketch.parts.values():
         for region in part.regions:

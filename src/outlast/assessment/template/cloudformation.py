@@ -134,10 +134,11 @@ class _Reading:
         properties = declared.get("Properties")
         if index is None or index == outer or not isinstance(properties, dict):
             return
-        given = scope.resolve(cast("dict[str, Any]", properties).get("Parameters", {}))
-        known = {key: value for key, value in given.items() if not isinstance(value, Missing)} if isinstance(given, dict) else {}  # fmt: skip
+        parameters = scope.resolve(cast("dict[str, Any]", properties).get("Parameters"))
+        given = cast("dict[str, Any]", parameters) if isinstance(parameters, dict) else {}
+        known = {key: value for key, value in given.items() if not isinstance(value, Missing)}
         region = self._stacks[index].region or stack.region
-        self.stack(index, f"{scope.prefix}{name}/", cast("dict[str, Any]", known), region, deep + 1)
+        self.stack(index, f"{scope.prefix}{name}/", known, region, deep + 1)
 
     def _resource(self, stack: _Stack, scope: Scope, name: str, declared: Any) -> None:
         file, inventory = stack.text.file, self._inventory

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from outlast.assessment.template.network import Network, instances_of
+from outlast.assessment.template.noun import noun_of
 from outlast.assessment.template.resource import Resource, count, items, listed, number, texts
 from outlast.assessment.template.sketch import Part, Sketch
 from outlast.kernel.unit import duration_text
@@ -17,16 +18,18 @@ _function_timeout_s = 3.0
 """AWS Lambda's default."""
 
 compute_nouns = frozenset((
-    "ecs_service", "function", "machine", "machine_group", "eks_nodes", "eks_fargate", "deployment", "app_runner", "batch",
-    "agent_runtime", "inference", "state_machine", "graph_api", "rest_api", "http_api",
+    "ecs_service", "function", "machine", "machine_group", "eks_nodes", "eks_fargate", "deployment", "app_runner",
+    "batch", "agent_runtime", "inference", "state_machine", "graph_api", "rest_api", "http_api",
 ))  # fmt: skip
 """Nouns of what calls others."""
 
 
 def _container(sketch: Sketch, network: Network, service: Resource) -> None:
     tasks = sketch.resources_at(service, "TaskDefinition", "task_definition")
-    kinds = json.dumps([service.get("LaunchType", "launch_type"), service.get("CapacityProviderStrategy", "capacity_provider_strategy"),
-                        [task.get("RequiresCompatibilities", "requires_compatibilities") for task in tasks]], default=str)  # fmt: skip
+    said = [service.get("LaunchType", "launch_type")]
+    said.append(service.get("CapacityProviderStrategy", "capacity_provider_strategy"))
+    said += [task.get("RequiresCompatibilities", "requires_compatibilities") for task in tasks]
+    kinds = json.dumps(said, default=str)
     fargate = "FARGATE" in kinds
     part = sketch.add(service, "services", kind="container", aws="fargate" if fargate or "EC2" not in kinds else "ecs")
     sketch.own(part, *tasks)
@@ -67,11 +70,12 @@ def _machine(sketch: Sketch, network: Network, machine: Resource) -> None:
     zones = {network.place(part, one) for one in copies}
     subnets = {network.zone_of[subnet] for subnet in part.subnets}
     part.spread(len(copies), len(subnets) or (len(zones) if None not in zones else 1))
+    part.body["repair"] = "1h"
+    part.note("no group replaces it: taken as mended by a person within an hour")
 
 
 def _machine_group(sketch: Sketch, network: Network, group: Resource) -> None:
-    templates = sketch.resources_at(group)
-    templates = [one for one in templates if one.type.endswith(("LaunchTemplate", "LaunchConfiguration", "launch_template", "launch_configuration"))]  # fmt: skip
+    templates = [one for one in sketch.resources_at(group) if noun_of(one.type) == "launch_template"]
     kind = next((found for found in map(_type, templates) if found), None)
     part = sketch.add(group, "services", kind="machine", aws="ec2", type=kind)
     sketch.own(part, *templates)
@@ -210,7 +214,7 @@ def environment(resource: Resource) -> list[tuple[str, Any]]:
             containers = json.loads(containers)
         except (ValueError, RecursionError):
             containers = None
-    pods = [one for one in items(resource.get("spec.template.spec.container"))]
+    pods = items(resource.get("spec.template.spec.container"))
     for container in [*items(containers), *pods, *items(resource.get("PrimaryContainer", "primary_container"))]:
         for path in ("Environment", "env"):
             known = next((value for key, value in container.items() if key.lower() == path.lower()), None)

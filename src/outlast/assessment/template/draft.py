@@ -24,8 +24,8 @@ _READERS = {
 
 
 _ground = frozenset((
-    "role", "policy", "policy_use", "policy_text", "instance_profile", "security_group", "security_rule", "subnet", "route",
-    "route_use", "route_table", "vpc_endpoint", "permission", "ecs_cluster", "launch_template",
+    "role", "policy", "policy_use", "policy_text", "instance_profile", "security_group", "security_rule", "subnet",
+    "route", "route_use", "route_table", "vpc_endpoint", "permission", "ecs_cluster", "launch_template",
 ))  # fmt: skip
 """Nouns of what is read, and may say nothing in the end: rights and networks that no component uses."""
 
@@ -96,7 +96,8 @@ def draft(inventory: Inventory, kind: str, files: Sequence[str], name: str = "")
     _account(sketch)
     if len(sketch.parts) > components_max:
         raise ConfigurationError(
-            f"{files[0]} gives {len(sketch.parts)} components, the bound components_max is {components_max}: give fewer files"
+            f"{files[0]} gives {len(sketch.parts)} components, the bound components_max is {components_max}: "
+            "give fewer files"
         )
     document = _document(sketch, net, regions, found, name or inventory.name or "imported")
     return Draft(

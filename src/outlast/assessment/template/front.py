@@ -15,9 +15,14 @@ from outlast.kernel.unit import duration_text
 front_nouns = frozenset(("load_balancer", "rest_api", "http_api", "graph_api", "cdn", "accelerator"))
 """Nouns of what clients connect to."""
 _behind = frozenset((
-    "ecs_service", "function", "machine", "machine_group", "state_machine", "queue", "topic", "event_bus", "load_balancer",
-    "bucket", "rest_api", "http_api", "table", "app_runner", "user_pool", "eks_nodes", "stream", "bedrock_agent", "graph_api",
+    "ecs_service", "function", "machine", "machine_group", "state_machine", "queue", "topic", "event_bus",
+    "load_balancer", "bucket", "rest_api", "http_api", "table", "app_runner", "user_pool", "eks_nodes", "stream",
+    "bedrock_agent", "graph_api",
 ))  # fmt: skip
+_GROUP_PATHS = (
+    "LoadBalancers", "load_balancer", "TargetGroupARNs", "target_group_arns", "target_group_arn",
+    "lb_target_group_arn", "alb_target_group_arn",
+)  # fmt: skip
 _api_s = {"rest_api": 29.0, "http_api": 30.0, "graph_api": 30.0}
 """How long API Gateway and AppSync wait for what is behind them, by default."""
 
@@ -86,6 +91,35 @@ def connect(sketch: Sketch) -> None:
 
 def _targets(sketch: Sketch) -> None:
     """Balancer -> listener -> target group -> whatever registers there."""
+    balancers = _balancers_of_groups(sketch)
+    for group in sketch.of("target_group"):
+        owners = balancers.get(group.id, [])
+        sketch.own(owners[0], group) if owners else sketch.use(group)
+        for target in _registered(sketch, group):
+            _behind_balancer(sketch, owners, target, group)
+    for balancer in sketch.of("load_balancer"):  # the classic one names its machines itself
+        own = sketch.part(balancer.id)
+        classic = sketch.parts_at(balancer, "Instances", "instances")
+        for other in sketch.of("machine_group", "ecs_service"):
+            if balancer in sketch.resources_at(other, "LoadBalancerNames", "load_balancers", "LoadBalancers"):
+                classic += [part for part in [sketch.part(other.id)] if part is not None]
+        for target in classic:
+            if own is not None and own.id not in target.needs:
+                sketch.need(own, target, "it is a target")
+
+
+def _registered(sketch: Sketch, group: Resource) -> list[Part]:
+    targets = sketch.parts_at(group, "Targets")
+    for other in sketch.of("ecs_service", "machine_group", "target"):
+        if group in sketch.resources_at(other, *_GROUP_PATHS):
+            own = sketch.part(other.id)
+            targets += [own] if own is not None else sketch.parts_at(other, "target_id", "autoscaling_group_name")
+            sketch.use(other)
+    return targets
+
+
+def _balancers_of_groups(sketch: Sketch) -> dict[str, list[Part]]:
+    """By target group, the balancers whose listeners send to it."""
     balancers: dict[str, list[Part]] = {}
     above: dict[str, list[Part]] = {}
     for listener in sketch.of("listener"):
@@ -99,27 +133,7 @@ def _targets(sketch: Sketch) -> None:
         for group in sketch.resources_at(rule, "DefaultActions", "default_action", "Actions", "action"):
             if noun_of(group.type) == "target_group":
                 balancers.setdefault(group.id, []).extend(owners)
-    for group in sketch.of("target_group"):
-        owners = balancers.get(group.id, [])
-        sketch.own(owners[0], group) if owners else sketch.use(group)
-        targets = sketch.parts_at(group, "Targets")
-        for other in sketch.of("ecs_service", "machine_group", "target"):
-            if group in sketch.resources_at(other, "LoadBalancers", "load_balancer", "TargetGroupARNs", "target_group_arns",
-                                            "target_group_arn", "lb_target_group_arn", "alb_target_group_arn"):  # fmt: skip
-                own = sketch.part(other.id)
-                targets += [own] if own is not None else sketch.parts_at(other, "target_id", "autoscaling_group_name")
-                sketch.use(other)
-        for target in targets:
-            _behind_balancer(sketch, owners, target, group)
-    for balancer in sketch.of("load_balancer"):  # the classic one names its machines itself
-        own = sketch.part(balancer.id)
-        classic = sketch.parts_at(balancer, "Instances", "instances")
-        for other in sketch.of("machine_group", "ecs_service"):
-            if balancer in sketch.resources_at(other, "LoadBalancerNames", "load_balancers", "LoadBalancers"):
-                classic += [part for part in [sketch.part(other.id)] if part is not None]
-        for target in classic:
-            if own is not None and own.id not in target.needs:
-                sketch.need(own, target, "it is a target")
+    return balancers
 
 
 def _behind_balancer(sketch: Sketch, owners: list[Part], target: Part, group: Resource) -> None:

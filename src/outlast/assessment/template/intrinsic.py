@@ -15,7 +15,9 @@ from outlast.assessment.template.resource import Missing, mark, plain, reference
 account = "111122223333"
 """Stands for an account that the template does not name."""
 evaluations_max = 2_000_000
-"""Bound of the values that are resolved for one template."""
+"""Bound of the values that are resolved for one template; 64 characters of a text that is put together are one."""
+conditions_deep_max = 32
+"""Bound of conditions that hang on one another; beyond it one is not decided."""
 
 _NAME = re.compile(r"\$\{(!?)([A-Za-z0-9_.:]{1,256})\}")
 _left_out = Missing("AWS::NoValue")
@@ -79,7 +81,7 @@ class Scope:
     def holds(self, name: str) -> bool | None:
         """Whether a condition holds with the defaults; None: they do not decide it."""
         if name not in self._decided:
-            if name in self._open or name not in self._conditions:
+            if name in self._open or name not in self._conditions or len(self._open) >= conditions_deep_max:
                 return None  # a circle of conditions, or none of this name
             self._open.add(name)
             self._decided[name] = self._test(self._conditions[name])
@@ -91,9 +93,9 @@ class Scope:
     def _test(self, value: Any) -> bool | None:
         if isinstance(value, dict) and len(cast("dict[str, Any]", value)) == 1:
             ((name, argument),) = cast("dict[str, Any]", value).items()
-            parts = cast("list[Any]", argument) if isinstance(argument, list) else [argument]
+            parts = cast("list[Any]", argument) if isinstance(argument, list) else list[Any]([argument])
             if name == "Condition":
-                return self.holds(str(argument))
+                return self.holds(str(cast("object", argument)))
             if name == "Fn::Not":
                 inner = self._test(parts[0]) if parts else None
                 return None if inner is None else not inner
@@ -166,7 +168,7 @@ class Scope:
 
     def sub(self, argument: Any) -> Any:
         """``Fn::Sub``."""
-        parts = cast("list[Any]", argument) if isinstance(argument, list) else [argument, {}]
+        parts = cast("list[Any]", argument) if isinstance(argument, list) else list[Any]([argument])
         text: Any = parts[0] if parts else None
         own: Any = parts[1] if len(parts) > 1 else None
         values = {key: self.resolve(inner) for key, inner in _mapping(own).items()}
@@ -181,7 +183,11 @@ class Scope:
                 return _text(values[name])
             return _text(self.attribute(name) if "." in name else self._name(name))
 
-        return _NAME.sub(put, text)
+        return self._spent(_NAME.sub(put, text))
+
+    def _spent(self, text: str) -> str:
+        self._left -= len(text) // 64
+        return text
 
     def join(self, argument: Any) -> Any:
         """``Fn::Join``."""
@@ -189,7 +195,7 @@ class Scope:
             return Missing("Fn::Join")
         between, parts = self.resolve(argument[0]), self.resolve(argument[1])
         if isinstance(parts, list):
-            return str(between).join(_text(part) for part in cast("list[Any]", parts))
+            return self._spent(str(between).join(_text(part) for part in cast("list[Any]", parts)))
         return parts if isinstance(parts, Missing) else _text(parts)
 
     def split(self, argument: Any) -> Any:
@@ -205,10 +211,10 @@ class Scope:
             return Missing("Fn::Select")
         index, parts = self.resolve(argument[0]), self.resolve(argument[1])
         if isinstance(parts, list) and str(index).isdigit() and int(index) < len(cast("list[Any]", parts)):
-            return parts[int(index)]
+            return cast("list[Any]", parts)[int(index)]
         if isinstance(parts, Missing):
             return Missing(f"{parts.what} [{index}]" if isinstance(index, int | str) else parts.what)
-        return parts if references(parts) else Missing("Fn::Select")
+        return cast("Any", parts) if references(parts) else Missing("Fn::Select")
 
     def zones(self, argument: Any) -> Any:
         """``Fn::GetAZs``: names of zones, made up where the region is not known."""
@@ -231,7 +237,7 @@ class Scope:
                     fallback = _mapping(parts[3]).get("DefaultValue") if len(parts) > 3 else None
                     return Missing("Fn::FindInMap") if fallback is None else fallback
             value = inner
-        return self.resolve(value)
+        return value
 
     def either(self, argument: Any) -> Any:
         """``Fn::If``."""

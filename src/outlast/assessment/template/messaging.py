@@ -13,9 +13,17 @@ from outlast.assessment.template.sketch import Part, Sketch
 from outlast.kernel.unit import duration_text
 
 _REDRIVE = ("RedrivePolicy", "redrive_policy")
-_DLQS = ("DeadLetterConfig.TargetArn", "dead_letter_config.target_arn", "DeadLetterConfig.Arn", "dead_letter_config.arn",
-         "DestinationConfig.OnFailure.Destination", "destination_config.on_failure.destination_arn", "DeadLetterQueue.TargetArn",
-         "Targets.DeadLetterConfig.Arn", *_REDRIVE)  # fmt: skip
+_DLQS = (
+    "DeadLetterConfig.TargetArn", "dead_letter_config.target_arn", "DeadLetterConfig.Arn", "dead_letter_config.arn",
+    "DestinationConfig.OnFailure.Destination", "destination_config.on_failure.destination_arn",
+    "DeadLetterQueue.TargetArn", "Targets.DeadLetterConfig.Arn", *_REDRIVE,
+)  # fmt: skip
+
+
+_LETTING = (
+    "queue", "redrive", "function", "event_invoke", "event_source", "topic", "subscription", "rule", "rule_target",
+)  # fmt: skip
+"""Nouns that may say where dead letters go."""
 
 
 def _queue(sketch: Sketch, network: Network, queue: Resource) -> None:
@@ -37,7 +45,7 @@ def dead_letters(sketch: Sketch) -> None:
     """Fold queues of dead letters into the queues, functions and rules whose letters they hold."""
     tries: dict[str, int | None] = {}
     holds: dict[str, Part | None] = {}
-    for resource in [*sketch.of("queue", "redrive", "function", "event_invoke", "event_source", "topic", "subscription", "rule", "rule_target")]:  # fmt: skip
+    for resource in [*sketch.of(*_LETTING)]:
         for letters in sketch.parts_at(resource, *_DLQS):
             if letters.noun != "queue" or letters.id == resource.id:
                 continue

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 
 from outlast.assessment.template.noun import noun_of
-from outlast.assessment.template.resource import Missing, Resource, items, listed, plain, texts
+from outlast.assessment.template.resource import Missing, Resource, listed, plain, texts
 from outlast.assessment.template.sketch import Part, Sketch, unique
 
 _SUBNETS = (
     "NetworkConfiguration.AwsvpcConfiguration.Subnets", "network_configuration.subnets", "VpcConfig.SubnetIds",
-    "vpc_config.subnet_ids", "ResourcesVpcConfig.SubnetIds", "VPCZoneIdentifier", "vpc_zone_identifier", "SubnetMappings",
-    "subnet_mapping", "Subnets", "SubnetIds", "subnet_ids", "SubnetId", "subnet_id", "VPCOptions.SubnetIds",
-    "vpc_options.subnet_ids", "BrokerNodeGroupInfo.ClientSubnets", "broker_node_group_info.client_subnets",
-    "DBSubnetGroupName", "db_subnet_group_name", "CacheSubnetGroupName", "subnet_group_name", "SubnetGroupName",
-    "ComputeResources.Subnets", "compute_resources.subnets",
+    "vpc_config.subnet_ids", "ResourcesVpcConfig.SubnetIds", "VPCZoneIdentifier", "vpc_zone_identifier",
+    "SubnetMappings", "subnet_mapping", "Subnets", "SubnetIds", "subnet_ids", "SubnetId", "subnet_id",
+    "VPCOptions.SubnetIds", "vpc_options.subnet_ids", "BrokerNodeGroupInfo.ClientSubnets",
+    "broker_node_group_info.client_subnets", "DBSubnetGroupName", "db_subnet_group_name", "CacheSubnetGroupName",
+    "subnet_group_name", "SubnetGroupName", "ComputeResources.Subnets", "compute_resources.subnets",
 )  # fmt: skip
 _ZONES = (
     "AvailabilityZones",
@@ -24,14 +24,16 @@ _ZONES = (
     "preferred_cache_cluster_azs",
 )
 _outside_nouns = frozenset((
-    "table", "bucket", "queue", "topic", "event_bus", "state_machine", "stream", "secret", "key", "external", "bedrock",
-    "inference", "bedrock_agent", "knowledge_base", "user_pool", "search_serverless", "function", "unknown", "delivery",
-    "graph_api", "rest_api", "http_api", "vector_bucket", "time_series",
+    "table", "bucket", "queue", "topic", "event_bus", "state_machine", "stream", "secret", "key", "external",
+    "bedrock", "inference", "bedrock_agent", "knowledge_base", "user_pool", "search_serverless", "function",
+    "unknown", "delivery", "graph_api", "rest_api", "http_api", "vector_bucket", "time_series",
 ))  # fmt: skip
 _leaving = ("ecs_service", "function", "machine", "machine_group", "eks_nodes", "eks_fargate", "batch")
 """Nouns of what calls out of its subnets."""
-_ENDPOINTS = {"s3": "bucket", "dynamodb": "table", "sqs": "queue", "sns": "topic", "secretsmanager": "secret", "kms": "key",
-              "states": "state_machine", "bedrock-runtime": "bedrock", "events": "event_bus", "kinesis-streams": "stream"}  # fmt: skip
+_ENDPOINTS = {
+    "s3": "bucket", "dynamodb": "table", "sqs": "queue", "sns": "topic", "secretsmanager": "secret", "kms": "key",
+    "states": "state_machine", "bedrock-runtime": "bedrock", "events": "event_bus", "kinesis-streams": "stream",
+}  # fmt: skip
 
 
 class Network:
@@ -159,8 +161,3 @@ def instances_of(sketch: Sketch, resource: Resource) -> list[Resource]:
     if not resource.group:
         return [resource]
     return [one for one in sketch.of(noun_of(resource.type)) if one.group == resource.group]
-
-
-def blocks(resource: Resource, *paths: str) -> list[dict[str, object]]:
-    """The mappings at the first of `paths` that has some."""
-    return next((found for found in (items(resource.get(path)) for path in paths) if found), [])

@@ -1,4 +1,4 @@
-"""What templates declare, in one form for CloudFormation and Terraform: resources, their properties, what they refer to.
+"""What templates declare, in one form for CloudFormation and Terraform: resources, properties, references.
 
 A reference stands in a property as text: U+E000, the resource, ``|``, the attribute, U+E001. Where a value is known and
 refers to something as well, the references stand beside it, under its key and U+E002.

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from outlast.assessment.template.noun import component_nouns, noun_of
+from outlast.assessment.template.noun import noun_of
 from outlast.assessment.template.resource import Inventory, Left, Reference, Resource
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
@@ -83,6 +83,8 @@ class Sketch:
         self.used: set[str] = set()
         """Resources that said something without belonging to one part."""
         self._owner: dict[str, str] = {}
+        self._referring: dict[tuple[str, tuple[str, ...]], dict[str, list[Resource]]] = {}
+        self._refers: dict[tuple[int, tuple[str, ...]], tuple[Any, list[Reference]]] = {}
         self._by_noun: dict[str, list[Resource]] = {}
         self._names: set[str] = {"journal"}
         for resource in inventory.resources.values():
@@ -109,7 +111,7 @@ class Sketch:
         return part
 
     def name(self, label: str, second: str = "") -> str:
-        """A name for a component that no other has: ``OrdersTable`` is ``orders_table``; if it is taken, `second` follows."""
+        """A name that no other component has: ``OrdersTable`` is ``orders_table``; if it is taken, `second` follows."""
         words = [word.lower() for word in _WORD.findall(label)]
         name = "_".join(words)[:100] or "part"
         if name in self._names and second:
@@ -138,15 +140,33 @@ class Sketch:
         """The resource that is referred to."""
         return self.inventory.resources.get(reference.resource)
 
+    def refers(self, resource: Resource, *paths: str) -> list[Reference]:
+        """As `Resource.refers`, looked up once."""
+        key = (id(resource.properties), paths)
+        known = self._refers.get(key)
+        if known is None:  # the properties are kept with it, so that nothing else gets their identity
+            known = self._refers[key] = (resource.properties, resource.refers(*paths))
+        return known[1]
+
     def parts_at(self, resource: Resource, *paths: str) -> list[Part]:
         """The parts that what stands at `paths` refers to."""
-        found = [self.part(reference.resource) for reference in resource.refers(*paths)]
+        found = [self.part(reference.resource) for reference in self.refers(resource, *paths)]
         return list({part.id: part for part in found if part is not None}.values())
 
     def resources_at(self, resource: Resource, *paths: str) -> list[Resource]:
         """The resources that what stands at `paths` refers to."""
-        found = [self.resource(reference) for reference in resource.refers(*paths)]
+        found = [self.resource(reference) for reference in self.refers(resource, *paths)]
         return list({one.id: one for one in found if one is not None}.values())
+
+    def referring(self, noun: str, target: Resource, *paths: str) -> list[Resource]:
+        """The resources of a noun that refer to `target` at `paths`."""
+        index = self._referring.get((noun, paths))
+        if index is None:
+            index = self._referring[noun, paths] = {}
+            for resource in self.of(noun):
+                for name in dict.fromkeys(reference.resource for reference in self.refers(resource, *paths)):
+                    index.setdefault(name, []).append(resource)
+        return index.get(target.id, [])
 
     def need(self, source: Part, target: Part, why: str = "", *, strength: str = "hard", mode: str = "synchronous",
              **extra: Any) -> None:  # fmt: skip
@@ -187,11 +207,6 @@ class Sketch:
             known = other.needs.pop(part.id, None)
             if known is not None and other.id != into.id:
                 other.needs.setdefault(into.id, known)
-
-
-def is_component(resource: Resource) -> bool:
-    """Whether its noun is one of a component."""
-    return noun_of(resource.type) in component_nouns
 
 
 def unique(values: Iterable[str]) -> list[str]:

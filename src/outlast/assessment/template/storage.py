@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from outlast.assessment.template import bucket
+from outlast.assessment.template.bucket import critical
 from outlast.assessment.template.network import Network
-from outlast.assessment.template.resource import Resource, count, items, plain, references, true
+from outlast.assessment.template.resource import Resource, count, items, plain, true
 from outlast.assessment.template.sketch import Part, Sketch
 
-_critical = "that its data is critical is assumed"
-_kept_for_ever = "3650d"
-"""How long versions are kept that no rule removes."""
+_PROXIED = ("DBInstanceIdentifiers", "DBClusterIdentifiers", "db_instance_identifier", "db_cluster_identifier")
+_LOGGED = ("LoggingConfiguration.DestinationBucketName", "target_bucket", "logging.target_bucket")
 
 
 def _store(sketch: Sketch, resource: Resource, kind: str, aws: str, **body: Any) -> Part:
     part = sketch.add(resource, "stores", kind=kind, data="critical", aws=aws, **body)
-    part.note(_critical)
+    part.note(critical)
     return part
 
 
@@ -215,14 +216,21 @@ def _memory_db(sketch: Sketch, network: Network, cluster: Resource) -> None:
         part.backup |= {"full_every": "24h", "keep": f"{days}d"}
 
 
+_SIZES = ("InstanceCount", "ZoneAwarenessConfig.AvailabilityZoneCount")
+
+
+def _of_domain(domain: Resource, name: str) -> list[Any]:
+    """A value of the cluster of a domain, under each of the names that it has had."""
+    return [domain.get(f"{above}.{name}") for above in ("ClusterConfig", "ElasticsearchClusterConfig")]
+
+
 def _search(sketch: Sketch, network: Network, domain: Resource) -> None:
     part = sketch.add(domain, "stores", kind="search", aws="opensearch")
     part.note("what its data is worth is not known: say it in data:")
-    nodes = count(domain.get("ClusterConfig.InstanceCount", "cluster_config.instance_count", "ElasticsearchClusterConfig.InstanceCount"))  # fmt: skip
-    aware = domain.get("ClusterConfig.ZoneAwarenessEnabled", "cluster_config.zone_awareness_enabled", "ElasticsearchClusterConfig.ZoneAwarenessEnabled")  # fmt: skip
-    zones = count(domain.get("ClusterConfig.ZoneAwarenessConfig.AvailabilityZoneCount", "cluster_config.zone_awareness_config.availability_zone_count"))  # fmt: skip
+    nodes, zones = (next((found for found in map(count, _of_domain(domain, name)) if found), None) for name in _SIZES)
+    aware = any(map(true, _of_domain(domain, "ZoneAwarenessEnabled")))
     part.body["replicas"] = max(0, min(2, (nodes or 1) - 1))
-    part.body["zones"] = (zones or 2) if true(aware) else 1
+    part.body["zones"] = (zones or 2) if aware else 1
     _encrypted(part, domain, "EncryptionAtRestOptions.Enabled", "encrypt_at_rest.enabled")
     part.backup = {"full_every": "1h", "keep": "14d"}
     part.note("the service takes a snapshot every hour and keeps it for 14 d, beside the domain")
@@ -233,79 +241,6 @@ def _search_serverless(sketch: Sketch, network: Network, collection: Resource) -
     part.note("what its data is worth is not known: say it in data:")
     if str(collection.get("StandbyReplicas", "standby_replicas")).upper() == "DISABLED":
         part.body |= {"replicas": 0, "zones": 1}
-
-
-def _bucket(sketch: Sketch, network: Network, bucket: Resource) -> None:
-    part = _store(sketch, bucket, "blobs", "s3")
-    for noun in ("bucket_versions", "bucket_life", "bucket_copies", "bucket_lock", "bucket_logs"):
-        sketch.own(part, *(one for one in sketch.of(noun) if bucket in sketch.resources_at(one, "bucket")))
-    own = [one for one in part.resources if one.id != bucket.id]
-    versions = [bucket.get("VersioningConfiguration.Status", "versioning.enabled")]
-    versions += [one.get("versioning_configuration.status") for one in own]
-    if any(true(one) for one in versions):
-        part.backup["versions"] = _versions(part, bucket, own)
-    _emptied(part, bucket)
-    _copies(sketch, part, bucket, own)
-    for one in (bucket, *own):
-        rule = one.get(
-            "ObjectLockConfiguration.Rule.DefaultRetention", "object_lock_configuration.rule.default_retention"
-        )
-        rule = rule or (one.get("rule.default_retention") if "lock" in one.type else None)
-        days = next((days for days in map(_retention, items(rule)) if days), None)
-        if days:
-            part.body["lock"] = f"{days}d"
-
-
-def _retention(rule: dict[str, Any]) -> int | None:
-    known = {key.lower(): value for key, value in rule.items()}
-    years = count(known.get("years"))
-    return count(known.get("days")) or (years * 365 if years else None)
-
-
-def _emptied(part: Part, bucket: Resource) -> None:
-    tags = [(str(tag.get("Key")), str(tag.get("Value"))) for tag in items(bucket.get("Tags"))]
-    if true(bucket.get("force_destroy")) or ("aws-cdk:auto-delete-objects", "true") in tags:
-        part.body["delete_protection"] = False
-        part.note("it is emptied and deleted with its stack, however full it is")
-
-
-def _versions(part: Part, bucket: Resource, own: list[Resource]) -> str:
-    rules = items(bucket.get("LifecycleConfiguration.Rules", "lifecycle_rule"))
-    for one in own:
-        rules += items(one.get("rule")) if "lifecycle" in one.type else []
-    for rule in rules:
-        for key in ("NoncurrentVersionExpiration", "noncurrent_version_expiration"):
-            for inner in items(rule.get(key)):
-                days = next(
-                    (count(value) for name, value in inner.items() if "days" in name.lower() and count(value)), None
-                )
-                if days:
-                    return f"{days}d"
-        days = count(rule.get("NoncurrentVersionExpirationInDays"))
-        if days:
-            return f"{days}d"
-    part.note("no rule removes earlier versions: taken as kept for ten years")
-    return _kept_for_ever
-
-
-def _copies(sketch: Sketch, part: Part, bucket: Resource, own: list[Resource]) -> None:
-    rules = [*items(bucket.get("ReplicationConfiguration.Rules", "replication_configuration.rules"))]
-    for one in own:
-        rules += items(one.get("rule")) if "replication" in one.type else []
-    for rule in rules:
-        found = [one for one in map(sketch.resource, references(rule)) if one is not None]
-        targets = [one for one in found if one.type in ("AWS::S3::Bucket", "aws_s3_bucket") and one.id != bucket.id]
-        regions = [one.region for one in targets if one.region and one.region != bucket.region]
-        part.copies += regions or (["vault"] if not targets else [])
-        if not targets:
-            part.note("it is replicated to a bucket outside of these templates: taken as in another account")
-        if regions:
-            part.body["across_regions"] = {"within": "15m"} if "ReplicationTime" in str(rule) or "replication_time" in str(rule) else "eventual"  # fmt: skip
-
-
-def _vectors(sketch: Sketch, network: Network, bucket: Resource) -> None:
-    part = sketch.add(bucket, "stores", kind="vector", aws="s3")
-    part.note("what its data is worth is not known: say it in data:")
 
 
 def _files(sketch: Sketch, network: Network, files: Resource) -> None:
@@ -357,8 +292,7 @@ READERS: dict[str, Callable[[Sketch, Network, Resource], None]] = {
     "memory_db": _memory_db,
     "search": _search,
     "search_serverless": _search_serverless,
-    "bucket": _bucket,
-    "vector_bucket": _vectors,
+    **bucket.READERS,
     "file_system": _files,
     "disk": _disk,
     "warehouse": _warehouse,
@@ -369,16 +303,16 @@ READERS: dict[str, Callable[[Sketch, Network, Resource], None]] = {
 def fold(sketch: Sketch) -> None:
     """Proxies before databases, clusters over regions, buckets that only hold logs."""
     for proxy in sketch.of("db_proxy_target"):
-        for part in sketch.parts_at(proxy, "DBInstanceIdentifiers", "DBClusterIdentifiers", "db_instance_identifier", "db_cluster_identifier"):  # fmt: skip
+        for part in sketch.parts_at(proxy, *_PROXIED):
             sketch.own(part, proxy, *(one for one in sketch.resources_at(proxy, "DBProxyName", "db_proxy_name")))
             part.note("calls go through an RDS proxy; it is taken as a part of the database")
     for everywhere in sketch.of("db_global"):
         _global(sketch, everywhere)
-    for bucket in sketch.of("bucket", "bucket_logs"):
-        for part in sketch.parts_at(bucket, "LoggingConfiguration.DestinationBucketName", "target_bucket", "logging.target_bucket"):  # fmt: skip
-            if part.id != bucket.id and part.noun == "bucket":
+    for holder in sketch.of("bucket", "bucket_logs"):
+        for part in sketch.parts_at(holder, *_LOGGED):
+            if part.id != holder.id and part.noun == "bucket":
                 part.body["data"] = "disposable"
-                part.notes = [note for note in part.notes if note != _critical]
+                part.notes = [note for note in part.notes if note != critical]
                 part.note("logs are written to it: that nobody misses its data is assumed")
 
 

@@ -18,6 +18,9 @@ from outlast.kernel.error import ConfigurationError
 modules_deep_max = 16
 """Bound of modules within modules, and of references that lead to references."""
 
+references_max = 500_000
+"""Bound of the references that are followed in one plan."""
+
 _INDEX = re.compile(r"\[(?:\"([^\"]*)\"|([0-9]+))\]\Z")
 _REGION = re.compile(r"(?:^|[^a-z])([a-z]{2}(?:-gov|-iso)?-[a-z]+-[0-9])")
 
@@ -38,7 +41,7 @@ def terraform(sources: Sequence[Source]) -> Inventory:
     for index, source in enumerate(sources):
         if not source.raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             raise ConfigurationError(
-                f"{source.file} is not JSON: write it with terraform plan -out plan.bin, then terraform show -json plan.bin"
+                f"{source.file} is not JSON: run terraform plan -out plan.bin, then terraform show -json plan.bin"
             )
         plan = read_text(source.file, source.raw).value
         values = _of(plan, "planned_values") or _of(plan, "values")
@@ -73,6 +76,7 @@ class _Plan:
         self._ids: dict[str, list[str]] = {}
         self._values: dict[str, dict[str, Any]] = {}
         self._locals = False
+        self._left = references_max
 
     def read(self) -> None:
         self._configuration(_Module("", _of(_of(self._plan, "configuration"), "root_module"), {}, None), 0)
@@ -92,7 +96,7 @@ class _Plan:
             self._resource(address, one)
         if self._locals:
             self._inventory.remarks.append(
-                f"{self._source.file}: a plan does not hold locals: what refers through local.… is matched by names only"
+                f"{self._source.file}: a plan holds no locals: what refers through local.… is matched by names only"
             )
 
     def _configuration(self, module: _Module, deep: int) -> None:
@@ -119,7 +123,7 @@ class _Plan:
         inventory, prefix = self._inventory, self._prefix
         base = _base(address)
         declared, module = self._declared.get(base, ({}, _Module("", {}, {}, None)))
-        values = cast("dict[str, Any]", dict(_of(one, "values")))
+        values = dict(_of(one, "values"))
         self._overlay(values, _of(declared, "expressions"), module, 0)
         depends = [
             *cast("list[Any]", one.get("depends_on") or []),
@@ -195,6 +199,9 @@ class _Plan:
 
     def _named(self, text: str, module: _Module, deep: int) -> Iterator[tuple[str, str]]:
         """The resources that a reference means in `module`, each with the attribute."""
+        self._left -= 1
+        if self._left < 0:
+            raise ConfigurationError(f"{self._source.file}: more references than references_max, {references_max}")
         if deep > modules_deep_max:
             return
         words = re.sub(r"\[[^\]]*\]", "", text).split(".")

@@ -1,4 +1,4 @@
-"""The text of a template, within bounds: bytes in, plain values out. JSON, and YAML with CloudFormation's short tags."""
+"""The text of a template, within bounds: bytes in, plain values out. JSON, and YAML with CloudFormation's tags."""
 
 from __future__ import annotations
 
@@ -185,8 +185,9 @@ class _Builder:
             self.value = value
             return
         frame = self._stack[-1]
-        if isinstance(frame.container, list):
-            cast("list[Any]", frame.container).append(value)
+        container: Any = frame.container
+        if isinstance(container, list):
+            cast("list[Any]", container).append(value)
             return
         if frame.key is _no_key:
             self._key(frame, value, line)

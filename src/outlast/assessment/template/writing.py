@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -13,12 +13,13 @@ from outlast.assessment.template.sketch import Part, Sketch
 
 _width = 116
 _resources_shown_max = 4
+_dumper: Any = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\ud7ff]|[\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _HEADS = {
     "objectives": "Assumed, all of it: a template does not say what was promised. Write what was.",
     "regions": "",
-    "backup": "What the templates say of backups. Whether a restore is ever tried (test_restore) stands in no template.",
+    "backup": "What the templates say of backups. Whether a restore is tried (test_restore) stands in no template.",
     "alarms": "Alarms of CloudWatch. None follows a promise: `outlast assess` says how one would.",
     "escalation": "Whom the topics lead to stands in no template.",
 }
@@ -42,13 +43,14 @@ def written(document: Mapping[str, Any], kind: str, files: Sequence[str], sketch
         if not isinstance(value, dict):
             lines.append(f"{key}: {_flow(value)}")
             continue
+        entries = cast("dict[str, Any]", value)
         lines.append("")
         if _HEADS.get(key):
             lines += _comment(_HEADS[key], 0)
         if key == "regions":
-            lines += _regions(sketch, value)
+            lines += _regions(sketch, entries)
         lines.append(f"{key}:")
-        for name, body in value.items():
+        for name, body in entries.items():
             part = parts.get((key, name))
             if part is not None:
                 lines += _about(sketch, part)
@@ -61,9 +63,8 @@ def written(document: Mapping[str, Any], kind: str, files: Sequence[str], sketch
 def _regions(sketch: Sketch, said: Mapping[str, Any]) -> list[str]:
     found: list[str] = []
     if "aws" not in said.get("home", {}):
-        found += _comment(
-            "The templates do not say in which region: write for example aws: eu-central-1, or import FILE@REGION", 0
-        )
+        text = "The templates do not say in which region: write for example aws: eu-central-1, or import FILE@REGION"
+        found += _comment(text, 0)
     if "strategy" in said:
         found += _comment(f"{said['strategy']} is assumed, from what runs in each region and what the records say.", 0)
     note = sketch.regions.get("edge", {}).get("note")
@@ -100,17 +101,20 @@ def _entry(name: str, body: Any) -> list[str]:
     if len(one) <= _width or not isinstance(body, dict):
         return [one]
     lines = [f"  {_flow(name)}:"]
-    for key, value in body.items():
+    for key, value in cast("dict[str, Any]", body).items():
         short = f"    {_flow(key)}: {_flow(value)}"
         if len(short) <= _width or not isinstance(value, dict):
             lines.append(short)
         else:
             lines.append(f"    {_flow(key)}:")
-            lines += [f"      {_flow(inner)}: {_flow(said)}" for inner, said in value.items()]
+            lines += [f"      {_flow(inner)}: {_flow(said)}" for inner, said in cast("dict[str, Any]", value).items()]
     return lines
 
 
 def _flow(value: Any) -> str:
     """One value on one line; PyYAML decides what needs quotes."""
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000)
+    dump = cast("Any", yaml.dump)  # pyright: ignore[reportUnknownMemberType]
+    text: str = dump(
+        value, Dumper=_dumper, default_flow_style=True, sort_keys=False, allow_unicode=True, width=1_000_000
+    )
     return text.removesuffix("\n").removesuffix("\n...").strip()

@@ -18,14 +18,13 @@ per_service = 5
 
 def blueprint(components: int) -> str:
     """A blueprint with about so many components: units that call the next one, as services grow."""
+    survive = "{zone: {rto: 5m, rpo: 0s}, region: {rto: 1h, rpo: 15m}}"
+    edge = "{host: a.example}"
     lines = [
         "objectives:",
-        *(
-            f"  class{i}: {{availability: 99.9%, survive: {{zone: {{rto: 5m, rpo: 0s}}, region: {{rto: 1h, rpo: 15m}}}}}}"
-            for i in range(4)
-        ),
+        *(f"  class{i}: {{availability: 99.9%, survive: {survive}}}" for i in range(4)),
         "load: {" + ", ".join(f"class{i}: {{steady: 5/s, peak: 50/s}}" for i in range(4)) + "}",
-        "regions: {strategy: warm_standby, home: {aws: eu-central-1}, standby: {aws: eu-west-1}, edge: {host: a.example}}",
+        f"regions: {{strategy: warm_standby, home: {{aws: eu-central-1}}, standby: {{aws: eu-west-1}}, edge: {edge}}}",
         "services:",
     ]
     units = max(1, components // per_service)

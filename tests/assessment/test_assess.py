@@ -73,6 +73,11 @@ def test_single_points_cycles_and_shared_fates_are_listed() -> None:
     assert assessment.impacts[0].share == 1
 
 
+def test_the_words_for_a_score_begin_where_the_page_says() -> None:
+    bounds = [(0.6, "critical"), (0.59, "high"), (0.35, "high"), (0.34, "medium"), (0.12, "medium"), (0.11, "low")]
+    assert [(score, severity_of(score)) for score, _ in bounds] == bounds
+
+
 def test_the_json_document_is_plain_and_has_no_infinity() -> None:
     text = json.dumps(document(assessment_of(BAD)), allow_nan=False)
     assert json.loads(text)["findings"][0]["severity"] == "critical"

@@ -108,6 +108,15 @@ def test_a_component_may_promise_less_than_its_class() -> None:
     assert of(assessment, "rpo", "region", "orders").estimated == 1
 
 
+def test_what_a_component_promises_for_itself_is_not_held_against_its_class() -> None:
+    text = REGIONS.replace("max_lag: 5s, ", "max_lag: 20s, ").replace(
+        "across_regions: eventual}", "across_regions: eventual, survive: {region: {rpo: 1m}}}"
+    )
+    assessment = assessment_of(text)
+    assert of(assessment, "rpo", "region", "journal").estimated == 20
+    assert of(assessment, "rpo", "region").estimated == 1  # that of Aurora
+
+
 @pytest.mark.parametrize(
     ("days", "passed", "rto", "status", "state"),
     [

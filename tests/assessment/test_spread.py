@@ -104,6 +104,11 @@ def test_a_zone_takes_what_stands_in_it_alone_and_weakens_the_rest() -> None:
     assert "web" not in impact.touches
 
 
+def test_just_enough_instances_are_enough() -> None:
+    core = service("core", instances=3, needed=2, zones=("a", "b", "c"), classes=("live",))
+    assert spread(graph(core), Disruption("zone", "a")).touches["core"].state == State.WEAKENED
+
+
 def test_a_standby_in_another_zone_interrupts_for_its_takeover() -> None:
     copies = Copies("sync", detect_s=Figure(5.0), takeover_s=Figure(30.0))
     sql = service("sql", kind="sql", instances=2, zones=("a", "b"), across_zones=copies, classes=("live",))

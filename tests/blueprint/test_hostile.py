@@ -15,7 +15,7 @@ import resource, sys
 from pathlib import Path
 from outlast.blueprint.load import load_file
 from outlast.kernel.error import ConfigurationError
-resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+resource.setrlimit(resource.RLIMIT_CPU, (40, 40))
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 try:
     load_file(Path(sys.argv[1]))

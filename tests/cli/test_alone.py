@@ -197,7 +197,9 @@ def test_where_nothing_has_run_there_is_nothing_to_see_and_nothing_is_made(proje
     assert not (project.home / ".outlast").exists()
 
 
-def test_up_runs_another_blueprint_and_says_once_what_of_it_is_only_described(project: Project) -> None:
+def test_up_runs_another_blueprint_and_says_once_what_of_it_is_only_described(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (project.home / "outlast.yaml").write_text("agents: {numbers: {deadline: 1ms}}\n")
     other = project.home / "elsewhere" / "production.yaml"
     other.parent.mkdir()
@@ -208,17 +210,16 @@ stores: {orders: {kind: sql, aws: aurora}}
 queues: {jobs: {aws: sqs}}
 training: {classifier: {data: orders}}
 server: {token: env:DESK_TOKEN}
+models: {writer: {endpoints: [{name: none, url: "http://127.0.0.1:9/v1", model: m}]}}
+gateway: {listen: "127.0.0.1:0"}
 """)
-    os.environ["DESK_TOKEN"] = "hunter2"
-    try:
-        project.start("-f", other)
-        log = (project.home / "up.log").read_text()
-        expected = "stores.orders (sql), queues.jobs (without an address), training.classifier"
-        assert log.count(f"not started here, only described: {expected}\n") == 1
-        assert project("run", "numbers", "--input-json", "1").out.strip() == "8"  # with the token that the other names
-        assert project.stop() == 0
-    finally:
-        del os.environ["DESK_TOKEN"]
+    monkeypatch.setenv("DESK_TOKEN", "a-token-of-the-test")
+    project.start("-f", other)
+    expected = "stores.orders (sql), queues.jobs (without an address), training.classifier"
+    assert (project.home / "up.log").read_text().count(f"not started here, only described: {expected}\n") == 1
+    assert project("run", "numbers", "--input-json", "1").out.strip() == "8"  # with the token that the other names
+    project.await_that(lambda: "gateway" in {one["kind"] for one in project.told("ChildReady")}, "the gateway serves")
+    assert project.stop() == 0
 
 
 def test_a_port_in_use_is_a_clear_error(project: Project) -> None:

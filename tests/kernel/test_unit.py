@@ -111,7 +111,7 @@ def test_a_burn_rate_is_a_factor_over_a_time() -> None:
         (share_exactly, 0.0, "0%"),
         (times_exactly, 14.0, "14x"),
         (rate_exactly, 25.0, "25/s"),
-        (rate_exactly, 1.5 / 60, "1.5/m"),
+        (rate_exactly, 1.5 / 60, "90/h"),
         (number_exactly, 2.5, "2.5"),
     ],
 )

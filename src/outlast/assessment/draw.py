@@ -17,7 +17,7 @@ from outlast.assessment.drawing.lettering import fitted
 from outlast.assessment.drawing.line import arrow_of, heads, line, spreads
 from outlast.assessment.drawing.markup import Markup, element
 from outlast.assessment.drawing.theme import style
-from outlast.assessment.impact import Impact
+from outlast.assessment.impact import Impact, Touch
 from outlast.assessment.system import System
 
 _margin = 24.0
@@ -42,7 +42,7 @@ def draw(
     layout = lay_out(
         list(system.components), [arrow_of(edge) for edge in edges], placed, lane_of, cards.box_width(components)
     )
-    touched = impact.touches if impact is not None else {}
+    touched: Mapping[str, Touch] = impact.touches if impact is not None else {}
     states = [spreads(edge, impact) for edge in edges]
     order = sorted(range(len(edges)), key=lambda i: states[i])  # what matters is drawn last, on top
     lines = [line(edges[i], layout.routes[i], prefix, states[i], calm=impact is not None) for i in order]

@@ -92,7 +92,10 @@ def verdict(assessment: Assessment) -> str:
     promises = assessment.promises
     missed = sum(one.status.startswith("missed") for one in promises)
     grave = sum(one.severity in ("critical", "high") for one in assessment.findings)
-    kept = f"{missed} of {len(promises)} promises are missed" if missed else f"All {len(promises)} promises can be kept"
+    are = "is" if missed == 1 else "are"
+    kept = (
+        f"{missed} of {len(promises)} promises {are} missed" if missed else f"All {len(promises)} promises can be kept"
+    )
     if not promises:
         kept = "Nothing was promised"
     return f"{kept}; {grave or 'no'} {'finding is' if grave == 1 else 'findings are'} high or worse."

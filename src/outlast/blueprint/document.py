@@ -7,8 +7,13 @@ from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import yaml
+from yaml.composer import Composer
+from yaml.resolver import Resolver
 
 from outlast.kernel.error import ConfigurationError
+
+_libyaml: Any = getattr(yaml, "cyaml", None)
+"""libyaml, where PyYAML was built with it."""
 
 yaml_bytes_max = 1024 * 1024
 """Bound of the file: 1 MiB."""
@@ -47,7 +52,7 @@ class Document:
             line = raw.count(b"\n", 0, error.start) + 1
             raise ConfigurationError(f"{self.file}:{line}: not UTF-8 text: save the file as UTF-8") from None
         try:
-            return _loader(text).get_single_node()
+            return _Tree(_events(text)).get_single_node()
         except _BoundPassed as error:
             raise ConfigurationError(f"{self.file}:{error.line}: {error.message}") from None
         except yaml.MarkedYAMLError as error:
@@ -84,43 +89,38 @@ class _BoundPassed(Exception):
         self.line = line
 
 
-class _Composer(yaml.composer.Composer):
-    """Builds the tree and bounds it while it grows, before anything could expand it."""
+def _events(text: str) -> Any:
+    """What reads `text`; libyaml does it five times as fast as Python."""
+    return yaml.SafeLoader(text) if _libyaml is None else _libyaml.CParser(text)
 
-    depth = nodes = aliases = 0
+
+class _Tree(Composer, Resolver):
+    """Makes nodes of events and bounds them while they grow, before anything could expand them."""
+
+    def __init__(self, events: Any) -> None:
+        Composer.__init__(self)
+        Resolver.__init__(self)
+        self.check_event: Any = events.check_event
+        self.get_event: Any = events.get_event
+        self.peek_event: Any = events.peek_event
+        self._depth = self._nodes = self._aliases = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """As the parent class; called for every key and value."""
-        self.nodes += 1
-        self.aliases += self.check_event(yaml.AliasEvent)
-        self.depth += 1
+        self._nodes += 1
+        self._aliases += self.check_event(yaml.AliasEvent)
+        self._depth += 1
         for found, bound, name in (
-            (self.depth, yaml_depth_max, "yaml_depth_max"),
-            (self.nodes, yaml_nodes_max, "yaml_nodes_max"),
-            (self.aliases, yaml_aliases_max, "yaml_aliases_max"),
+            (self._depth, yaml_depth_max, "yaml_depth_max"),
+            (self._nodes, yaml_nodes_max, "yaml_nodes_max"),
+            (self._aliases, yaml_aliases_max, "yaml_aliases_max"),
         ):
             if found > bound:
                 line = self.peek_event().start_mark.line + 1
                 raise _BoundPassed(f"more than {name}, {bound}: write it flatter and shorter", line)
         node = super().compose_node(parent, index)
-        self.depth -= 1
+        self._depth -= 1
         return node
-
-
-class _PythonLoader(_Composer, yaml.SafeLoader):
-    """Where PyYAML was built without libyaml."""
-
-
-class _LibyamlLoader(_Composer, yaml.cyaml.CParser, yaml.resolver.Resolver):
-    """libyaml makes the events, five times as fast as Python does."""
-
-    def __init__(self, text: str) -> None:
-        yaml.cyaml.CParser.__init__(self, text)
-        yaml.composer.Composer.__init__(self)
-        yaml.resolver.Resolver.__init__(self)
-
-
-_loader: Any = _LibyamlLoader if yaml.__with_libyaml__ else _PythonLoader
 
 
 def _place(mark: yaml.Mark | None) -> str:

@@ -35,11 +35,11 @@ def _pattern(pattern: str, *examples: str) -> dict[str, Any]:
 
 
 def _measure(value: Measure) -> str | int | float:
-    write = {
-        "s": unit.duration_exactly, "B": lambda number: unit.size_exactly(int(number)), "/s": unit.rate_exactly,
-        "%": unit.share_exactly, "USD": unit.usd_exactly, "": None,
-    }[value.unit]  # fmt: skip
-    return _bare(value.value) if write is None else write(value.value)
+    return _bare(value.value) if value.unit == "" else _MEASURES[value.unit](value.value)
+
+
+def _burn_rate(value: BurnRate) -> str:
+    return f"{unit.times_exactly(value.times)} over {unit.duration_exactly(value.over)}"
 
 
 def _bare(value: float) -> int | float:
@@ -50,6 +50,17 @@ def _slice(value: Slice) -> str:
     return unit.share_exactly(value.amount) if value.unit == "share" else str(value)
 
 
+def _size(value: float) -> str:
+    return unit.size_exactly(int(value))
+
+
+_MEASURES: dict[str, Callable[[float], str]] = {
+    "s": unit.duration_exactly,
+    "B": _size,
+    "/s": unit.rate_exactly,
+    "%": unit.share_exactly,
+    "USD": unit.usd_exactly,
+}
 _duration = _pattern(rf"{_NUMBER}\s*(ms|s|m|h|d)", "500ms", "5s", "10m", "24h", "35d")
 _share = _pattern(rf"{_NUMBER}\s*%", "99.95%", "20%")
 
@@ -106,7 +117,7 @@ SCALARS: dict[Any, ValueForm] = {
     BurnRate: ValueForm(
         "factor and duration, such as `14x over 1h`",
         _pattern(rf"{_NUMBER}x over {_NUMBER}(ms|s|m|h|d)", "14x over 1h"),
-        lambda value: f"{unit.times_exactly(value.times)} over {unit.duration_exactly(value.over)}",
+        _burn_rate,
     ),
     Measure: ValueForm(
         "number with or without a unit, such as `4s`, `20%`, `30/s`, `0.85`", {"type": ["string", "number"]}, _measure

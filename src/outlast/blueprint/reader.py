@@ -46,9 +46,9 @@ class Reader:
             values = {key.attribute: self.value(node, key.kind, path)}
         else:
             values = self._values(node, known, path)
-        missing = [name for name in known.required() if known.keys[name].attribute not in values]
+        missing = [name for name in known.required if known.keys[name].attribute not in values]
         if missing:
-            expected = ", ".join(known.required())
+            expected = ", ".join(known.required)
             self._refuse(node, f"{path or 'the file'} lacks {', '.join(missing)}: expected {expected}")
         result = kind(**values)
         check = CHECKS.get(kind)

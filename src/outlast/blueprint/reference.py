@@ -71,8 +71,8 @@ def _definition(kind: type[msgspec.Struct]) -> dict[str, Any]:
     }
     if known.rest is not None:
         result["additionalProperties"] = _schema(get_args(plain(known.rest.kind))[1])
-    if known.required():
-        result["required"] = known.required()
+    if known.required:
+        result["required"] = list(known.required)
     if known.alone is None:
         return result
     return {"description": result.pop("description"), "anyOf": [_schema(known.keys[known.alone].kind), result]}
@@ -208,7 +208,7 @@ nothing. **Secrets never stand in the file**: it says where one is, such as `env
 **What acts when the system runs** is `app`, `workers` (`min`, `memory_max`), `takeover_after`, `agents` (`workers`,
 `deadline`, `budget`, `reads`), `models` (endpoints, fallback, guard, canary), `stores.journal` (`postgres`, `dynamodb`,
 `encrypt`), `queues` that have an address, `server`, `gateway` and `run_on.local` (`journal`, `durability`). All else
-describes: it is checked, shown and reasoned about, and `outlast up` names what of it nothing on this machine stands for.
+describes: it is checked, shown and reasoned about, and `outlast up` names what of it nothing here stands for.
 
 **Names** in `needs:` and `from:` are those of agents, services, models, stores, queues, external, training. Where two
 have the same name, write the section before it: `models.writer`.

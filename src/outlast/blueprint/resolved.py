@@ -63,7 +63,8 @@ def written(blueprint: Blueprint, *, defaults: bool) -> dict[str, Any]:
 
 def yaml_text(document: Mapping[str, Any]) -> str:
     """`document` as YAML, in its own order."""
-    return yaml.safe_dump(dict(document), sort_keys=False, allow_unicode=True, width=120)
+    dump = cast(Any, yaml).safe_dump  # its stubs do not know what its parameters are
+    return str(dump(dict(document), sort_keys=False, allow_unicode=True, width=120))
 
 
 def _struct(value: msgspec.Struct, defaults: bool) -> Any:

@@ -135,16 +135,16 @@ class JournalStore(Stored, frozen=True):
     `run_on` chooses one of them; SQLite needs nothing here. In the cloud it is what `aws` says.
     """
 
+    kind: Literal["journal"] = "journal"
+    """What it is."""
+    data: DataClass | None = "critical"
+    """What the data that it holds is worth."""
     postgres: PostgresJournal | None = None
     """Where a PostgreSQL is that it may be on."""
     dynamodb: DynamoJournal | None = None
     """Where a table of DynamoDB is that it may be on."""
     encrypt: KeyPlace | None = None
     """Where the keys are with which payloads are sealed on whatever engine; None: they are stored as they are."""
-    kind: Literal["journal"] = "journal"
-    """What it is."""
-    data: DataClass | None = "critical"
-    """What the data that it holds is worth."""
 
 
 class Stores(msgspec.Struct, frozen=True):

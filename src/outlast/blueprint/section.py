@@ -32,10 +32,8 @@ class Section(NamedTuple):
     """The key that is meant when the section is one value."""
     rest: Key | None
     """What takes every other key."""
-
-    def required(self) -> list[str]:
-        """The keys that must be there."""
-        return [name for name, key in self.keys.items() if key.field.required]
+    required: tuple[str, ...]
+    """The keys that must be there."""
 
 
 @cache
@@ -55,7 +53,7 @@ def section(kind: type[msgspec.Struct]) -> Section:
         if Form.ALONE in marks:
             alone = field.encode_name
     first = {name: key for name, key in keys.items() if key.field.required}
-    return Section(first | keys, alone, rest)
+    return Section(first | keys, alone, rest, tuple(first))
 
 
 @cache

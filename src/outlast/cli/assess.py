@@ -53,9 +53,15 @@ def assess(
             "--evidence", metavar="FILE", show_default=False, help="What drills measured, one JSON object a line."
         ),
     ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Kill each part of the support desk, and compare with what is predicted.")
+    ] = False,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Print the reference page of all rules, and nothing else.")
+    ] = False,
     home: Home = None,
 ) -> None:
-    """Say where a system breaks: promises kept and missed, weaknesses, their fixes.
+    """Say where a described system breaks, and what would mend it.
 
     Needs outlast.yaml and nothing else: no app, no account, no network. Exit code 1 when there is a finding as bad as
     --fail-on, or worse.
@@ -74,6 +80,15 @@ def assess(
     from outlast.cli.assessed import clock_now, read_system, write_fixes
     from outlast.cli.output import note, print_json
 
+    if rules:
+        from outlast.assessment.rule_page import rule_page
+
+        print(rule_page(), end="")
+        return
+    if verify:
+        from outlast.cli.verify import run_verification
+
+        raise typer.Exit(run_verification(json=json))
     if fail_on not in (*severities, "never"):
         raise UsageError(f"--fail-on {fail_on[:32]!r}: expected one of {', '.join(severities)}, never")
     if json and sarif:

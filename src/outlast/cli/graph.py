@@ -56,7 +56,7 @@ def graph(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
     home: Home = None,
 ) -> None:
-    """Draw what needs what, with regions and zones as frames, and what fails when something fails.
+    """Draw what needs what, and what fails when something fails.
 
     The SVG needs nothing else: no network, no program beside a browser. Needs outlast.yaml and no app.
 

@@ -105,6 +105,10 @@ class System:
         words = ("child", "writer")
         return next((c.process for c in self._children() if all(word in c.command for word in words)), None)
 
+    def named(self, kind: str) -> list[Process]:
+        """Its living children of one kind: ``worker``, ``writer``, ``server``, ``gateway``."""
+        return [child.process for child in self._children() if f"cli.child {kind} " in f"{child.command} "]
+
     async def start(self) -> None:
         """Start it, and return when it says its address. Raises NotUp with its last words."""
         with self.log.open("ab") as log:

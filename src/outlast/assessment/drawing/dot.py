@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from outlast.assessment.drawing.card import redundancy
 from outlast.assessment.drawing.lane import Lane, lanes
 from outlast.assessment.drawing.line import title
 from outlast.assessment.drawing.markup import plain
 from outlast.assessment.drawing.theme import state_fills
-from outlast.assessment.impact import Impact
+from outlast.assessment.impact import Impact, Touch
 from outlast.assessment.system import System
 
 
 def dot(system: System, impact: Impact | None = None) -> str:
     """One ``digraph``, with a cluster for each frame."""
     ordered, lane_of = lanes(system)
-    touched = impact.touches if impact is not None else {}
+    touched: Mapping[str, Touch] = impact.touches if impact is not None else {}
     lines = [f"digraph {_text(system.name)} {{", "  rankdir=LR; node [shape=box, style=filled, fillcolor=white];"]
     for i, lane in enumerate(ordered):
         nodes: list[str] = []

@@ -7,7 +7,7 @@ sheets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -31,6 +31,8 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 outside = Lane(None, None)
+_more_than_any = 1000
+"""Zones: a regional service uses all."""
 
 
 def lanes(system: System) -> tuple[list[Lane], dict[str, int]]:
@@ -41,14 +43,13 @@ def lanes(system: System) -> tuple[list[Lane], dict[str, int]]:
     return ordered, {name: index[lane] for name, lane in found.items()}
 
 
-def _rank(lane: Lane, all_lanes: Iterable[Lane]) -> tuple[int, int, int, str, int, str]:
+def _rank(lane: Lane, all_lanes: Collection[Lane]) -> tuple[int, int, int, str, int, str]:
     """What is outside first; then the frames with the most regions and components; in them regional services first."""
     if lane.regions is None:
         return (0, 0, 0, "", 0, "")
     members = sum(other.regions == lane.regions for other in all_lanes)
-    zones = lane.zones
-    inner = (-99, "") if zones is None else (-zones.sheets, zones.text)
-    return (1, -lane.regions.sheets, -members, lane.regions.text, *inner)
+    zones = lane.zones or Heading("", _more_than_any)
+    return (1, -lane.regions.sheets, -members, lane.regions.text, -zones.sheets, zones.text)
 
 
 def _standing(system: System, component: Component) -> tuple[Site, ...]:

@@ -31,10 +31,15 @@ def fitted(text: str, room: float, size: float, *, bold: bool = False) -> str:
     """`text`, or its beginning and its end around an ellipsis, no wider than `room` pixels."""
     if width(text, size, bold=bold) <= room:
         return text
-    kept = len(text) - 1
-    while kept > 1:
-        shorter = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
-        if width(shorter, size, bold=bold) <= room:
-            return shorter
-        kept -= 1
-    return "…"
+    kept, too_many = 0, len(text)
+    while too_many - kept > 1:
+        tried = (kept + too_many) // 2
+        if width(_shortened(text, tried), size, bold=bold) <= room:
+            kept = tried
+        else:
+            too_many = tried
+    return _shortened(text, kept)
+
+
+def _shortened(text: str, kept: int) -> str:
+    return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"

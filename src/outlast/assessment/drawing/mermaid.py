@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 
 from outlast.assessment.drawing.card import redundancy
 from outlast.assessment.drawing.lane import lanes
 from outlast.assessment.drawing.markup import plain
 from outlast.assessment.drawing.theme import state_fills
-from outlast.assessment.impact import Impact
+from outlast.assessment.impact import Impact, Touch
 from outlast.assessment.system import Edge, System
 
 
 def mermaid(system: System, impact: Impact | None = None) -> str:
     """One ``flowchart``, with a subgraph for each frame. Names are texts of numbered nodes: none can break it."""
     ordered, lane_of = lanes(system)
-    touched = impact.touches if impact is not None else {}
+    touched: Mapping[str, Touch] = impact.touches if impact is not None else {}
     number = {name: f"c{i}" for i, name in enumerate(system.components)}
     lines = ["flowchart LR"]
     for i, lane in enumerate(ordered):

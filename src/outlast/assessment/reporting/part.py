@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 
 from outlast.assessment.arithmetic import Line, share_text, time_text
-from outlast.assessment.drawing.markup import Markup, element, joined
+from outlast.assessment.drawing.markup import Markup, element, escaped, joined
 from outlast.assessment.promise import Promise
 
 nothing = Markup()
@@ -65,6 +65,11 @@ def origin(line: Line) -> str:
 def bullets(items: Iterable[str]) -> Markup:
     """A list."""
     return element("ul", *(element("li", item) for item in items))
+
+
+def prose(text: str) -> Markup:
+    """A sentence, with what stands between backticks as code."""
+    return joined([code(part) if i % 2 else escaped(part) for i, part in enumerate(text.split("`"))])
 
 
 def code(text: str) -> Markup:

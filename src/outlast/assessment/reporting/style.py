@@ -75,7 +75,7 @@ nav a {{ display: inline-block; padding: .25rem 0 }}
 .waiting {{ color: var(--ol-waiting); background: var(--ol-waiting-fill) }}
 .degraded {{ color: var(--ol-degraded); background: var(--ol-degraded-fill) }}
 .weakened {{ color: var(--ol-weakened); background: var(--ol-weakened-fill) }}
-summary {{ cursor: pointer; padding: .4rem 0; border-radius: .25rem }}
+summary {{ cursor: pointer; padding: .4rem 0; margin-left: 1.1rem; list-style-position: outside }}
 summary:focus-visible, .scroll:focus-visible, a:focus-visible {{
   outline: 3px solid var(--link); outline-offset: 2px
 }}
@@ -83,8 +83,9 @@ summary:focus-visible, .scroll:focus-visible, a:focus-visible {{
 .promise {{ padding: 0 .8rem; border-top: 1px solid var(--rim) }}
 .promise:first-child {{ border-top: 0 }}
 .promise[open] {{ background: var(--soft); padding-bottom: .6rem }}
-.promise > summary > span {{ display: inline-block; margin-right: 1rem; vertical-align: baseline }}
-.promise .what {{ font-weight: 600; min-width: 14rem }}
+.promise > summary > span {{ display: inline-block; margin-right: 1rem; min-width: 8.5rem; vertical-align: baseline }}
+.promise > summary > span.chip {{ min-width: 0 }}
+.promise .what {{ font-weight: 600; min-width: 15rem }}
 .missed {{ box-shadow: inset 4px 0 0 var(--bad) }}
 .findings {{ padding: 0; margin: 0; list-style: none }}
 .findings > li {{
@@ -118,9 +119,9 @@ footer {{ padding-top: 2rem; padding-bottom: 2rem }}
 @media (max-width: 40rem) {{ .promise .what {{ display: block; min-width: 0 }} dl {{ grid-template-columns: 1fr }} }}
 @media print {{
   {_variables(_LIGHT)}
-  body {{ font-size: 11pt }}
+  body {{ font-size: 10pt }}
   nav {{ display: none }}
-  .findings > li, .promise, tr {{ break-inside: avoid }}
+  tr, summary {{ break-inside: avoid }}
   h2, h3 {{ break-after: avoid }}
   .scroll {{ overflow: visible }}
   .drawing svg {{ max-width: 100%; height: auto; max-height: 24cm }}

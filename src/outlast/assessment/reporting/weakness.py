@@ -8,7 +8,17 @@ from outlast.assessment.assess import Assessment
 from outlast.assessment.drawing.markup import Markup, element, joined
 from outlast.assessment.finding import Edit, Finding, Severity
 from outlast.assessment.patch import patched, rendered
-from outlast.assessment.reporting.part import chip, code, nothing, paragraph, scrolling, section, sum_of, unfolding
+from outlast.assessment.reporting.part import (
+    chip,
+    code,
+    nothing,
+    paragraph,
+    prose,
+    scrolling,
+    section,
+    sum_of,
+    unfolding,
+)
 from outlast.kernel.error import ConfigurationError
 
 diffs_max = 60
@@ -40,16 +50,18 @@ def _finding(finding: Finding, file: str, patches: _Patches) -> Markup:
     )  # fmt: skip
     sums = sum_of(f"arithmetic: {finding.rule}, {finding.subject}", finding.lines)
     more = unfolding(("Arithmetic",), sums) if finding.lines else nothing
-    return element("li", element("article", head, where, paragraph(finding.reason), more, _fix(finding, patches)))
+    return element(
+        "li", element("article", head, where, paragraph(prose(finding.reason)), more, _fix(finding, patches))
+    )
 
 
 def _fix(finding: Finding, patches: _Patches) -> Markup:
     fix = finding.fix
-    terms: list[Markup] = [element("dt", "Fix"), element("dd", fix.text)]
+    terms: list[Markup] = [element("dt", "Fix"), element("dd", prose(fix.text))]
     if fix.buys:
-        terms += [element("dt", "Buys"), element("dd", fix.buys)]
+        terms += [element("dt", "Buys"), element("dd", prose(fix.buys))]
     if fix.costs:
-        terms += [element("dt", "Costs"), element("dd", fix.costs)]
+        terms += [element("dt", "Costs"), element("dd", prose(fix.costs))]
     if not fix.edits:
         return element("dl", *terms)
     shown = scrolling(

@@ -41,7 +41,10 @@ def _redundant_edits(component: Component, instances: int, zones: int) -> tuple[
         return (change(component.place, "standbys", instances - 1),)
     if section == "agents":
         return (change(component.place, "workers.min", instances), change(component.place, "workers.zones", zones))
-    return (change(component.place, "redundancy", {"instances": instances, "zones": zones}),)
+    return (
+        change(component.place, "redundancy.instances", instances),
+        change(component.place, "redundancy.zones", zones),
+    )
 
 
 def _saves(facts: Facts, component: Component) -> str:
@@ -250,7 +253,7 @@ def _long_chain(facts: Facts) -> Iterator[Weakness]:
     for work in facts.graph.works:
         none: tuple[str, ...] = ()
         chain = max((_chain(facts, name, none) for name in facts.graph.entries[work]), key=len, default=none)
-        if len(chain) <= chain_max + 1:
+        if not chain or len(chain) <= chain_max + 1:
             continue
         fix = Fix(
             text="shorten it: call side by side, keep what rarely changes, or put a queue after the first answer",

@@ -12,11 +12,13 @@ import yaml
 from outlast.assessment.assess import assess, at_least
 from outlast.assessment.document import document
 from outlast.assessment.finding import severities, severity_of
+from outlast.assessment.patch import patched
 from outlast.assessment.rule import Rule, Weakness
 from outlast.assessment.rulebook import known_rules
 from outlast.assessment.sarif import sarif
 from outlast.assessment.system import Disruption
 from outlast.assessment.what_if import disruption_of
+from outlast.blueprint.load import parse
 from outlast.kernel.error import ConfigurationError
 from tests.assessment.blueprints import HERE, NOW, assessment_of, system_of
 
@@ -32,6 +34,14 @@ def test_every_planted_weakness_is_found_by_its_own_rule() -> None:
     ]
     assert not missed
     assert len(PLANTED) >= 30
+
+
+def test_every_fix_of_every_finding_is_accepted_by_itself() -> None:
+    for finding in assessment_of(BAD).findings:
+        if finding.fix.edits:
+            mended = patched(BAD, finding.fix.edits)
+            assert mended != BAD, finding.rule
+            parse(mended.encode())
 
 
 def test_nothing_else_is_high() -> None:

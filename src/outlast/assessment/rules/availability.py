@@ -129,11 +129,20 @@ def _in_one_region(facts: Facts) -> Iterator[Weakness]:
             continue
         fix = Fix(
             text="run it in the region that takes over as well, or let those who need it do without it",
-            edits=(change(component.place, "regions", ["home", "standby"]),) if component.place.path else (),
+            edits=_everywhere(component),
             buys=f"the failover from {region} finds it there",
             costs="the same again in another region",
         )
         yield about(component, radius, f"{component.name} is in {region} alone, and a failover needs it", fix)
+
+
+def _everywhere(component: Component) -> tuple[Edit, ...]:
+    """The key that puts it into the region that takes over as well."""
+    if not component.place.path:
+        return ()
+    if component.kind == "endpoint":
+        return (change(component.place, "from", "each_region"),)
+    return (change(component.place, "regions", ["home", "standby"]),)
 
 
 def _promise_missed(facts: Facts) -> Iterator[Weakness]:

@@ -174,3 +174,28 @@ def test_every_price_names_its_page_and_a_checked_one_the_day_of_its_record() ->
         assert price.source.startswith("https://aws.amazon.com/")
         assert price.usd > 0
         assert price.checked == (price.seen is not None)
+
+
+def test_with_a_pilot_light_data_lies_on_one_machine_and_nothing_else_runs() -> None:
+    lines = Lines(
+        "regions: {strategy: pilot_light, home: {aws: us-east-1}, standby: {aws: us-west-2}}\n"
+        "agents: {a: {needs: {s: hard}}}\nrun_on: {aws: {compute: fargate}}\n"
+        "stores: {s: {kind: sql, aws: rds, standbys: 1, size: 10GiB, across_regions: eventual}}\n"
+    )
+    machines = [one.quantity.value for one in lines.of("s", "region") if one.quote.item == "db.r7g.large"]
+    assert machines == [730]
+    assert lines.of("a", "region") == []
+
+
+def test_a_message_is_sent_received_and_deleted() -> None:
+    lines = Lines(
+        "objectives: {live: {}}\nload: {live: {steady: 1/s}}\nregions: {home: {aws: us-east-1}}\n"
+        "agents: {a: {class: live, reads: {queue: q}}}\nqueues: {q: {aws: sqs}}\n"
+    )
+    assert usd(lines.of("q")) == pytest.approx(3 * 2.628 * 0.40)
+
+
+def test_a_standby_that_the_file_keeps_off_is_compared_as_running_where_the_strategy_asks_for_it() -> None:
+    blueprint, _ = load_file(EXAMPLES / "blueprints" / "one_region_budget.yaml")
+    backup, pilot, warm = estimate(blueprint, BOOK).strategies
+    assert backup.usd < pilot.usd < warm.usd

@@ -87,3 +87,11 @@ def test_a_region_that_is_made_good_from_backups_says_so() -> None:
     lost = row(rows, "journal", "region").protected_by
     assert lost == "launched in another region, restored there from a copy of its backups"
     assert row(rows, "support", "region").protected_by == "launched in another region"
+
+
+def test_stopping_replication_does_not_prove_that_a_region_can_be_lost() -> None:
+    regions = (
+        "regions: {strategy: warm_standby, home: {aws: eu-central-1}, standby: {aws: eu-west-1}}\nagents: {a: {}}\n"
+    )
+    assert not row(rows_of(f"{regions}drills: {{weekly: [replication-stopped]}}\n"), "a", "region").declared
+    assert row(rows_of(f"{regions}drills: {{monthly: [region-off]}}\n"), "a", "region").drill == "region-off, every 30d"

@@ -209,3 +209,19 @@ def test_a_region_that_serves_beside_others_holds_what_the_loss_of_the_largest_s
         "eu-west-1": pytest.approx(30 * 0.33 / 0.66),
         "eu-west-3": pytest.approx(30 * 0.33 / 0.66),
     }
+
+
+def test_what_a_region_is_restored_from_is_a_day_old_at_most() -> None:
+    made = chosen(shop(sql="dynamodb", later={"region": (86_400.0, 86_400.0)}))
+    assert made["backups of journal"] == "a copy every day"
+
+
+def test_a_region_that_runs_has_data_also_where_no_promise_says_how_young() -> None:
+    made = chosen(shop(sql="dynamodb", later={"region": (3600.0, None)}))
+    assert made["data in other regions of journal"] == "a copy that follows"
+
+
+def test_a_standby_spares_the_backups_that_would_stand_in_for_it() -> None:
+    made = chosen(shop(live={"zone": (120.0, 0.0), "corruption": (86_400.0, 700_000.0)}))
+    assert made["database redundancy of orders"].startswith("Multi-AZ instance")
+    assert made["backups of orders"] == "a copy every week"

@@ -144,3 +144,26 @@ def test_a_file_that_is_not_there_is_a_usage_error(cli: Cli, command: str, tmp_p
 @pytest.mark.parametrize("command", ["plan", "cost", "failures"])
 def test_help_teaches_by_example(cli: Cli, command: str) -> None:
     assert "For example:" in cli(command, "--help").out
+
+
+@pytest.mark.parametrize("column", range(4))
+def test_the_figures_in_the_document_are_those_of_today(cli: Cli, column: int) -> None:
+    document = (EXAMPLES.parent / "docs" / "planning.md").read_text()
+    table = {
+        cells[1].strip(): cells[2 + column].strip().replace(",", "")
+        for cells in (line.split("|") for line in document.splitlines() if line.startswith("| "))
+        if len(cells) == 7
+    }
+    found = cli("cost", "-f", WORKED[column], "--json").document
+    promises = {one["purpose"]: one["usd"] for one in found["by_promise"]}
+    figures = {
+        "infrastructure": found["infrastructure_usd"],
+        "model tokens": found["tokens_usd"],
+        "of it to survive a zone": promises["zone"],
+        "of it to survive the region": promises["region"],
+        "of it to survive corrupted data": promises["corruption"],
+        "of it to survive the model's absence": promises.get("dependency", 0.0),
+        "the plan's own design": cli("plan", "-f", WORKED[column], "--json").document["usd"],
+        "rows of failure modes": len(cli("failures", "-f", WORKED[column], "--json").document),
+    }
+    assert {name: f"{value:.0f}" for name, value in figures.items()} == {name: table[name] for name in figures}

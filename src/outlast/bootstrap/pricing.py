@@ -8,7 +8,10 @@ from outlast.model.price import price_of
 
 
 def price_book(region: str | None = None) -> PriceBook:
-    """Machines and services, DynamoDB's request units, model tokens. `region`: its prices stand for all regions'."""
+    """Machines and services, DynamoDB's request units, model tokens. `region`: its prices stand for all regions'.
+
+    What the adapter's file holds counts as not checked here: it names pages, and no record to compare with.
+    """
     found = prices()
     page, transitions = found.sources["dynamodb"], found.step_functions_usd_per_million_transitions
     more = [
@@ -19,5 +22,5 @@ def price_book(region: str | None = None) -> PriceBook:
             ("dynamodb_write", known.write_units_usd_per_million),
             ("dynamodb_read", known.read_units_usd_per_million),
         ):
-            more.append(Price(item, name, usd, "1M request units", page, found.as_of, checked=True))
+            more.append(Price(item, name, usd, "1M request units", page))
     return PriceBook(tuple(more), price_of, region)

@@ -30,7 +30,7 @@ def cost(
     lines: Annotated[bool, typer.Option("--lines", help="Show every line with its arithmetic.")] = False,
     json: Json = False,
 ) -> None:
-    """Estimate what a blueprint costs in a month: by component, by promise, with three strategies for a lost region.
+    """Estimate what a system costs in a month: by component, by promise, by strategy for a lost region.
 
     It needs no account and no network: prices come from a dated file in this package. What rests on a price that was
     not checked, on an assumption, or is left out, is listed. It is an estimate of a design, not an offer.

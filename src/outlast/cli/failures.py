@@ -24,7 +24,7 @@ def failures(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List for every component and call what can fail, how it shows, what protects it, which drill would prove it.
+    """List what can fail, how it shows, what protects it, and which drill would prove it.
 
     Protections are those that the blueprint declares: "nothing declared" is where to look first. A drill that is only
     proposed is marked "not planned". Rows stand in the order of the file; the blast radius is the share of all work.

@@ -21,11 +21,12 @@ def plan(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Say what a blueprint's objectives imply: regions, strategy, replication, redundancy, backups, standby capacity.
+    """Say what the objectives imply, why, and what would change if one of them did.
 
-    Each decision takes the cheapest design that the promises admit. It shows which promise decided it, the arithmetic,
-    what would have to change for the next cheaper design, and what that saves. What no design meets is said
-    (exit code 1). It needs no account and no network, and changes nothing.
+    Regions, strategy, replication, redundancy, backups, fallbacks: each decision takes the cheapest design that the
+    promises admit, and shows which promise decided it, the arithmetic, what would have to change for the next cheaper
+    design, and what that saves. What no design meets is said (exit code 1). It needs no account and no network, and
+    changes nothing.
 
     For example:
 

@@ -193,3 +193,29 @@ Resources:
 """))  # fmt: skip
     assert "hooks" in draft.text
     assert "hunter" not in draft.text
+
+
+def test_where_nothing_decides_the_branch_that_says_something_is_taken() -> None:
+    found = properties("""
+Parameters: {P: {Type: String}}
+Conditions: {C: !Equals [!Ref P, a]}
+Resources: {X: {Type: A, Properties: {a: !If [C, !Ref "AWS::NoValue", 7]}}}
+""")
+    assert found == {"a": 7}
+
+
+def test_a_profile_goes_before_its_model_and_old_rules_for_versions_are_read() -> None:
+    draft = drafted(("t.yaml", "eu-central-1", """
+Resources:
+  Work:
+    Type: AWS::Lambda::Function
+    Properties: {Environment: {Variables: {A: "amazon.nova-lite-v1:0", B: "eu.amazon.nova-lite-v1:0"}}}
+  Files:
+    Type: AWS::S3::Bucket
+    Properties:
+      VersioningConfiguration: {Status: Enabled}
+      LifecycleConfiguration: {Rules: [{NoncurrentVersionExpirationInDays: 12}]}
+"""))  # fmt: skip
+    blueprint = parse(draft.text.encode())
+    assert [model.endpoints[0].bedrock for model in blueprint.models.values()] == ["eu.amazon.nova-lite-v1:0"]
+    assert blueprint.backup["files"].versions == 12 * 86400

@@ -44,6 +44,9 @@ class Entry(NamedTuple):
 
 _store = "Prepare a journal that machines share; say what rights it needs, and what a failover lost."
 _blueprint = "Check outlast.yaml, show it with its defaults, print its reference and JSON Schema."
+_plan = "Say what the objectives imply, why, and what would change if one of them did."
+_cost = "Estimate what a system costs in a month: by component, by promise, by strategy for a lost region."
+_failures = "List what can fail, how it shows, what protects it, and which drill would prove it."
 _queues = "Look at the queues that agents read; let dead letters try again."
 _migrate = "Copy the whole journal, with its blobs, from one engine to another, and verify the copy."
 
@@ -72,6 +75,9 @@ COMMANDS: dict[str, Entry] = {
     "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),
     "graph": Entry("graph", "graph", "Design", "Draw what needs what, and what fails when something fails."),
     "blueprint": Entry("blueprint", "blueprint_app", "Design", _blueprint),
+    "plan": Entry("plan", "plan", "Design", _plan),
+    "cost": Entry("cost", "cost", "Design", _cost),
+    "failures": Entry("failures", "failures", "Design", _failures),
     "doctor": Entry("doctor", "doctor", "Operate", "Check this machine and project, and say what to mend."),
     "model": Entry("model", "model_app", "More", "Fetch and serve a small real model on this machine."),
     "demo": Entry("demo", "demo", "More", "Crash everything while agents work, and count what was lost: nothing."),

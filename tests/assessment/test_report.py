@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from outlast.assessment.assess import Assessment
+from outlast.assessment.facts import Facts
+from outlast.assessment.failure import failures
 from outlast.assessment.finding import Edit, Finding, Fix
 from outlast.assessment.report import report, verdict
 from outlast.assessment.reporting.weakness import diff_chars_max
@@ -80,6 +82,7 @@ def test_it_has_every_chapter_and_is_well_formed() -> None:
         "Findings",
         "Drawing",
         "What fails when something fails",
+        "Failure modes",
         "Structure",
         "Evidence",
         "What was assumed",
@@ -166,6 +169,15 @@ def test_nothing_that_others_wrote_becomes_markup() -> None:
     assert "script" not in reader.tags
     assert "img" not in reader.tags
     assert reader.text.count(hostile) >= 7
+
+
+def test_failure_modes_are_there_with_what_protects_and_what_would_prove_it() -> None:
+    text = read(shop_report()).text
+    modes = list(failures(Facts(system_of(TEXT), NOW)))
+    assert modes
+    for mode in modes:
+        for said in (mode.subject, mode.mode, mode.shows, mode.effect, mode.protected_by, mode.drill):
+            assert said in text
 
 
 def test_what_was_assumed_is_listed_and_what_was_declared_is_not() -> None:

@@ -12,9 +12,12 @@ import hashlib
 from outlast.assessment.assess import Assessment
 from outlast.assessment.draw import draw
 from outlast.assessment.drawing.markup import Markup, element
+from outlast.assessment.facts import Facts
+from outlast.assessment.failure import failures
 from outlast.assessment.finding import severities
 from outlast.assessment.reporting.assumption import assumptions, evidence
 from outlast.assessment.reporting.loss import losses
+from outlast.assessment.reporting.mode import failure_modes
 from outlast.assessment.reporting.objective import objectives
 from outlast.assessment.reporting.part import code, date_of, paragraph, scrolling, section
 from outlast.assessment.reporting.structure import structure
@@ -27,6 +30,7 @@ _CHAPTERS = (
     ("findings", "Findings"),
     ("drawing", "Drawing"),
     ("losses", "What fails when something fails"),
+    ("modes", "Failure modes"),
     ("structure", "Structure"),
     ("evidence", "Evidence"),
     ("assumptions", "What was assumed"),
@@ -55,6 +59,7 @@ def report(assessment: Assessment, system: System, text: str = "") -> str:
             findings(assessment, text),
             _drawing(assessment, system),
             losses(assessment),
+            failure_modes(tuple(failures(Facts(system, assessment.at)))),
             structure(assessment),
             evidence(system, assessment.at),
             assumptions(system),

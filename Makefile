@@ -39,7 +39,7 @@ $(VENV)/ready: pyproject.toml Makefile
 
 setup-system: ## install the Debian packages that this needs: Python, make, git, a C compiler; PostgreSQL, Redis, Node for tests
 	apt-get update && apt-get install -y --no-install-recommends python3 python3-venv make git gcc libc6-dev openssl \
-		postgresql redis-server nodejs npm
+		postgresql redis-server nodejs npm chromium
 
 demo: setup ## run the support desk under fire and print the verdict (ARGS='--tickets 30 --json')
 	@$(PY) -m outlast.cli.main demo $(ARGS)

@@ -298,9 +298,9 @@ async def test_an_inbox_that_was_looked_at_is_not_read_again_and_all_runs_cost_o
             looks.append(owner)
             return await owned(owner, limit)
 
-        async def noted(stream: str, *how: Any) -> Any:
+        async def noted(stream: str, after: int = 0, limit: int = 1000) -> Any:
             reads.append(stream)
-            return await read(stream, *how)
+            return await read(stream, after, limit)
 
         d.store.owned, d.store.read = counted, noted
         await d.hire()

@@ -74,7 +74,7 @@ async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir
             await lineage_of(table, "eu-central-1", OsRandomness())
             await Retention(table, journal.lineage, now, 1, by_table=False).walk()
         await collect(opened.blobs._bucket, opened.blobs._calls, Later(), set(), dry_run=False)
-        opened.calls = {"dynamodb": table._calls, "s3": opened.blobs._calls}  # type: ignore[misc]
+        opened.calls = {"dynamodb": table._calls, "s3": opened.blobs._calls}
         house = Housekeeping(
             options(short_dir.name, ministack), opened, journal, clock, OsRandomness(), lambda level, line: None, 1e9
         )

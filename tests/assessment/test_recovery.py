@@ -81,6 +81,26 @@ def test_a_region_loses_the_lag_of_the_copy_that_counts() -> None:
     assert "journal" in shown(promise)
 
 
+def test_a_bound_on_the_lag_makes_no_copy_faster() -> None:
+    promise = of(assessment_of(REGIONS.replace("max_lag: 5s", "max_lag: 100ms")), "rpo", "region")
+    assert promise.estimated == 1
+    assert "assumption" in shown(promise)
+
+
+def test_any_instant_is_restored_in_its_own_region_only() -> None:
+    """A region that is lost leaves the whole copies that were taken elsewhere."""
+    backed = "  journal: {point_in_time: 35d, copies: [standby]"
+    text = (
+        REGIONS.replace("strategy: warm_standby", "strategy: backup_restore")
+        .replace("journal: {aws: dynamodb, across_regions: eventual}", "journal: {aws: dynamodb}")
+        .replace("  journal: {point_in_time: 35d", backed)
+        .replace("  orders: {full_every", "  orders: {copies: [standby], full_every")
+    )
+    assert of(assessment_of(text), "rpo", "region").estimated == DAY
+    often = text.replace(backed, backed + ", full_every: 12h")
+    assert of(assessment_of(often), "rpo", "region").estimated == DAY / 2
+
+
 def test_corruption_is_noticed_decided_and_restored() -> None:
     promise = of(assessment_of(REGIONS), "rto", "corruption")
     assert promise.estimated == 900 + 2 * 3600

@@ -285,11 +285,13 @@ def _across_regions(described: Described, path: str, declared: Stored, known: Te
     known_takeover = known.regions.takeover_s if known.regions.mode != "none" else takes
     if said.mode == "strong":
         return Copies("sync", takeover_s=known_takeover, strong=True)
-    lag = Figure(1.0, "default", "an assumption: copies are usually a second behind") if said.within is None else None
-    if lag is None:
-        lag = Figure(said.within or 0.0, "declared", f"{here_}.within")
+    lag = Figure(1.0, "default", "an assumption: copies are usually a second behind")
+    if said.within is not None:
+        lag = Figure(said.within, "declared", f"{here_}.within")
     elif regions is not None and regions.failover.max_lag is not None:
-        lag = Figure(regions.failover.max_lag, "declared", "regions.failover.max_lag: beyond it a person is asked")
+        # a bound makes no copy faster: it says up to which lag nobody is asked
+        at_most = Figure(regions.failover.max_lag, "declared", "regions.failover.max_lag: beyond it a person is asked")
+        lag = max(lag, at_most, key=lambda figure: figure.value)
     return Copies("async", lag_s=lag, takeover_s=known_takeover)
 
 

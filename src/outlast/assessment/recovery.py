@@ -21,6 +21,8 @@ from outlast.assessment.system import Component, Copies, Disruption, DisruptionK
 
 point_in_time_lag_s = 300.0
 """RDS and DynamoDB restore to any second up to about five minutes ago (their "latest restorable time")."""
+whole_copy_every_s = 86_400.0
+"""How often another region gets a whole copy, where that is not said: a day."""
 never = math.inf
 _in_flight: tuple[DisruptionKind, ...] = ("process", "node", "zone")
 """Disruptions that take some of several processes: what those were at work on is taken over."""
@@ -139,7 +141,7 @@ def loss(graph: Graph, component: Component, kind: DisruptionKind) -> tuple[floa
         if copies.mode == "async":
             return copies.lag_s.value, duration_line(f"{name}: its copy may be behind", copies.lag_s)
         return 0.0, Line(f"{name}: its copy has what was acknowledged", "0s")
-    lost, line = backup_age(graph, name)
+    lost, line = _backup_age(graph, name, kind)
     if kind == "region" and lost < never and not _kept_elsewhere(graph, name):
         return never, Line(f"{name}: its backups are in the region that is lost", "all", "declared", f"backup.{name}")
     return lost, line
@@ -157,8 +159,11 @@ def _copies(component: Component, kind: DisruptionKind) -> Copies | None:
     return None
 
 
-def backup_age(graph: Graph, name: str) -> tuple[float, Line]:
-    """How old the newest good copy of a component's data may be, in seconds."""
+def _backup_age(graph: Graph, name: str, kind: DisruptionKind) -> tuple[float, Line]:
+    """How old the newest good copy of a component's data may be, in seconds.
+
+    Any instant can be restored where the data is; what is copied to other regions are whole backups.
+    """
     backup = graph.system.backups.get(name)
     component = graph.component(name)
     where = f"backup.{name}"
@@ -170,12 +175,16 @@ def backup_age(graph: Graph, name: str) -> tuple[float, Line]:
         return never, Line(f"{name}: no backup", "all", "declared", str(component.place))
     if backup.versions_s is not None:
         return 0.0, Line(f"{name}: the version before is kept", "0s", "declared", f"{where}.versions")
-    if backup.point_in_time_s is not None:
+    if backup.point_in_time_s is not None and kind != "region":
         text = f"{name}: any instant can be restored, up to about five minutes ago"
         return point_in_time_lag_s, Line(text, time_text(point_in_time_lag_s), "documented", "latest restorable time")
     if backup.full_every_s is not None:
         age = time_text(backup.full_every_s)
         return backup.full_every_s, Line(f"{name}: the last full backup", age, "declared", f"{where}.full_every")
+    if backup.point_in_time_s is not None:
+        text = f"{name}: the last whole copy; any instant is restored in its own region only"
+        age = time_text(whole_copy_every_s)
+        return whole_copy_every_s, Line(text, age, "default", f"{where}.full_every is not said")
     return never, Line(f"{name}: no backup is scheduled", "all", "declared", where)
 
 

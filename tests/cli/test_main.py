@@ -20,9 +20,9 @@ from tests.cli.conftest import Said
 def test_help_lists_every_command_and_exits_with_0(cli: Callable[..., Said]) -> None:
     said = cli("--help")
     assert said.code == 0
+    text = " ".join(said.out.replace("│", " ").split())  # however narrow the terminal is
     for name, command in COMMANDS.items():
-        assert name in said.out
-        assert command.help in said.out
+        assert f" {name} {command.help} " in text
 
 
 def test_no_arguments_are_a_call_for_help(cli: Callable[..., Said]) -> None:

@@ -44,11 +44,14 @@ ours = "our_rules:RULES"
 ```
 
 ```python
+from collections.abc import Iterator
+
+from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
-from outlast.assessment.rule import Rule, about
+from outlast.assessment.rule import Rule, Weakness, about
 
 
-def no_blobs(facts):
+def no_blobs(facts: Facts) -> Iterator[Weakness]:
     for component in facts.components:
         if component.kind == "blobs":
             fix = Fix(text="use the archive", buys="one place to look", costs="a migration")

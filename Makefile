@@ -23,7 +23,7 @@ FIND_PYTHON = for p in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 
 	if "$$p" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo "$$p"; exit; fi; done; \
 	echo "no Python >= 3.11 with venv found; install one (make setup-system) or name it: make setup PYTHON=/path/to/python3" >&2; exit 1
 
-.PHONY: help setup setup-system demo test lint types check-layers bench peers bench-gateway bench-overload bench-stores db-failover gateways crash simulate mutants aws-proof valkey-failover clean
+.PHONY: help setup setup-system demo test lint types check-layers bench peers bench-gateway bench-overload bench-stores bench-spike db-failover gateways crash simulate mutants aws-proof valkey-failover clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -90,6 +90,9 @@ bench-overload: setup ## ten times more than two endpoints can do, then no endpo
 
 bench-stores: setup peers ## measure durable steps on SQLite, PostgreSQL and DynamoDB, and DBOS on PostgreSQL (JSON=1)
 	@$(PY) -m benchmarks.stores $(if $(JSON),--json) $(ARGS)
+
+bench-spike: setup ## a thousandfold of messages for one agent: what becomes of them, and of its neighbours' times (JSON=1)
+	@$(PY) -m benchmarks.spike $(if $(JSON),--json) $(ARGS)
 
 aws-proof: setup ## the checks for a real AWS account, opt-in (REGION=eu-central-1); they have not been run on AWS yet
 	@test -n "$(REGION)" || { echo "name the region: make aws-proof REGION=eu-central-1 (it makes and deletes tables and buckets)" >&2; exit 2; }

@@ -35,9 +35,8 @@ def written(document: Mapping[str, Any], kind: str, files: Sequence[str], sketch
         ),
     ]
     if left:
-        lines += _comment(
-            f"{left} resources were not read: the report of the import lists them, each with the reason.", 0
-        )
+        count = "1 resource was" if left == 1 else f"{left} resources were"
+        lines += _comment(f"{count} not read: the report of the import says which, and why.", 0)
     parts = {(part.section, part.name): part for part in sketch.parts.values()}
     for key, value in document.items():
         if not isinstance(value, dict):

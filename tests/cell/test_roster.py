@@ -7,7 +7,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import Beat, Drain, Failed, Loading, Log, Ready
-from outlast.cell.roster import Command, Kill, Roster, Say, Start
+from outlast.cell.command import Command, Kill, Say, Start
+from outlast.cell.roster import Roster
 
 
 class Half:

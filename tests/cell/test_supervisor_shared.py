@@ -21,9 +21,10 @@ from outlast.adapters.memory.store import MemoryStore
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import ChildPlan
+from outlast.cell.command import Start
 from outlast.cell.neighbour import shown_min
 from outlast.cell.presence import HostBeat
-from outlast.cell.roster import Roster, Start
+from outlast.cell.roster import Roster
 from outlast.cell.supervisor import Supervisor
 from outlast.journal.index import HintPatch, RunEntry
 from outlast.journal.record import make_append

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from outlast.cell import event as news
-from outlast.cell.roster import ChildView
+from outlast.cell.member import ChildView
 from outlast.cli.board import document_of, line_of, table_of
 
 EVENTS: list[news.CellEvent] = [

@@ -5,7 +5,7 @@ there first, and each worker tells all the others in the background, so that the
 that finds such a letter is held (`Execution.mail`); driven on, it presumes of each `once` step that it may have been
 done (`once.py`).
 
-Source: design, invariants 5 and 10: behind a fork a `once` step is presumed possibly done.
+Behind a fork of the history a `once` step is presumed possibly done: an outcome that is unknown is never guessed.
 """
 
 from __future__ import annotations

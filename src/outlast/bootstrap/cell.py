@@ -26,8 +26,10 @@ from outlast.bootstrap.home import StateDirectory, Up, gateway_file, write_whole
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import ChildPlan
+from outlast.cell.command import Start
 from outlast.cell.courier import Courier
-from outlast.cell.roster import ChildView, Roster, Start
+from outlast.cell.member import ChildView
+from outlast.cell.roster import Roster
 from outlast.cell.supervisor import Supervisor
 from outlast.journal.notice import Listener
 from outlast.kernel.error import ConfigurationError, OutlastError, StoreCorrupt, StoreUnavailable

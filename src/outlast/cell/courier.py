@@ -1,6 +1,6 @@
 """Carries notices to the other processes and hosts that share a store, for a store that has no doorbell of its own.
 
-Every notice is a hint (design, invariant 1): it may be lost, doubled, late or out of order, and one message wakes one
+Every notice is a hint: it may be lost, doubled, late or out of order, and one message wakes one
 host, because those who listen compete for it. The scans of `cell/doorbell.py` make up for the rest.
 """
 

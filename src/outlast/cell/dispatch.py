@@ -8,7 +8,7 @@ Where several hosts share a store it also decides what is left to the others, an
 
 Of a pool that several agents need, one that holds many runs gets half (`share.py`).
 
-Source: the doorbell with a scan behind it (design, invariant 1); least load with ties by seniority; a ring that leads
+Source: the doorbell with a scan behind it; least load with ties by seniority; a ring that leads
 to no claim is repeated elsewhere, like a visibility time-out of Amazon SQS.
 """
 

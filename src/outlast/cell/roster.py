@@ -9,91 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-import msgspec
-
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
-from outlast.cell.child import Beat, Drain, Failed, FromChild, Kind, Loading, Log, Ready, ToChild
+from outlast.cell.child import Beat, Drain, Failed, FromChild, Kind, Loading, Log, Ready
+from outlast.cell.command import Command, Kill, Say, Start
+from outlast.cell.member import ChildView, Member, Slot
 from outlast.kernel.randomness import Randomness
-from outlast.policy.heartbeat import Heartbeat, Pulse, beat, begin, look
+from outlast.policy.heartbeat import Heartbeat, beat, begin, look
 from outlast.policy.restart import Deaths, after_death
 
 _USERS_CODE = frozenset({"server", "worker"})
 _SPARABLE = frozenset({"keeper"})
 """Without these, runs go on: their trouble is said, and never stops the cell."""
-
-
-class Start(msgspec.Struct, frozen=True):
-    """Start a child for this slot and say so with `Roster.started` (or `Roster.refused`)."""
-
-    slot: str
-    kind: Kind
-    pool: str
-    solo_for: str = ""
-
-
-class Kill(msgspec.Struct, frozen=True):
-    """SIGKILL this child's group."""
-
-    child: str
-
-
-class Say(msgspec.Struct, frozen=True):
-    """Hand this word to this child."""
-
-    child: str
-    word: ToChild
-
-
-Command = Start | Kill | Say | news.CellEvent
-
-
-class ChildView(msgspec.Struct, frozen=True):
-    """One child as the live display shows it. `memory` is in bytes, `since` the monotonic time of its start."""
-
-    id: str
-    kind: Kind
-    pool: str
-    state: Literal["starting", "up", "silent", "leaving", "killed"]
-    pid: int
-    runs: int
-    memory: int
-    since: float
-    solo_for: str = ""
-
-
-class _Slot:
-    __slots__ = ("child", "deaths", "failed_starts", "key", "kind", "pool", "solo_for", "start_at")
-
-    def __init__(self, key: str, kind: Kind, pool: str, start_at: float | None, solo_for: str = "") -> None:
-        self.key = key
-        self.kind: Kind = kind
-        self.pool = pool
-        self.solo_for = solo_for
-        self.child = ""
-        self.deaths = Deaths()
-        self.failed_starts = 0
-        self.start_at = start_at
-
-
-class _Member:
-    __slots__ = (
-        "beats", "killed_at", "leave_by", "loading", "memory", "pid", "pulse", "runs", "slot", "started_at", "state",
-    )  # fmt: skip
-
-    def __init__(self, slot: _Slot, pid: int, now: float, beats: Heartbeat) -> None:
-        self.slot = slot
-        self.pid = pid
-        self.started_at = now
-        self.beats = beats
-        self.state: Literal["starting", "up", "silent", "leaving", "killed"] = "starting"
-        self.loading = begin(now)
-        """Its signs of life before it serves."""
-        self.pulse: Pulse | None = None
-        self.killed_at = 0.0
-        self.leave_by: float | None = None
-        self.runs = 0
-        self.memory = 0
 
 
 class Roster:
@@ -117,10 +44,10 @@ class Roster:
         self._bounds = bounds
         self._pools = dict(pools)
         self._randomness = randomness
-        self._members: dict[str, _Member] = {}
-        self._slots: dict[str, _Slot] = {"writer": _Slot("writer", "writer", "", now)} if writer else {}
+        self._members: dict[str, Member] = {}
+        self._slots: dict[str, Slot] = {"writer": Slot("writer", "writer", "", now)} if writer else {}
         if gateway:  # it needs no journal
-            self._slots["gateway"] = _Slot("gateway", "gateway", "", now)
+            self._slots["gateway"] = Slot("gateway", "gateway", "", now)
         self._with_server = server
         self._with_writer = writer
         self._served: set[Kind] = set()
@@ -136,7 +63,7 @@ class Roster:
         hung = bounds.writer_stall_s if where.kind == "writer" else bounds.kill_after_s
         silent = bounds.takeover_after_s if where.kind == "worker" else hung
         where.child = child
-        self._members[child] = _Member(where, pid, now, Heartbeat(silent, hung))
+        self._members[child] = Member(where, pid, now, Heartbeat(silent, hung))
         return [news.ChildStarted(child, where.kind, where.pool, pid, where.solo_for)]
 
     def refused(self, slot: str, reason: str, now: float) -> list[Command]:
@@ -224,7 +151,7 @@ class Roster:
         key = f"solo {run}"
         if self._phase != "running" or key in self._slots:
             return []
-        self._slots[key] = _Slot(key, "worker", pool, None, run)
+        self._slots[key] = Slot(key, "worker", pool, None, run)
         return [Start(key, "worker", pool, run)]
 
     def keep(self, now: float, *, here: bool) -> list[Command]:
@@ -233,7 +160,7 @@ class Roster:
         if self._phase != "running" or here == (slot is not None):
             return []
         if slot is None:
-            self._slots["keeper"] = _Slot("keeper", "keeper", "", now)
+            self._slots["keeper"] = Slot("keeper", "keeper", "", now)
             return []
         del self._slots["keeper"]
         child, slot.child = slot.child, ""
@@ -327,7 +254,7 @@ class Roster:
 
     # Inside
 
-    def _serves(self, slot: _Slot) -> bool:
+    def _serves(self, slot: Slot) -> bool:
         member = self._members.get(slot.child)
         return member is not None and member.state == "up"
 
@@ -338,21 +265,21 @@ class Roster:
         do, and loading an app's models in one process more makes all of them later.
         """
         if self._with_server and "server" not in self._slots:
-            self._slots["server"] = _Slot("server", "server", "", now)
+            self._slots["server"] = Slot("server", "server", "", now)
         serving = {slot.pool for slot in self._slots.values() if slot.kind == "worker" and self._serves(slot)}
         for pool, size in self._pools.items():
             for number in range(size.workers + (self._bounds.spares if pool in serving else 0)):
                 key = f"worker {pool} {number}"
                 if key not in self._slots:
-                    self._slots[key] = _Slot(key, "worker", pool, now)
+                    self._slots[key] = Slot(key, "worker", pool, now)
 
-    def _vacate(self, slot: _Slot, lived_s: float, now: float) -> float:
+    def _vacate(self, slot: Slot, lived_s: float, now: float) -> float:
         policy = self._bounds.writer_restart if slot.kind == "writer" else self._bounds.restart
         slot.deaths, delay = after_death(policy, slot.deaths, lived_s, self._randomness.uniform())
         slot.child, slot.start_at = "", now + delay
         return delay
 
-    def _ready(self, child: str, member: _Member, word: Ready, now: float) -> list[Command]:
+    def _ready(self, child: str, member: Member, word: Ready, now: float) -> list[Command]:
         slot = member.slot
         if member.pulse is not None:
             return []
@@ -369,7 +296,7 @@ class Roster:
         told = news.ChildReady(child, slot.kind, slot.pool, after, slot.solo_for, word.address)
         return [told, *self.tick(now)]
 
-    def _beaten(self, child: str, member: _Member, word: Beat, now: float) -> list[Command]:
+    def _beaten(self, child: str, member: Member, word: Beat, now: float) -> list[Command]:
         if member.pulse is None:
             return []
         member.runs = word.runs
@@ -384,7 +311,7 @@ class Roster:
         member.state = "leaving"
         return [*back, news.ChildLeaving(child, slot.kind, slot.pool)]
 
-    def _watch(self, child: str, member: _Member, now: float) -> list[Command]:
+    def _watch(self, child: str, member: Member, now: float) -> list[Command]:
         slot = member.slot
         if member.state == "killed":
             if now - member.killed_at >= self._bounds.kill_again_s:
@@ -406,7 +333,7 @@ class Roster:
         surplus = slot.child != child and not slot.solo_for and self._serves(slot)
         return self._leave(child, member, now) if surplus and member.state == "up" else []
 
-    def _watch_start(self, child: str, member: _Member, now: float) -> list[Command]:
+    def _watch_start(self, child: str, member: Member, now: float) -> list[Command]:
         within, silent = self._bounds.start_within_s, self._bounds.start_silent_s
         member.loading = look(Heartbeat(silent, silent), member.loading, now)
         if member.loading.verdict == "hung":
@@ -415,7 +342,7 @@ class Roster:
             return self._kill(child, member, f"not ready within {within:g} s", now)
         return []
 
-    def _leave(self, child: str, member: _Member, now: float, within_s: float | None = None) -> list[Command]:
+    def _leave(self, child: str, member: Member, now: float, within_s: float | None = None) -> list[Command]:
         if member.leave_by is not None or member.state == "killed":
             return []
         within = self._bounds.drain_s if within_s is None else within_s
@@ -425,12 +352,12 @@ class Roster:
             member.state = "leaving"
         return [told, Say(child, Drain(within))]
 
-    def _kill(self, child: str, member: _Member, why: str, now: float) -> list[Command]:
+    def _kill(self, child: str, member: Member, why: str, now: float) -> list[Command]:
         member.state = "killed"
         member.killed_at = now
         return [Kill(child), news.ChildKilled(child, member.slot.kind, member.slot.pool, why)]
 
-    def _give_up(self, slot: _Slot, status: int, now: float) -> list[Command]:
+    def _give_up(self, slot: Slot, status: int, now: float) -> list[Command]:
         if slot.kind in self._served | _SPARABLE or slot.failed_starts < self._bounds.failed_starts_max:
             return []
         why = f": {self._trouble}" if self._trouble else f" (exit status {status}); see logs/{slot.kind}.log"

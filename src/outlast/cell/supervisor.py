@@ -12,12 +12,14 @@ import msgspec
 from outlast.agent.executor import Executors
 from outlast.cell import event as news
 from outlast.cell.child import Beat, Child, ChildHost, ChildPlan, FromChild, Ring
+from outlast.cell.command import Command, Kill, Say, Start
 from outlast.cell.dispatch import Dispatcher
 from outlast.cell.doorbell import Doorbell
 from outlast.cell.duty import Duty
 from outlast.cell.lookout import Lookout
+from outlast.cell.member import ChildView
 from outlast.cell.presence import Presence
-from outlast.cell.roster import ChildView, Command, Kill, Roster, Say, Start
+from outlast.cell.roster import Roster
 from outlast.journal.index import RunIndex
 from outlast.journal.notice import Listener
 from outlast.kernel.clock import Clock

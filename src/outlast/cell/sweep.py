@@ -6,7 +6,7 @@ then, slowly, compares the end of each with its entry, and where they disagree w
 written: with an append, here of a wake-up to the run's inbox. What it says may be too much, never too little: a run
 that goes on is *ready*, and who claims it finds out the rest.
 
-Source: the sweep behind the doorbell (design, invariant 1); anti-entropy (Demers et al., "Epidemic Algorithms for
+Source: the sweep behind the doorbell; anti-entropy (Demers et al., "Epidemic Algorithms for
 Replicated Database Maintenance", PODC 1987).
 """
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from outlast.cell import event as news
-from outlast.cell.roster import ChildView
+from outlast.cell.member import ChildView
 from outlast.cli.output import short
 from outlast.cli.story import took
 

@@ -8,7 +8,7 @@ A shell around it does the I/O: SQLite in a process (`adapters/sqlite/engine.py`
 
 Requests may be offered in any phase; they wait for the next round. Nothing is answered before the commit that carries
 it is over. One conflict never touches its neighbours; an append that resends what is stored already is Conflicted, and
-its writer finds its own `append_id` in the stream (invariant 1 of the design). After a failed *sync* the shell must
+its writer finds its own `append_id` in the stream. After a failed *sync* the shell must
 also end its process: what the kernel then still holds is not known (Rebello et al., "Can Applications Recover from
 fsync Failures?", USENIX ATC 2020).
 """

@@ -77,12 +77,9 @@ class Affinity:
 
         `weights` are their shares of the first places, above 0 and 1 if not said; None: all have the same.
         """
-        hashed = _hash(key)
-        if weights is None:
-            return sorted(members, key=lambda name: (-_mixed(hashed ^ self._seed(name)), name))
+        hashed, share = _hash(key), (weights or {}).get
         return sorted(
-            members,
-            key=lambda name: (math.log(_mixed(hashed ^ self._seed(name))) / -weights.get(name, 1.0), name),
+            members, key=lambda name: (math.log(_mixed(hashed ^ self._seed(name))) / -share(name, 1.0), name)
         )
 
     def _seed(self, name: str) -> int:

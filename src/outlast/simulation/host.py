@@ -21,8 +21,9 @@ from outlast.cell.child import (
     beat_every_s,
     loading_every_s,
 )
+from outlast.cell.command import Start
 from outlast.cell.event import CellEvent
-from outlast.cell.roster import Roster, Start
+from outlast.cell.roster import Roster
 from outlast.cell.supervisor import Supervisor
 from outlast.cell.worker import Worker
 from outlast.model.endpoint import Endpoint

@@ -32,6 +32,7 @@ def write_whole() -> None:
 
 
 def _whole(stream: TextIO) -> TextIO:
-    if not isinstance(stream, io.TextIOWrapper) or not isinstance(stream.buffer, io.RawIOBase):
+    raw: object = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
         return stream  # Python's own buffer is there, and writes on after a short write
-    return io.TextIOWrapper(_Through(stream.buffer), stream.encoding, stream.errors, "\n", write_through=True)
+    return io.TextIOWrapper(_Through(raw), stream.encoding, stream.errors, "\n", write_through=True)

@@ -2,7 +2,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV __PYVENV_LAUNCHER__
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV __PYVENV_LAUNCHER__ PYTHONDONTWRITEBYTECODE
 
 VENV := .venv
 PEERS := .venv-peers
@@ -28,7 +28,9 @@ FIND_PYTHON = for p in $(if $(PYTHON),'$(PYTHON)',python3 python3.14 python3.13 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1: /p' Makefile | awk -F': ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
+# Hundreds of processes are started by demo and tests: none of them need compile the code anew.
 setup: $(VENV)/ready ## make .venv with all that demo, tests and checks need (fast when up to date)
+	@$(PY) -m compileall -q src
 
 $(VENV)/ready: pyproject.toml Makefile
 	@set -e; python=$$($(FIND_PYTHON)); \
@@ -49,8 +51,14 @@ lint: setup ## ruff, the layers of the house, pyright
 	@$(VENV)/bin/lint-imports
 	@$(VENV)/bin/pyright
 
-test: lint ## lint, types and every test, in WORKERS processes (ARGS='tests/agent -k replay', WORKERS=0 for one)
-	@$(PY) -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+# pyright uses one processor for a minute: it runs beside the tests, and is heard at the end if it found something.
+test: setup ## lint, types and every test, in WORKERS processes (ARGS='tests/agent -k replay', WORKERS=0 for one)
+	@$(PY) -m ruff check .
+	@$(VENV)/bin/lint-imports
+	@mkdir -p build; $(VENV)/bin/pyright >build/types.txt 2>&1 & types=$$!; \
+	trap 'kill $$types 2>/dev/null; exit 130' INT TERM; \
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS); tests=$$?; \
+	wait $$types || { cat build/types.txt; echo 'pyright, beside the tests, found what stands above'; exit 1; }; exit $$tests
 
 crash: setup ## kill real processes KILLS times (default 2000) with steps in flight
 	@$(PY) -m pytest tests/crash --kills $(KILLS) --timeout 0 $(ARGS)

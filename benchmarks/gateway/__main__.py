@@ -53,22 +53,26 @@ class Gateway(msgspec.Struct):
 class Load:
     """The load generator under way in a process of its own."""
 
-    def __init__(self, order: Order) -> None:
-        command = [sys.executable, "-m", "benchmarks.gateway.load"]
-        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    def __init__(self, order: Order, directory: Path) -> None:
+        self._place = Path(tempfile.mkdtemp(prefix="load-", dir=directory))
+        self._found = self._place / "result.json"
+        command = [sys.executable, "-m", "benchmarks.gateway.load", str(self._found)]
+        self._popen = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=ROOT)
         assert self._popen.stdin is not None
         self._popen.stdin.write(msgspec.json.encode(order) + b"\n")
         self._popen.stdin.flush()
         self._timeout_s = order.duration_s + order.timeout_s + 30
 
     def result(self) -> Result:
-        out, _ = self._popen.communicate(timeout=self._timeout_s)
-        if self._popen.returncode != 0:
-            raise RuntimeError(f"the load generator ended with {self._popen.returncode}")
+        """What it found, once it has ended. Raises RuntimeError if it found nothing."""
         try:
-            return msgspec.json.decode(out, type=Result)
-        except msgspec.DecodeError as error:
-            raise RuntimeError(f"the load generator wrote {len(out)} bytes that are no result: {error}") from None
+            self._popen.communicate(timeout=self._timeout_s)
+            return msgspec.json.decode(self._found.read_bytes(), type=Result)
+        except (subprocess.TimeoutExpired, OSError, msgspec.DecodeError) as error:
+            self._popen.kill()
+            raise RuntimeError(f"the load generator ended with {self._popen.wait()} and no result: {error}") from None
+        finally:
+            shutil.rmtree(self._place, ignore_errors=True)
 
 
 class Trial:
@@ -112,7 +116,7 @@ class Trial:
         return time.time()
 
     def load(self, duration_s: float, connections: int = CONNECTIONS) -> Load:
-        return Load(Order(self.ports, self.headers, BODY, connections, duration_s))
+        return Load(Order(self.ports, self.headers, BODY, connections, duration_s), self.directory)
 
     def close(self) -> None:
         self._stack.close()

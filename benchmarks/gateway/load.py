@@ -1,15 +1,15 @@
 """Closed-loop load: so many keep-alive connections, each asks again as soon as it has its answer.
 
-``python -m benchmarks.gateway.load`` reads one JSON object (`Order`) on standard input and writes one (`Result`) when
-it is done.
+``python -m benchmarks.gateway.load FILE`` reads one JSON object (`Order`) on standard input and puts one (`Result`)
+into FILE when it is done: whole or not at all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
+from pathlib import Path
 from typing import cast
 
 import httptools
@@ -146,6 +146,9 @@ async def main(order: Order) -> Result:
 
 
 if __name__ == "__main__":
+    there = Path(sys.argv[1])
     given = msgspec.json.decode(sys.stdin.readline(), type=Order)
     found = uvloop.run(main(given))
-    sys.stdout.write(json.dumps(msgspec.to_builtins(found)))
+    part = there.with_suffix(".part")
+    part.write_bytes(msgspec.json.encode(found))
+    part.replace(there)

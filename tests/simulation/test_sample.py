@@ -10,7 +10,8 @@ from outlast.simulation.result import Result
 from outlast.simulation.sample import Lane, Totals, pick, run_cases, seeds
 from outlast.simulation.story import tell
 
-CI_SEEDS = 400
+CI_SEEDS = max(300, len(workloads()) * max(len(faults_for(workload)) for workload in workloads()))
+"""Each combination of workload and faults at least once."""
 
 
 def quiet(case: Case, result: Result, totals: Totals) -> None:

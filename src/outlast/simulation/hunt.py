@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -34,11 +34,13 @@ async def hunt(
     start: int = 1,
     limit: int = seeds_max,
     anywhere: bool = False,
+    hinted: bool = False,
 ) -> list[Caught]:
     """Try each mutant with the seeds from `start`, at most `limit`, until one violates a rule.
 
-    Each runs with the workload and faults that the mutant names; `anywhere`: with those that each seed picks. Raises
-    ChildDied: a mutant that ends the simulator itself is not caught, it is badly written.
+    Each runs with the workload and faults that the mutant names; `anywhere`: with those that each seed picks. `hinted`:
+    a seed that a mutant says it was once shown by is tried before all others, which says nothing of how soon it is
+    caught. Raises ChildDied: a mutant that ends the simulator itself is not caught, it is badly written.
     """
     line = iter(mutants)
     found: list[Caught] = []
@@ -46,7 +48,7 @@ async def hunt(
     async def work() -> None:
         for mutant in line:
             async with Lane() as lane:
-                caught = await _catch(mutant, lane, start, limit, anywhere)
+                caught = await _catch(mutant, lane, _seeds(mutant, start, limit, hinted), anywhere)
             found.append(caught)
             told(caught)
 
@@ -56,14 +58,20 @@ async def hunt(
     return found
 
 
-async def _catch(mutant: Mutant, lane: Lane, start: int, limit: int, anywhere: bool) -> Caught:
+def _seeds(mutant: Mutant, start: int, limit: int, hinted: bool) -> Iterator[int]:
+    if hinted and mutant.shown_by:
+        yield mutant.shown_by
+    yield from range(start, start + limit)
+
+
+async def _catch(mutant: Mutant, lane: Lane, seeds: Iterable[int], anywhere: bool) -> Caught:
     named = (None, None) if anywhere else (mutant.workload, mutant.faults)
-    for count in range(limit):
-        case = pick(start + count, *named, mutant=mutant.name)
+    for count, seed in enumerate(seeds, 1):
+        case = pick(seed, *named, mutant=mutant.name)
         violations = (await lane.simulate(case)).result.violations
         if violations:
             return Caught(
-                mutant.name, mutant.bug, count + 1, case.seed, case.workload, case.faults, _telling(violations)[:200]
+                mutant.name, mutant.bug, count, case.seed, case.workload, case.faults, _telling(violations)[:200]
             )
     return Caught(mutant.name, mutant.bug)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -37,10 +36,18 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
 
 
-@pytest.fixture
-def faults(ministack: str, tmp_path: Path) -> Iterator[Faults]:
-    with microburst(ministack, tmp_path) as proxy:
+@pytest.fixture(scope="session")
+def _proxy(ministack: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    with microburst(ministack, tmp_path_factory.mktemp("microburst")) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def faults(_proxy: Faults) -> Iterator[Faults]:
+    """A proxy without rules, and without any when the test is over."""
+    _proxy.set()
+    yield _proxy
+    _proxy.set()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from outlast.adapters.host.output import write_whole
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.drill.failover.cluster import Mode
 from outlast.drill.failover.experiment import Experiment
@@ -63,6 +64,7 @@ def table(report: Report) -> str:
 
 def main() -> int:
     """0: all passed; 1: not; 2: the drill could not go on."""
+    write_whole()
     args = arguments()
     seed = int.from_bytes(OsRandomness().token(3), "big") if args.seed is None else int(args.seed)
     reports: dict[str, Report] = {}

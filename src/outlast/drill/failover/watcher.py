@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
+from outlast.adapters.host.output import write_whole
 from outlast.kernel.clock import Clock
 
 look_every_s = 0.05
@@ -147,4 +148,5 @@ async def watch() -> None:
 
 
 if __name__ == "__main__":
+    write_whole()
     asyncio.run(watch())

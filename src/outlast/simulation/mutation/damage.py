@@ -133,6 +133,6 @@ MUTANTS = [
     Mutant("far-is-dead", "an executor that does not answer counts as dead", "far", "zombies",
            lambda: _far(lambda self, place, settle_s: 0.0)),
     Mutant("settle-by-the-wall", "the settle time of an executor elsewhere is counted by two hosts' clocks", "far",
-           "clocks", lambda: _far(_by_the_wall)),
+           "clocks", lambda: _far(_by_the_wall), shown_by=221),
 ]  # fmt: skip
 """Those."""

@@ -26,6 +26,8 @@ class Mutant(msgspec.Struct, frozen=True):
     workload: str
     faults: str
     patches: Callable[[], Iterable[Patch]]
+    shown_by: int = 0
+    """A seed that once showed it, if it shows in few: where `hunt` may look first. 0: none is written down."""
 
     @contextlib.contextmanager
     def on(self) -> Generator[None]:

@@ -141,11 +141,11 @@ MUTANTS = [
     Mutant("ignore-settle", "what the old executor sent is not waited for", "doubt", "crashes",
            lambda: _act(_ignore_settle)),
     Mutant("settle-from-intent", "the settle time counts from the intent of an executor that was only frozen", "late",
-           "zombies", lambda: _act(_settle_from_intent)),
+           "zombies", lambda: _act(_settle_from_intent), shown_by=71),
     Mutant("person-before-death", "a person is asked while the old executor can still act", "doubt", "zombies",
            lambda: [*_act(_not_for_people), Patch(Doubt, "_ask", _ask_first)]),
     Mutant("replay-in-any-order", "recorded outcomes are given out in the order of the calls", "branches", "crashes",
-           lambda: [Patch(Replay, "ready", _in_any_order)]),
+           lambda: [Patch(Replay, "ready", _in_any_order)], shown_by=17),
     Mutant("gather-until-error", "the first error of a gather cancels the other branches", "branches", "crashes",
            lambda: everywhere("gather", _gather_until_error, "agent.execution")),
 ]  # fmt: skip

@@ -1,0 +1,38 @@
+"""Standard output and standard error that are written whole, however the interpreter was started.
+
+Told not to buffer (PYTHONUNBUFFERED, ``-u``: so in most containers), Python hands what is printed to the descriptor and
+takes a short write for a whole one: the rest is lost, and the exit code is 0. A pipe writes short when a writer that
+waits for its reader is interrupted: by a signal, by SIGSTOP and SIGCONT, or by what the kernel does for the io_uring of
+an event loop that was closed a moment ago. Source: pipe(7), "Short writes"; Python's `io.RawIOBase.write`.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+
+class _Through(io.BufferedWriter):
+    """Keeps nothing back, as was asked for, and gives up nothing: `flush` writes until all is written."""
+
+    def write(self, buffer: ReadableBuffer, /) -> int:
+        count = super().write(buffer)
+        self.flush()
+        return count
+
+
+def write_whole() -> None:
+    """Let nothing that this process prints be lost on its way to the descriptor; for a process's first line."""
+    sys.stdout = _whole(sys.stdout)
+    sys.stderr = _whole(sys.stderr)
+
+
+def _whole(stream: TextIO) -> TextIO:
+    raw: object = getattr(stream, "buffer", None)
+    if not isinstance(raw, io.RawIOBase):
+        return stream  # Python's own buffer is there, and writes on after a short write
+    return io.TextIOWrapper(_Through(raw), stream.encoding, stream.errors, "\n", write_through=True)

@@ -188,13 +188,13 @@ MUTANTS = [
     Mutant("acknowledge-failed-commit", "a commit that failed is answered as one that succeeded", "steps", "disk",
            lambda: [Patch(GroupCommit, "failed", _fail_as_committed)]),
     Mutant("reuse-a-number", "two appends of one batch get the same sequence number", "waits", "zombies",
-           lambda: [Patch(GroupCommit, "decide", _decide_on_old_ends)]),
+           lambda: [Patch(GroupCommit, "decide", _decide_on_old_ends)], shown_by=10),
     Mutant("rollback-neighbours", "one conflict rolls back the whole batch, acknowledged all the same", "waits",
            "zombies", lambda: [Patch(GroupCommit, "decide", _roll_back_all)]),
     Mutant("late-write", "after an unknown outcome that reads back as absent, the events are written under a new id",
            "steps", "network", lambda: _write(_make_anew)),
     Mutant("head-moved", "an unknown outcome counts as success because the head moved", "steps", "everything",
-           lambda: [*everywhere("settle_append", _moved_is_mine, *_SETTLERS[1:]), *_write(_moved_is_mine_first)]),
+           lambda: [*everywhere("settle_append", _moved_is_mine, *_SETTLERS[1:]), *_write(_moved_is_mine_first)], shown_by=4),
     Mutant("stale-history", "a claim is appended at the new head with the history read before", "doubt", "zombies",
            lambda: everywhere("claim", _claim_with_old_history, "cell.worker"), shown_by=12),
     Mutant("doorbell-lost", "a run is made known by a second write, which a crash after its creation loses", "families",
@@ -204,6 +204,6 @@ MUTANTS = [
     Mutant("key-ignored", "the same request again is another run", "steps", "network",
            lambda: everywhere("derived_run_id", _by_chance, "agent.control")),
     Mutant("successor-by-chance", "a run that continues as new has another successor after each crash", "chains",
-           "crashes", lambda: everywhere("derived_run_id", _by_chance, "agent.handover")),
+           "crashes", lambda: everywhere("derived_run_id", _by_chance, "agent.handover"), shown_by=54),
 ]  # fmt: skip
 """The journal's."""

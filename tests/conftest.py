@@ -1,7 +1,8 @@
 """What all tests share.
 
 Tests are plain functions; ``async def test_…`` runs on an event loop of its own (pytest-asyncio, auto mode: no marker
-needed). Every test is ended after 120 s (pytest-timeout); ``@pytest.mark.timeout(300)`` gives one more. Warnings are
+needed). Every test is ended after 120 s (pytest-timeout), a slow one after 600; ``@pytest.mark.timeout(300)`` says
+another bound. Warnings are
 errors. Tests wait on conditions with a deadline (`until`), never with a bare sleep.
 """
 
@@ -20,6 +21,7 @@ import hypothesis
 import pytest
 
 _slow_s, _processes_s, _quick_s = 10.0, 3.0, 0.1  # a guess of what a test takes, where its mark does not say it
+_slow_s_max = 600.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,6 +44,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         slow = item.get_closest_marker("slow")
         if slow is not None:
             spans[item.path] += sum(slow.args) or _slow_s
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(_slow_s_max))
         elif item.get_closest_marker("crash") is not None:
             spans[item.path] += _processes_s
         else:

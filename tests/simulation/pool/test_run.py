@@ -14,6 +14,8 @@ from outlast.simulation.result import Result
 from outlast.simulation.sample import Lane, Totals, run_cases
 from outlast.simulation.story import tell
 
+pytestmark = pytest.mark.timeout(600)
+
 SEEDS_EACH = 2
 POOLS = [(workload, faults) for workload, faults in combinations() if is_pool(workload)]
 OWN_RULES = {

@@ -1,7 +1,8 @@
 """What all tests share.
 
 Tests are plain functions; ``async def test_…`` runs on an event loop of its own (pytest-asyncio, auto mode: no marker
-needed). Every test is ended after 120 s (pytest-timeout); ``@pytest.mark.timeout(300)`` gives one more. Warnings are
+needed). Every test is ended after 120 s (pytest-timeout), a slow one after 600; ``@pytest.mark.timeout(300)`` says
+another bound. Warnings are
 errors. Tests wait on conditions with a deadline (`until`), never with a bare sleep.
 """
 
@@ -12,14 +13,15 @@ import gc
 import os
 import signal
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-_slow_s = 10
+_slow_s, _processes_s, _quick_s = 10.0, 3.0, 0.1  # a guess of what a test takes, where its mark does not say it
+_slow_s_max = 600.0
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,11 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take longest come first (``pytest.mark.slow(60)``): no worker is left alone with one at the end."""
-    spans: Counter[Path] = Counter()
+    spans: dict[Path, float] = defaultdict(float)
     for item in items:
-        for mark in item.iter_markers("slow"):
-            spans[item.path] += sum(mark.args) or _slow_s
-    items.sort(key=lambda item: -spans[item.path])
+        slow = item.get_closest_marker("slow")
+        if slow is not None:
+            spans[item.path] += sum(slow.args) or _slow_s
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(_slow_s_max))
+        elif item.get_closest_marker("crash") is not None:
+            spans[item.path] += _processes_s
+        else:
+            spans[item.path] += _quick_s
+    items.sort(key=lambda item: (-spans[item.path], str(item.path)))
 
 
 def pytest_collection_finish() -> None:
@@ -75,7 +84,7 @@ def until() -> Callable[..., Awaitable[None]]:
     The condition may be a plain or an async function; what it raises ends the wait.
     """
 
-    async def wait(condition: Callable[[], object], deadline_s: float = 10.0, what: str = "") -> None:
+    async def wait(condition: Callable[[], object], deadline_s: float = 60.0, what: str = "") -> None:
         end = time.monotonic() + deadline_s
         while True:
             found = condition()

@@ -162,7 +162,7 @@ class Desk:
         assert await self.hire(dies) == name
         return dies
 
-    async def replace(self, dies: Dies, deadline_s: float = 5.0) -> str:
+    async def replace(self, dies: Dies, deadline_s: float = 60.0) -> str:
         """Once it has died, one more worker that takes all over; returns its identity."""
         async with asyncio.timeout(deadline_s):
             await dies.died.wait()
@@ -242,7 +242,7 @@ class Desk:
         events = await self.control.events(run)
         return next(e.seq for e in events if e.type == type and place in ("", e.data.get("place")))
 
-    async def until(self, run: str, *states: str, deadline_s: float = 10.0) -> RunView:
+    async def until(self, run: str, *states: str, deadline_s: float = 60.0) -> RunView:
         """The view, once the run is in one of `states` (default: any that is not open)."""
         async with asyncio.timeout(deadline_s):
             while True:
@@ -254,7 +254,7 @@ class Desk:
     async def types(self, run: str) -> list[str]:
         return [event.type for event in await self.control.events(run)]
 
-    async def wait_for(self, condition: Callable[[], Any], what: str = "", deadline_s: float = 5.0) -> None:
+    async def wait_for(self, condition: Callable[[], Any], what: str = "", deadline_s: float = 60.0) -> None:
         """Until `condition()`, plain or async, is true."""
         try:
             async with asyncio.timeout(deadline_s):

@@ -69,6 +69,9 @@ class System:
         self._stack = AsyncExitStack()
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
+        self._events: list[dict[str, Any]] = []
+        self._events_bytes = 0
+        self._dead: set[Path] = set()
         self.control: Control
         self.platform: Platform
 
@@ -179,11 +182,17 @@ class System:
         return "\n".join(parts)
 
     def events(self) -> list[dict[str, Any]]:
-        """What happened to the children."""
+        """What happened to the children. Asked for a hundred times a second: what was read once is not read again."""
         path = self.home / "events.jsonl"
-        if not path.exists():
-            return []
-        return [msgspec.json.decode(line) for line in path.read_bytes().splitlines() if line.endswith(b"}")]
+        if path.exists():
+            with path.open("rb") as file:
+                file.seek(self._events_bytes)
+                for line in file:
+                    if not line.endswith(b"}\n"):
+                        break
+                    self._events.append(msgspec.json.decode(line))
+                    self._events_bytes += len(line)
+        return self._events
 
     # Its processes
 
@@ -198,9 +207,11 @@ class System:
         return found
 
     def living(self, kind: str) -> dict[str, int]:
-        """Living children of a kind: id and process number."""
+        """Living children of a kind: id and process number. Who was seen dead is not looked for again."""
         found: dict[str, int] = {}
         for path in self.state.alive(kind).glob("*.alive"):
+            if path in self._dead:
+                continue
             try:
                 said = msgspec.json.decode(path.read_bytes(), type=Alive)
             except msgspec.MsgspecError:
@@ -208,6 +219,8 @@ class System:
             process = table.lookup(said.pid)
             if process is not None and process.started == said.started and not process.zombie:
                 found[path.stem] = said.pid
+            else:
+                self._dead.add(path)
         return found
 
     def ready_workers(self) -> dict[str, int]:

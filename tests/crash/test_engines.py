@@ -16,7 +16,7 @@ from tests.crash.engines import NAMES, Engine, Servers, credentials
 from tests.crash.system import System
 from tests.crash.test_points import Tokens
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.crash, pytest.mark.slow(15), pytest.mark.timeout(600)]
 
 SEED = int(os.environ.get("OUTLAST_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
 PLACES = ("append.after", "effect.after", "blob.after")
@@ -50,7 +50,7 @@ async def test_workers_that_are_killed_at_any_instant_lose_and_double_nothing(
             workers = system.ready_workers()
             victim = chance.choice(sorted(workers))
             os.kill(workers[victim], signal.SIGKILL)
-            await system.until(lambda gone=victim: gone not in system.living("worker"), 5, "the victim is dead")
+            await system.until(lambda gone=victim: gone not in system.living("worker"), 60, "the victim is dead")
             await system.until_workers(2, 60)
         views = await system.all_settled(runs)
         assert {view.state for view in views} == {"completed"}, [view for view in views if view.state != "completed"]
@@ -68,7 +68,7 @@ async def test_a_kill_at_each_place_of_a_run_loses_and_doubles_nothing(short_dir
             run = await system.start_run("everything", tag=place)
             await system.control.signal(run, "go", 7)
             view = await system.settled(run)
-            await system.until(tokens.used, 5, f"{place} is reached")
+            await system.until(tokens.used, 60, f"{place} is reached")
             assert view.state == "completed", (place, view.reason, view.error)
             assert view.result == [1, 2, 3, 4, "ValueError", 100_000, 7]
             assert system.attempts() == {(place, n): 1 for n in (1, 2, 4, 5)}

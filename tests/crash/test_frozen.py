@@ -17,7 +17,7 @@ pytestmark = pytest.mark.crash
 async def test_a_frozen_worker_that_wakes_after_takeover_records_nothing_and_stops_its_run(short_dir: Path) -> None:
     async with System(short_dir) as system:
         run = await system.start_run("naps", count=40, seconds=0.05)
-        await system.until(lambda: len(system.events()) > 0, 5, "the cell tells")
+        await system.until(lambda: len(system.events()) > 0, 60, "the cell tells")
         (entry,) = [e for e in await _owned(system) if e.run == run]
         frozen, pid = entry.owner, system.ready_workers()[entry.owner]
         os.kill(pid, signal.SIGSTOP)
@@ -46,7 +46,7 @@ async def test_a_worker_frozen_inside_a_once_tool_is_killed_before_the_step_is_d
         (short_dir / "g.gate").touch()  # were it to wake, the effect would happen at once
         view = await system.settled(run)
         assert (view.state, view.result) == ("completed", 1)
-        await system.until(lambda: entry.owner not in system.living("worker"), 5, "the frozen executor is dead")
+        await system.until(lambda: entry.owner not in system.living("worker"), 60, "the frozen executor is dead")
         assert system.attempts() == {("g", 1): 1}
         kinds = [event.type for event in await system.control.events(run)]
         assert kinds.index("step.doubted") < kinds.index("step.cleared") < kinds.index("step.done")

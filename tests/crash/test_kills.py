@@ -14,7 +14,7 @@ import pytest
 
 from tests.crash.system import System
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(0)]
+pytestmark = [pytest.mark.crash, pytest.mark.slow(110), pytest.mark.timeout(0)]
 
 SEED = int(os.environ.get("OUTLAST_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
 RUNS = 8
@@ -90,7 +90,7 @@ async def test_any_number_of_kills_at_any_instant_loses_and_doubles_nothing(shor
                 system.supervisor.kill()
                 system.supervisor.wait()
                 system.spawn()
-            await system.until(lambda gone=victim: gone not in system.living("worker"), 5, "the victim is dead")
+            await system.until(lambda gone=victim: gone not in system.living("worker"), 60, "the victim is dead")
             await system.until_workers(3)
         views = await system.all_settled(runs)
         assert {view.state for view in views} == {"completed"}, [view for view in views if view.state != "completed"]

@@ -27,7 +27,7 @@ async def test_when_the_supervisor_is_killed_its_children_end_and_the_next_one_r
             pids = [*system.living("worker").values(), *system.living("writer").values()]
             system.supervisor.kill()
             system.supervisor.wait()
-            await system.until(lambda: not any(table.members(pid) for pid in pids), 5, "its children have ended")  # noqa: B023
+            await system.until(lambda: not any(table.members(pid) for pid in pids), 60, "its children have ended")  # noqa: B023
             system.spawn()
             await system.until_workers(2)
         views = await system.all_settled(runs)
@@ -74,7 +74,7 @@ async def test_a_second_signal_stops_at_once(short_dir: Path) -> None:
         await system.start_run("gated", tag="g")
         await system.until((short_dir / "g.inside").exists, 10, "a step that must not be repeated is in flight")
         system.supervisor.terminate()
-        await system.until(lambda: any(e["type"] == "ChildLeaving" for e in system.events()), 5, "it drains")
+        await system.until(lambda: any(e["type"] == "ChildLeaving" for e in system.events()), 60, "it drains")
         assert system.supervisor.poll() is None
         assert await system.stop(10) == 0
         (short_dir / "g.gate").touch()

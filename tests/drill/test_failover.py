@@ -80,7 +80,7 @@ def test_the_engine_report_is_compared_event_by_event() -> None:
     assert exact.unanswered == 1, "the fourth was never acknowledged"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.crash
 @pytest.mark.timeout(900)
 async def test_a_synchronous_failover_loses_nothing_and_doubles_nothing() -> None:
@@ -94,7 +94,7 @@ async def test_a_synchronous_failover_loses_nothing_and_doubles_nothing() -> Non
     assert report.judgement.streams_not_linearizable == 0
 
 
-@pytest.mark.slow
+@pytest.mark.slow(30)
 @pytest.mark.crash
 @pytest.mark.timeout(900)
 async def test_what_an_asynchronous_failover_loses_is_reported_to_the_event() -> None:

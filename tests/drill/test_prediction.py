@@ -23,7 +23,7 @@ def test_a_trial_that_killed_nothing_proves_nothing() -> None:
 
 
 @pytest.mark.crash
-@pytest.mark.slow
+@pytest.mark.slow(45)
 @pytest.mark.timeout(300)
 async def test_what_is_affected_is_what_was_predicted() -> None:
     found = await verify(SystemClock(), lambda _: None)

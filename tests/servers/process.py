@@ -46,7 +46,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     """End a process and what it started, at once: it leads a session of its own, and keeps nothing."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 9)
-    process.wait(5)
+    process.wait(60)
 
 
 def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_mutant_is_there_only_while_it_is_on(name: str) -> None:
     assert [vars(patch.owner)[patch.name] for patch in patches] == before
 
 
-@pytest.mark.slow
+@pytest.mark.slow(20)
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_every_mutant_is_caught(part: int) -> None:

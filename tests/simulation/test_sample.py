@@ -38,7 +38,7 @@ async def test_one_seed_is_the_same_in_processes_with_different_hash_seeds() -> 
             assert again.result == first.result
 
 
-@pytest.mark.slow
+@pytest.mark.slow(150)
 @pytest.mark.timeout(900)
 async def test_a_sample_of_seeds_violates_nothing_and_is_the_same_in_two_processes() -> None:
     stories: list[str] = []

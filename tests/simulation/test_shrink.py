@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,7 @@ def test_what_is_needed_stays_and_nothing_else(items: list[int], needed: set[int
         assert all(item in rest for item in left)  # in their order
 
 
+@pytest.mark.slow
 def test_a_failing_schedule_becomes_a_small_one_that_fails_by_the_same_rule() -> None:
     case = pick(2, "doubt", "zombies", mutant="trust-silence")
     shrunk = next(filter(None, (shrink(pick(seed, "doubt", "zombies", mutant=case.mutant), 150, print)

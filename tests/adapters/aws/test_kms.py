@@ -61,9 +61,11 @@ def client_of(service: str, url: str, **more: Any) -> Any:
     return botocore.session.get_session().create_client(service, endpoint_url=url, region_name="eu-west-1", **more)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kms_key(emulator: str) -> str:
-    return client_of("kms", emulator).create_key()["KeyMetadata"]["Arn"]
+    """One for all tests that leave it as it is: moto looks for large primes to make one."""
+    whose = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    return client_of("kms", emulator, **whose).create_key()["KeyMetadata"]["Arn"]
 
 
 @asynccontextmanager

@@ -103,7 +103,7 @@ async def test_what_a_child_started_dies_with_it(nursery: Nursery, until: Until)
     assert {member.pid for member in table.members(child.pid)} == {child.pid, grandchild}
     os.kill(child.pid, signal.SIGKILL)
     await until(lambda: nursery.deaths)
-    await until(lambda: not table.members(child.pid), 5, "the group is empty")
+    await until(lambda: not table.members(child.pid), 60, "the group is empty")
 
 
 async def test_nonsense_on_the_channel_is_ignored_and_a_flood_without_end_closes_it(

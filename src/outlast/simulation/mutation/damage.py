@@ -114,7 +114,7 @@ MUTANTS = [
     Mutant("audit-without-heads", "the audit does not compare streams with their anchored heads", "steps", "rot",
            lambda: [Patch(audit, "_against_anchor", _fits_any_anchor)]),
     Mutant("audit-without-anchors", "the audit says nothing of anchors that cannot be read", "steps", "rot",
-           lambda: [Patch(audit, "_anchored", _without_anchors)]),
+           lambda: [Patch(audit, "_anchored", _without_anchors)], shown_by=6),
     Mutant("no-sweep", "hints that are lost for good are never written again", "steps", "amnesia",
            lambda: [Patch(Sweep, "walk", _walk_nowhere)]),
     Mutant("sweep-trusts-entries", "the sweep looks only at runs that the index does not know", "waits", "amnesia",

@@ -188,7 +188,7 @@ MUTANTS = [
     Mutant("acknowledge-failed-commit", "a commit that failed is answered as one that succeeded", "steps", "disk",
            lambda: [Patch(GroupCommit, "failed", _fail_as_committed)]),
     Mutant("reuse-a-number", "two appends of one batch get the same sequence number", "waits", "zombies",
-           lambda: [Patch(GroupCommit, "decide", _decide_on_old_ends)]),
+           lambda: [Patch(GroupCommit, "decide", _decide_on_old_ends)], shown_by=10),
     Mutant("rollback-neighbours", "one conflict rolls back the whole batch, acknowledged all the same", "waits",
            "zombies", lambda: [Patch(GroupCommit, "decide", _roll_back_all)]),
     Mutant("late-write", "after an unknown outcome that reads back as absent, the events are written under a new id",
@@ -204,6 +204,6 @@ MUTANTS = [
     Mutant("key-ignored", "the same request again is another run", "steps", "network",
            lambda: everywhere("derived_run_id", _by_chance, "agent.control")),
     Mutant("successor-by-chance", "a run that continues as new has another successor after each crash", "chains",
-           "crashes", lambda: everywhere("derived_run_id", _by_chance, "agent.handover")),
+           "crashes", lambda: everywhere("derived_run_id", _by_chance, "agent.handover"), shown_by=54),
 ]  # fmt: skip
 """The journal's."""

@@ -111,7 +111,7 @@ MUTANTS = [
     Mutant("inbox-unread", "what came before a run was claimed is not read", "doubt", "crashes",
            lambda: [Patch(Execution, "mail", _mail_from_now_on)]),
     Mutant("begin-while-cancelling", "the gate lets steps begin after a cancel was recorded", "stops", "none",
-           lambda: [Patch(Execution, "is_stopping", _stopping_but_closing)]),
+           lambda: [Patch(Execution, "is_stopping", _stopping_but_closing)], shown_by=7),
     Mutant("cancel-unsettled", "a cancelled run ends while a `once` step is in doubt", "cancels", "none",
            lambda: [Patch(Execution, "_close", _close_at_once)]),
     Mutant("generous-budget", "two steps more than the budget may begin", "budgets", "none",

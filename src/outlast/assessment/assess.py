@@ -8,6 +8,7 @@ import msgspec
 
 from outlast.assessment.amplification import Path
 from outlast.assessment.availability import Availability
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Finding, Severity, severities
 from outlast.assessment.impact import Impact
@@ -15,7 +16,7 @@ from outlast.assessment.promise import Promise
 from outlast.assessment.rule import Rule, findings
 from outlast.assessment.rulebook import known_rules
 from outlast.assessment.spread import shared_fates, single_points
-from outlast.assessment.system import Disruption, System
+from outlast.assessment.system import System
 
 
 class Assessment(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,9 @@ from __future__ import annotations
 import msgspec
 
 from outlast.assessment.arithmetic import Line, share_text
+from outlast.assessment.component import Component, Site
+from outlast.assessment.edge import Edge
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import lead_to_shift
 from outlast.assessment.structure import (
@@ -25,7 +28,6 @@ from outlast.assessment.structure import (
     sampled,
     samples_default,
 )
-from outlast.assessment.system import Component, Edge, Figure, Site
 
 outage_s = 3600.0
 """How long an outage is taken to last, next to which a failover takes its share: an assumption, an hour."""

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from outlast.assessment.figure import Source
 from outlast.assessment.price import Quote
-from outlast.assessment.system import Source
 
 Purpose = Literal["work", "node", "zone", "region", "corruption", "dependency"]
 """Why it is there: to do the work at all, or to survive a disruption."""

@@ -12,10 +12,11 @@ import msgspec
 from outlast.assessment.charge import Charge, Purpose, Unpriced, purposes, total
 from outlast.assessment.choice import brief
 from outlast.assessment.describe import describe
+from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.facts import Facts
 from outlast.assessment.meter import Meter
 from outlast.assessment.price import PriceBook
-from outlast.assessment.system import Disruption, DisruptionKind, System
+from outlast.assessment.system import System
 from outlast.assessment.tariff import charges
 from outlast.assessment.variant import with_strategy
 from outlast.blueprint.region import Strategy

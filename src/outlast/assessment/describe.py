@@ -5,26 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from outlast.assessment.component import Component
 from outlast.assessment.dependency import edges, first_edges
 from outlast.assessment.described import Described
+from outlast.assessment.disruption import DisruptionKind
+from outlast.assessment.figure import Figure
+from outlast.assessment.objective import Load, Objective
 from outlast.assessment.part import parts, survive
-from outlast.assessment.system import (
-    Alarm,
-    Backup,
-    Component,
-    Deployment,
-    DisruptionKind,
-    Drill,
-    Evidence,
-    Failover,
-    Figure,
-    Load,
-    Mechanism,
-    Objective,
-    Routing,
-    Strategy,
-    System,
-)
+from outlast.assessment.precaution import Alarm, Backup, Deployment, Drill, Evidence
+from outlast.assessment.region import Failover, Mechanism, Routing, Strategy
+from outlast.assessment.system import System
 from outlast.assessment.technology import technology
 from outlast.blueprint import alarm as declared_alarm
 from outlast.blueprint.reader import Spot

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from outlast.assessment.system import Figure, Place, Region
+from outlast.assessment.figure import Figure
+from outlast.assessment.place import Place
+from outlast.assessment.region import Region
 from outlast.blueprint.component import Component as Declared
 from outlast.blueprint.link import Names
 from outlast.blueprint.reader import Spot

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from outlast.assessment.amplification import Path, worst_paths
 from outlast.assessment.availability import Availability, availability
+from outlast.assessment.component import Component
+from outlast.assessment.disruption import Disruption, DisruptionKind
+from outlast.assessment.edge import Edge
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import disruptions
 from outlast.assessment.impact import Impact, State
@@ -15,7 +18,7 @@ from outlast.assessment.promise import Promise
 from outlast.assessment.quota import Demand, demands
 from outlast.assessment.recovery import Recovery, recovery
 from outlast.assessment.spread import spread
-from outlast.assessment.system import Component, Disruption, DisruptionKind, Edge, System
+from outlast.assessment.system import System
 
 
 class Facts:

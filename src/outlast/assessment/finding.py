@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from outlast.assessment.arithmetic import Line
-from outlast.assessment.system import Place, nowhere
+from outlast.assessment.place import Place, nowhere
 
 Severity = Literal["low", "medium", "high", "critical"]
 severities: tuple[Severity, ...] = get_args(Severity)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from outlast.assessment.arithmetic import Line, duration_line, time_text
+from outlast.assessment.component import Component, Copies, Site, compute_kinds
+from outlast.assessment.disruption import Disruption, DisruptionKind
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
 from outlast.assessment.impact import State
-from outlast.assessment.system import Component, Copies, Disruption, DisruptionKind, Figure, Site, compute_kinds
 
 
 class Hit(msgspec.Struct, frozen=True):

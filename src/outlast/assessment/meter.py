@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from outlast.assessment.charge import Charge, Paid, Purpose, Quantity, Unpriced, charge
+from outlast.assessment.component import Component, Site, state_kinds
 from outlast.assessment.described import Described
 from outlast.assessment.endpoint import endpoint_name
 from outlast.assessment.graph import Graph
 from outlast.assessment.price import PriceBook
 from outlast.assessment.quota import demands
-from outlast.assessment.system import Component, Site, System, state_kinds
+from outlast.assessment.system import System
 from outlast.blueprint.component import Component as Declared
 from outlast.blueprint.model import Model, ModelEndpoint
 from outlast.blueprint.schema import Blueprint

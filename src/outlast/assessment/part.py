@@ -7,20 +7,13 @@ from typing import Any
 
 import msgspec
 
+from outlast.assessment.component import Component, Copies, Kind, QueueTerms, Site
 from outlast.assessment.described import Described, here
+from outlast.assessment.disruption import DisruptionKind, disruption_kinds
 from outlast.assessment.endpoint import endpoints
-from outlast.assessment.system import (
-    Component,
-    Copies,
-    DisruptionKind,
-    Figure,
-    Kind,
-    QueueTerms,
-    Region,
-    Site,
-    Target,
-    disruption_kinds,
-)
+from outlast.assessment.figure import Figure
+from outlast.assessment.objective import Target
+from outlast.assessment.region import Region
 from outlast.assessment.technology import Technology, technology
 from outlast.blueprint.agent import Agent
 from outlast.blueprint.component import Component as Declared

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 import msgspec
 
 from outlast.assessment.arithmetic import Line, duration_line, time_text
+from outlast.assessment.component import Component, Copies
+from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import Hit, hits, holds_data, lead_to_shift
 from outlast.assessment.impact import Impact, State
 from outlast.assessment.spread import spread_from
-from outlast.assessment.system import Component, Copies, Disruption, DisruptionKind
 
 point_in_time_lag_s = 300.0
 """RDS and DynamoDB restore to any second up to about five minutes ago (their "latest restorable time")."""

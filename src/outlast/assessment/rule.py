@@ -11,9 +11,11 @@ from typing import Any, Literal
 import msgspec
 
 from outlast.assessment.arithmetic import Line
+from outlast.assessment.component import Component
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Finding, Fix, severity_of
-from outlast.assessment.system import Component, Edge, Place, nowhere
+from outlast.assessment.place import Place, nowhere
 
 Trigger = Literal["always", "process", "dependency", "node", "overload", "change", "zone", "corruption", "region"]
 likelihoods: dict[Trigger, float] = {

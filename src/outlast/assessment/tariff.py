@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outlast.assessment.charge import Charge, Unpriced
+from outlast.assessment.component import Component
 from outlast.assessment.meter import (
     Meter,
     Tariff,
@@ -17,7 +18,6 @@ from outlast.assessment.meter import (
     worker_vcpu,
     workers_per_machine,
 )
-from outlast.assessment.system import Component
 from outlast.assessment.tokens import tokens
 from outlast.blueprint.agent import Agent
 from outlast.blueprint.model import ModelEndpoint

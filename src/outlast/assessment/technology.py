@@ -11,7 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from outlast.assessment.system import Copies, Figure, Source
+from outlast.assessment.component import Copies
+from outlast.assessment.figure import Figure, Source
 
 _none = Copies()
 

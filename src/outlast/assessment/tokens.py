@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outlast.assessment.charge import Charge, Quantity, Unpriced, charge
+from outlast.assessment.component import Component
 from outlast.assessment.meter import Meter, seconds_per_month
 from outlast.assessment.price import Quote
-from outlast.assessment.system import Component
 from outlast.blueprint.model import ModelEndpoint
 from outlast.blueprint.objective import Load
 

@@ -14,7 +14,8 @@ from outlast.assessment.assess import Assessment
 from outlast.assessment.describe import describe
 from outlast.assessment.finding import Edit
 from outlast.assessment.patch import patched
-from outlast.assessment.system import Evidence, System
+from outlast.assessment.precaution import Evidence
+from outlast.assessment.system import System
 from outlast.blueprint.document import yaml_bytes_max
 from outlast.blueprint.load import blueprint_file, name_of, parse, parse_placed, read
 from outlast.cli.home import project

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from outlast.assessment.disruption import DisruptionKind
 from outlast.assessment.evidence import day_s, evidence_days_max, latest, state_of
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.rule import Rule, Weakness
-from outlast.assessment.system import DisruptionKind
 
 _NAMES: dict[DisruptionKind, str] = {
     "process": "worker-crash",

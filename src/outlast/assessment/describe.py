@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from outlast.assessment.acceptance import Acceptance
 from outlast.assessment.component import Component
 from outlast.assessment.dependency import edges, first_edges
 from outlast.assessment.described import Described
@@ -78,6 +79,7 @@ def describe(
         drill_stops=bool(blueprint.drills.stop_if.errors),
         evidence=evidence,
         deployment=_deployment(described),
+        acceptances=tuple(_acceptances(described)),
     )
 
 
@@ -206,6 +208,18 @@ def _drills(described: Described, components: Mapping[str, Component]) -> tuple[
             place = described.place(f"drills.{often}[{index}]")
             found.append(Drill(name=name, proves=kind, subject=subject, every_s=_DAYS[often] * _day_s, place=place))
     return tuple(found)
+
+
+def _acceptances(described: Described) -> Iterator[Acceptance]:
+    for index, said in enumerate(described.blueprint.accept):
+        yield Acceptance(
+            rule=said.rule,
+            component=said.component or "",
+            subject=said.subject or "",
+            reason=said.reason,
+            until=said.until,
+            place=described.place(f"accept[{index}]"),
+        )
 
 
 def _deployment(described: Described) -> Deployment | None:

@@ -61,6 +61,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     lens: str = ""
     """The capability of the Well-Architected agentic AI lens."""
     check: Callable[[Facts], Iterable[Weakness]]
+    last: bool = False
+    """Whether it runs when the others have, and so may ask `Facts.found`."""
 
     @property
     def family(self) -> str:

@@ -9,7 +9,7 @@
     ├── edges: source needs target        edge.py: hard or soft, synchronous or not, time-outs, alternatives
     ├── regions, routing, failover        region.py: who serves, who stands by, how traffic moves
     ├── objectives: class of work         objective.py: availability, latency, RTO and RPO per disruption; load
-    └── backups, alarms, drills           precaution.py: and evidence, deployments
+    └── backups, alarms, drills           precaution.py: and evidence, deployments; acceptance.py
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from outlast.assessment.acceptance import Acceptance
 from outlast.assessment.component import Component
 from outlast.assessment.edge import Edge
 from outlast.assessment.figure import Figure
@@ -51,6 +52,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     """Whether something ends a drill that harms."""
     evidence: tuple[Evidence, ...] = ()
     deployment: Deployment | None = None
+    acceptances: tuple[Acceptance, ...] = ()
+    """Findings that the owner lives with for a time."""
     zone_availability: Figure = Figure(0.9995, "default", "an assumption: 4.4 h a year; declare your own")
     region_availability: Figure = Figure(0.99995, "default", "an assumption: 26 min a year; declare your own")
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from outlast.blueprint.acceptance import Acceptance
 from outlast.blueprint.agent import Workers
 from outlast.blueprint.alarm import Alarm
 from outlast.blueprint.component import Redundancy
@@ -143,7 +144,14 @@ def _check_alarm(alarm: Alarm) -> str | None:
     return None
 
 
+def _check_acceptance(acceptance: Acceptance) -> str | None:
+    if acceptance.component is not None and acceptance.subject is not None:
+        return "has a component and a subject: expected one of them"
+    return None
+
+
 CHECKS: dict[Any, Callable[[Any], str | None]] = {
+    Acceptance: _check_acceptance,
     Alarm: _check_alarm,
     DynamoJournal: _check_dynamo,
     Fallback: _check_endpoint,

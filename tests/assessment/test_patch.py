@@ -118,7 +118,7 @@ def test_what_is_written_is_read_back(value: Any) -> None:
         ("a: {b: 1, c: 2, d: 3}\n", ("a", "b"), "a: {c: 2, d: 3}\n"),
         ("a: {b: 1, c: 2, d: 3}\n", ("a", "d"), "a: {b: 1, c: 2}\n"),
         ("a: {b: 1}\nc: 2\n", ("a", "b"), "c: 2\n"),
-        ("a:\n  # one\n  - {x: 1}\n  - x: 2\n    y: 3\n  - {x: 4}\n", ("a[1]",), "a:\n  # one\n  - {x: 1}\n  - {x: 4}\n"),
+        ("a:\n  # one\n  - {x: 1}\n  - x: 2\n    y: 3\n  - {}\n", ("a[1]",), "a:\n  # one\n  - {x: 1}\n  - {}\n"),
         ("a:\n  - x: 1\n    y:\n      - 2\n", ("a[0]",), ""),
         ("a: [one, two, three]\n", ("a", 1), "a: [one, three]\n"),
         ("a: 1\n", ("b", "c"), "a: 1\n"),

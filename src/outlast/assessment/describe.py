@@ -190,6 +190,7 @@ def _alarm(described: Described, name: str, said: declared_alarm.Alarm) -> Alarm
         name=name,
         metric=said.metric or (f"slo:{said.slo}" if said.slo is not None else ""),
         watches=watches,
+        of=tuple(described.named(one) or one for one in said.of),
         parts=(*said.all, *said.any),
         above=said.above.value if said.above is not None else None,
         after_s=after,

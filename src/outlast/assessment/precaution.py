@@ -37,7 +37,9 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     metric: str = ""
     """``turns_failing``, ``replication_lag``, ``queue_age``, ``slo:live.availability``; empty: composed of others."""
     watches: tuple[str, ...] = ()
-    """Components or classes that it is about, where that is said."""
+    """Classes of work whose promises it follows."""
+    of: tuple[str, ...] = ()
+    """Components where its metric is measured, where that is said."""
     parts: tuple[str, ...] = ()
     """The alarms that a composite one is made of."""
     above: float | None = None

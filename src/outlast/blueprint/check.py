@@ -139,6 +139,8 @@ def _check_alarm(alarm: Alarm) -> str | None:
         return "has a metric and no bound: write above, below or outside"
     if given != ["metric"] and bounds:
         return f"has {bounds[0]}, which only an alarm on a metric has"
+    if given != ["metric"] and alarm.of:
+        return "has of, which only an alarm on a metric has"
     if bool(alarm.burn_rate) != (given == ["slo"]):
         return "has a burn_rate without slo" if alarm.burn_rate else "has slo and no burn_rate: write [14x over 1h]"
     return None

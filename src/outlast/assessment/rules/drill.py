@@ -32,8 +32,9 @@ def _promised(facts: Facts) -> dict[DisruptionKind, list[str]]:
 def _no_drill(facts: Facts) -> Iterator[Weakness]:
     planned = {drill.proves for drill in facts.system.drills}
     monthly: list[Any] = [drill.name for drill in facts.system.drills if drill.every_s == 30 * day_s]
-    for kind, works in _promised(facts).items():
-        if kind in planned or any(latest(facts.system, work, kind) for work in works):
+    for kind, promising in _promised(facts).items():
+        works = [work for work in promising if latest(facts.system, work, kind) is None]
+        if kind in planned or not works:
             continue
         fix = Fix(
             text=f"drill it every month: {_NAMES[kind]}",

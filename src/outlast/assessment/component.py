@@ -77,6 +77,8 @@ class Copies(msgspec.Struct, frozen=True):
     """Whether something must be started or changed in a control plane first: recovery is not statically stable."""
     strong: bool = False
     """Whether a write elsewhere cannot overwrite this one: False for last-writer-wins."""
+    quorum: int = 0
+    """So many regions must hold it, and most of them be there, for a write to be acknowledged; 0: none need."""
 
 
 class QueueTerms(msgspec.Struct, frozen=True):
@@ -154,3 +156,8 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str | float | bool] = {}
     """What only one technology has: ``{"multi_az": "instance"}``, ``{"health_check": "deep"}``."""
     place: Place = nowhere
+
+
+def holds_data(component: Component) -> bool:
+    """Whether there is something in it that can be lost or spoiled."""
+    return component.data is not None or component.kind in ("journal", "sql", "table", "vector", "blobs", "volume")

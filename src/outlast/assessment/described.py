@@ -88,6 +88,7 @@ class Described:
                 share=region.share if region.share is not None else 1.0 if serves else 0.0,
                 running=running,
                 provider="aws" if region.aws else "",
+                witness=region.journal_only,
                 place=self.place(f"regions.{key}"),
             )
         return found

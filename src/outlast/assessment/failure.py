@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from outlast.assessment.choice import brief
-from outlast.assessment.component import Component
+from outlast.assessment.component import Component, holds_data
 from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
-from outlast.assessment.hit import Hit, disruptions, hits, holds_data
+from outlast.assessment.hit import Hit, disruptions, hits
 from outlast.assessment.impact import Impact, State
 from outlast.assessment.precaution import Drill
 from outlast.assessment.quota import fullest_zone

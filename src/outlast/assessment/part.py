@@ -277,7 +277,7 @@ def _across_regions(described: Described, path: str, declared: Stored, known: Te
                    "regions.failover.takes") if regions else Figure(0.0)  # fmt: skip
     known_takeover = known.regions.takeover_s if known.regions.mode != "none" else takes
     if said.mode == "strong":
-        return Copies("sync", takeover_s=known_takeover, strong=True)
+        return Copies("sync", takeover_s=known_takeover, strong=True, quorum=known.quorum)
     lag = Figure(1.0, "default", "an assumption: copies are usually a second behind")
     if said.within is not None:
         lag = Figure(said.within, "declared", f"{here_}.within")

@@ -24,6 +24,8 @@ class Region(msgspec.Struct, frozen=True, kw_only=True):
     running: float = 1.0
     """Share of the full capacity that runs there in normal times."""
     provider: str = ""
+    witness: bool = False
+    """Whether it only holds copies of strong stores, for a majority."""
     place: Place = nowhere
 
 

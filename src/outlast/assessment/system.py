@@ -61,3 +61,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
         """The region that serves in normal times; the one with the largest share."""
         serving = [region for region in self.regions if not region.standby]
         return max(serving, key=lambda region: region.share) if serving else None
+
+    def holders(self, component: Component) -> tuple[str, ...]:
+        """The regions that hold what a component holds: where it runs and, if it is strong, those that only witness."""
+        witnesses = [region.name for region in self.regions if region.witness and component.across_regions.quorum]
+        return tuple(dict.fromkeys([*(site.region for site in component.sites), *witnesses]))

@@ -192,9 +192,8 @@ def test_the_availability_counts_a_majority_of_the_regions(witness: bool, majori
 
 def test_versions_in_the_lost_region_are_lost_with_it() -> None:
     """They undo a mistake; what lies elsewhere are whole copies."""
-    text = RESTORED.replace("documents: {full_every: 6h,", "documents: {versions: 90d,").replace(
-        "full_every: 12h", "full_every: 1h"
-    )
+    used = RESTORED.replace("index: hard", "documents: hard").replace("full_every: 12h", "full_every: 1h")
+    text = used.replace("documents: {full_every: 6h,", "documents: {versions: 90d,")
     assert region(assessment_of(text), "rpo").estimated == 24 * HOUR
     often = text.replace("versions: 90d,", "versions: 90d, full_every: 2h,")
     assert region(assessment_of(often), "rpo").estimated == 2 * HOUR

@@ -29,6 +29,7 @@ _ALONE = {
     "across_regions": "mode",
     "failover": "mode",
     "failback": "mode",
+    "indexes": "count",
 }
 """The key that a section stands for when it is written as one value; under ``needs`` it is each of its entries."""
 

@@ -32,7 +32,7 @@ def tokens(meter: Meter, component: Component) -> Iterator[Charge]:
         usd=each * 1000,
         unit="1k calls",
         source="outlast.model prices.json",
-        seen=None,
+        seen=meter.book.tokens_seen,
         checked=True,
         basis=f"{prompt:,} tokens of prompt and {answer:,} of answer",
     )

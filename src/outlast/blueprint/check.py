@@ -15,6 +15,7 @@ from outlast.blueprint.objective import Load
 from outlast.blueprint.queue import Queue
 from outlast.blueprint.region import Regions
 from outlast.blueprint.schema import DynamoJournal, Gateway, Publish, Server
+from outlast.blueprint.store import Store
 
 endpoints_max = 64
 """Bound of the endpoints of one model."""
@@ -109,6 +110,12 @@ def _check_redundancy(redundancy: Redundancy) -> str | None:
     return None
 
 
+def _check_store(store: Store) -> str | None:
+    if store.indexes is not None and store.kind not in ("key_value", "document"):
+        return f"has indexes, which are described of key_value and document stores only, and is {store.kind}"
+    return None
+
+
 def _check_workers(workers: Workers) -> str | None:
     if workers.max is not None and workers.max < workers.min:
         return f"has max {workers.max}, which is less than min {workers.min}"
@@ -167,6 +174,7 @@ CHECKS: dict[Any, Callable[[Any], str | None]] = {
     Redundancy: _check_redundancy,
     Regions: _check_regions,
     Server: _check_server,
+    Store: _check_store,
     Workers: _check_workers,
 }
 """By section: what is wrong with one, or None."""

@@ -9,7 +9,8 @@ import yaml
 
 from outlast.assessment.assess import Assessment, assess
 from outlast.assessment.describe import describe
-from outlast.assessment.system import Evidence, System
+from outlast.assessment.precaution import Evidence
+from outlast.assessment.system import System
 from outlast.blueprint.load import parse_placed
 
 NOW = 1_700_000_000.0

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from outlast.assessment.component import Component, Site
+from outlast.assessment.edge import Edge
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
-from outlast.assessment.system import Component, Edge, Figure, Objective, Region, Site, System, Target
+from outlast.assessment.objective import Objective, Target
+from outlast.assessment.region import Region
+from outlast.assessment.system import System
 
 HOME = Region(name="here", zones=("a", "b", "c"))
 

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from outlast.assessment.assess import assess, at_least
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.document import document
 from outlast.assessment.finding import severities, severity_of
 from outlast.assessment.patch import patched
 from outlast.assessment.rule import Rule, Weakness
 from outlast.assessment.rulebook import known_rules
 from outlast.assessment.sarif import sarif
-from outlast.assessment.system import Disruption
 from outlast.assessment.what_if import disruption_of
 from outlast.blueprint.load import parse
 from outlast.kernel.error import ConfigurationError

@@ -6,7 +6,10 @@ import pytest
 
 from outlast.assessment import structure
 from outlast.assessment.availability import availability, outage_s
-from outlast.assessment.system import Component, Copies, Edge, Figure, Region, Routing, Site
+from outlast.assessment.component import Component, Copies, Site
+from outlast.assessment.edge import Edge
+from outlast.assessment.figure import Figure
+from outlast.assessment.region import Region, Routing
 from tests.assessment.systems import graph, service
 
 

@@ -15,6 +15,7 @@ from outlast.blueprint.load import load_file, parse
 from outlast.blueprint.objective import Survive
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.pricing import price_book
+from outlast.kernel.error import ConfigurationError
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BOOK = price_book()
@@ -67,8 +68,46 @@ def test_the_journal_is_charged_for_its_steps_in_every_region_that_has_it() -> N
         "stores: {journal: {kind: journal, aws: dynamodb, size: 10GiB, across_regions: eventual}}\n"
     )
     writes = [one for one in lines.of("journal") if one.quote.item == "dynamodb_write"]
-    assert [one.quantity.value for one in writes] == pytest.approx(2 * [2 * 2_628_000 * (4 + 2) / 1e6])
-    assert writes[0].quantity.text == "live 2/s x 2,628,000 s x 6 writes"
+    of_runs, of_indexes = 2 * 2_628_000 * (4 + 7) / 1e6, 2 * 2_628_000 * 11 / 1e6
+    assert [one.quantity.value for one in writes] == pytest.approx(2 * [of_runs, of_indexes])
+    assert writes[0].quantity.text == "live 2/s x 2,628,000 s x 11 writes"
+    assert writes[1].quantity.text == "live 2/s x 2,628,000 s x 11 writes of indexes"
+
+
+TABLE = """
+objectives: {live: {}}
+load: {live: {steady: 2/s}}
+agents: {a: {class: live, needs: {carts: {calls: 3}}}}
+regions: {strategy: warm_standby, home: {aws: us-east-1}, standby: {aws: us-west-2}}
+stores: {journal: {aws: dynamodb}, carts: {kind: key_value, aws: dynamodb, size: 10GiB, across_regions: eventual}}
+"""
+
+
+def test_an_index_is_a_copy_that_is_written_and_stored_again_in_every_region() -> None:
+    plain = Lines(TABLE)
+    indexed = Lines(TABLE.replace("size: 10GiB,", "size: 10GiB, indexes: {count: 2, writes: 50%, size: 20%},"))
+    writes = 2 * 3 * 2_628_000 / 1e6
+    for item, before, more in (("dynamodb_write", writes, writes * 2 * 0.5), ("dynamodb_gb", 10, 10 * 2 * 0.2)):
+        assert [one.quantity.value for one in plain.of("carts") if one.quote.item == item] == pytest.approx(
+            2 * [before]
+        )
+        found = sorted(one.quantity.value for one in indexed.of("carts") if one.quote.item == item)
+        assert found == pytest.approx(sorted(2 * [before, more]))
+
+
+def test_two_indexes_of_everything_make_three_writes_of_one() -> None:
+    plain, indexed = Lines(TABLE), Lines(TABLE.replace("size: 10GiB,", "size: 10GiB, indexes: 2,"))
+    for region in ("us-east-1", "us-west-2"):
+        once, thrice = (
+            sum(one.usd for one in of.of("carts") if one.quote.item == "dynamodb_write" and one.region == region)
+            for of in (plain, indexed)
+        )
+        assert thrice == pytest.approx(3 * once)
+
+
+def test_only_tables_have_indexes() -> None:
+    with pytest.raises(ConfigurationError, match=r"has indexes.*and is blobs"):
+        Lines("stores: {files: {kind: blobs, indexes: 2}}\n").of("files")
 
 
 def test_tokens_are_calls_times_the_price_of_the_models_own_file() -> None:
@@ -199,3 +238,24 @@ def test_a_standby_that_the_file_keeps_off_is_compared_as_running_where_the_stra
     blueprint, _ = load_file(EXAMPLES / "blueprints" / "one_region_budget.yaml")
     backup, pilot, warm = estimate(blueprint, BOOK).strategies
     assert backup.usd < pilot.usd < warm.usd
+
+
+def test_what_rests_on_unchecked_prices_stands_beside_every_figure() -> None:
+    _, found = warm()
+    own = sum(one.usd for one in found.charges if not one.quote.checked)
+    assert found.unchecked_usd == pytest.approx(own)
+    assert 0 < own < found.usd
+    assert all(one.unchecked_usd == (0.0 if one.quote.checked else one.usd) for one in found.charges)
+    for parts in (found.by_component, found.by_promise):
+        assert sum(one.unchecked_usd for one in parts) == pytest.approx(own)
+    assert found.unchecked_infrastructure_usd + found.unchecked_tokens_usd == pytest.approx(own)
+    declared = next(one for one in found.strategies if one.declared)
+    assert (declared.usd, declared.unchecked_usd) == pytest.approx((found.usd, own))
+    assert found.unchecked_tokens_usd == 0
+
+
+def test_checked_prices_say_when() -> None:
+    _, found = warm()
+    for one in found.charges:
+        assert one.quote.checked == (one.quote.seen is not None)
+    assert set(found.checked_on) == {one.quote.seen for one in found.charges if one.quote.seen}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from outlast.assessment.system import Edge, System
+from outlast.assessment.edge import Edge
+from outlast.assessment.system import System
 from tests.assessment.blueprints import system_of
 
 TEXT = """\

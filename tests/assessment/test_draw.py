@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from outlast.assessment.component import Component, Site
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.draw import draw
 from outlast.assessment.drawing.dot import dot
 from outlast.assessment.drawing.mermaid import mermaid
+from outlast.assessment.edge import Edge
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
 from outlast.assessment.impact import Impact
 from outlast.assessment.spread import spread
-from outlast.assessment.system import Component, Disruption, Edge, Figure, Site, System
+from outlast.assessment.system import System
 from tests.assessment.drawing.systems import generated
 
 SVG = "{http://www.w3.org/2000/svg}"

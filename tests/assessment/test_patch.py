@@ -109,3 +109,37 @@ WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
 )
 def test_what_is_written_is_read_back(value: Any) -> None:
     assert yaml.safe_load(f"a: {rendered(value)}") == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "result"),
+    [
+        ("a: 1\nb: 2  # two\nc: 3\n", ("b",), "a: 1\nc: 3\n"),
+        ("a: {b: 1, c: 2, d: 3}\n", ("a", "b"), "a: {c: 2, d: 3}\n"),
+        ("a: {b: 1, c: 2, d: 3}\n", ("a", "d"), "a: {b: 1, c: 2}\n"),
+        ("a: {b: 1}\nc: 2\n", ("a", "b"), "c: 2\n"),
+        ("a:\n  # one\n  - {x: 1}\n  - x: 2\n    y: 3\n  - {}\n", ("a[1]",), "a:\n  # one\n  - {x: 1}\n  - {}\n"),
+        ("a:\n  - x: 1\n    y:\n      - 2\n", ("a[0]",), ""),
+        ("a: [one, two, three]\n", ("a", 1), "a: [one, three]\n"),
+        ("a: 1\n", ("b", "c"), "a: 1\n"),
+        ("a: 1\nb: 2", ("b",), "a: 1\n"),
+    ],
+)  # fmt: skip
+def test_what_is_removed_takes_its_line_and_leaves_the_rest(
+    text: str, path: tuple[str | int, ...], result: str
+) -> None:
+    assert patched(text, [Edit(path, None)]) == result
+
+
+def test_several_items_of_a_list_go_whatever_their_order() -> None:
+    text = "a:\n" + "".join(f"  - {{x: {i}}}\n" for i in range(12))
+    edits = [Edit((f"a[{i}]",), None) for i in (2, 10, 0)]
+    left = [i for i in range(12) if i not in (2, 10, 0)]
+    assert patched(text, edits) == "a:\n" + "".join(f"  - {{x: {i}}}\n" for i in left)
+
+
+def test_an_entry_that_shares_its_line_is_left_to_a_person() -> None:
+    with pytest.raises(ConfigurationError, match="change it by hand"):
+        patched("a:\n  - - x\n    - y\n  - z\n", [Edit(("a", 0, 0), None)])
+    with pytest.raises(ConfigurationError, match="change it by hand"):
+        patched("a:\n  - x: 1\n    y: 2\n", [Edit(("a", 0, "x"), None)])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from outlast.assessment.assess import Assessment
+from outlast.assessment.disruption import DisruptionKind
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.promise import Promise
-from outlast.assessment.system import DisruptionKind, Evidence
 from tests.assessment.blueprints import DAY, NOW, assessment_of
 
 REGIONS = """

@@ -11,10 +11,12 @@ import pytest
 from outlast.assessment.assess import Assessment
 from outlast.assessment.facts import Facts
 from outlast.assessment.failure import failures
+from outlast.assessment.figure import Figure
 from outlast.assessment.finding import Edit, Finding, Fix
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.report import report, verdict
 from outlast.assessment.reporting.weakness import diff_chars_max
-from outlast.assessment.system import Evidence, Figure, System
+from outlast.assessment.system import System
 from tests.assessment.blueprints import DAY, NOW, assessment_of, system_of
 
 TEXT = """outlast: 1

@@ -9,8 +9,8 @@ import yaml
 
 from outlast.assessment.finding import Finding
 from outlast.assessment.patch import patched
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.rules import RULES
-from outlast.assessment.system import Evidence
 from outlast.blueprint.load import parse
 from tests.assessment.blueprints import DAY, HERE, NOW, assessment_of, written
 

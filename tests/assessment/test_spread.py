@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from outlast.assessment.component import Component, Copies, Site
+from outlast.assessment.disruption import Disruption
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
 from outlast.assessment.impact import State
 from outlast.assessment.spread import shared_fates, single_points, spread
-from outlast.assessment.system import Component, Copies, Disruption, Edge, Figure, Site, System
+from outlast.assessment.system import System
 from tests.assessment.systems import graph, service, system
 
 

@@ -9,10 +9,14 @@ import pytest
 from outlast.assessment.amplification import attempts, worst_paths
 from outlast.assessment.arithmetic import rate_text, share_text, time_text
 from outlast.assessment.backlog import backlog
+from outlast.assessment.component import Site
+from outlast.assessment.edge import Edge
 from outlast.assessment.evidence import day_s, latest, state_of
+from outlast.assessment.figure import Figure
+from outlast.assessment.objective import Load
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.quota import demands, fullest_zone
 from outlast.assessment.residency import geography, stays
-from outlast.assessment.system import Edge, Evidence, Figure, Load, Site
 from outlast.assessment.timeout import inversions, longest_turn_s
 from tests.assessment.systems import graph, service, system
 

@@ -72,7 +72,7 @@ def test_cost_is_readable_and_shows_each_line_when_asked(cli: Cli) -> None:
     assert "warm_standby (declared)" in said.out
     assert "live 50s, 5s (met)" in said.out
     assert "Line by line" not in said.out
-    assert "4 x 0.5 vCPU x 730 h = 1,460 vCPU-hour x 0.04656 USD, not checked" in cli("cost", "-f", WARM, "--lines").out
+    assert "4 x 0.5 vCPU x 730 h = 1,460 vCPU-hour x 0.04656 USD, unchecked" in cli("cost", "-f", WARM, "--lines").out
     assert "\x1b" not in said.out
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from outlast.assessment.edge import Edge
 from outlast.assessment.graph import Graph
-from outlast.assessment.system import Edge
 
 paths_max = 10
 """So many of the worst paths are kept."""

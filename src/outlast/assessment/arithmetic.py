@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from outlast.assessment.system import Figure
+from outlast.assessment.figure import Figure
 
 Origin = Literal["declared", "default", "documented", "measured", "computed"]
 """Where a number comes from."""

@@ -8,9 +8,14 @@ as down: (1 - availability) x takeover / repair.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from outlast.assessment.arithmetic import Line, share_text
+from outlast.assessment.component import Component, Site
+from outlast.assessment.edge import Edge
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import lead_to_shift
 from outlast.assessment.structure import (
@@ -25,7 +30,6 @@ from outlast.assessment.structure import (
     sampled,
     samples_default,
 )
-from outlast.assessment.system import Component, Edge, Figure, Site
 
 outage_s = 3600.0
 """How long an outage is taken to last, next to which a failover takes its share: an assumption, an hour."""
@@ -119,6 +123,7 @@ class _Plan:
                 continue
             seen.add(name)
             parts.append(self._own(self._graph.component(name), region))
+            parts.extend(self._majority(self._graph.component(name)))
             for edge in self._graph.needs[name]:
                 if edge.any_of and edge.synchronous:
                     groups.setdefault((name, edge.any_of), []).append(edge)
@@ -129,6 +134,15 @@ class _Plan:
             any_of([all_of(self._required((edge.target,), region, set(seen))) for edge in group]) for group in needed
         )
         return parts or [k_of(0, ())]
+
+    def _majority(self, component: Component) -> Iterator[Node]:
+        """What is strong across regions acknowledges while most of those that must hold it are there."""
+        quorum, system = component.across_regions.quorum, self._graph.system
+        holders = system.holders(component)
+        if quorum and len(holders) > 1:
+            most = max(quorum, len(holders)) // 2 + 1
+            leaves = [self._leaf(system.region_availability, "region", region) for region in holders]
+            yield k_of(min(most, len(leaves)), leaves)
 
     def _own(self, component: Component, region: str | None) -> Node:
         sites = [site for site in component.sites if region is None or site.region == region]

@@ -7,8 +7,8 @@ from typing import Literal, get_args
 
 import msgspec
 
+from outlast.assessment.figure import Source
 from outlast.assessment.price import Quote
-from outlast.assessment.system import Source
 
 Purpose = Literal["work", "node", "zone", "region", "corruption", "dependency"]
 """Why it is there: to do the work at all, or to survive a disruption."""
@@ -36,10 +36,12 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Quantity
     quote: Quote
     usd: float
+    unchecked_usd: float = 0.0
+    """All of it where the price was compared with no record, else nothing."""
     paid: Paid = "infrastructure"
 
     def __str__(self) -> str:
-        checked = "" if self.quote.checked else ", not checked"
+        checked = "" if self.quote.checked else ", unchecked"
         basis = f" ({self.quote.basis})" if self.quote.basis else ""
         return (
             f"{self.quantity.text} = {self.quantity.value:,.6g} {self.quote.unit} x {self.quote.usd:.6g} USD"
@@ -60,10 +62,16 @@ def charge(
     """One line."""
     usd = quantity.value * quote.usd
     return Charge(
-        component=component, region=region, purpose=purpose, quantity=quantity, quote=quote, usd=usd, paid=paid
-    )
+        component=component, region=region, purpose=purpose, quantity=quantity, quote=quote, usd=usd, paid=paid,
+        unchecked_usd=0.0 if quote.checked else usd,
+    )  # fmt: skip
 
 
 def total(charges: Iterable[Charge]) -> float:
     """US dollars a month."""
     return sum(one.usd for one in charges)
+
+
+def unchecked(charges: Iterable[Charge]) -> float:
+    """How much of that rests on prices that were compared with no record of the price list."""
+    return sum(one.unchecked_usd for one in charges)

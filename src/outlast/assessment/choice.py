@@ -19,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from outlast.assessment.arithmetic import Line
-from outlast.assessment.system import DisruptionKind
+from outlast.assessment.disruption import DisruptionKind
 from outlast.blueprint.schema import Blueprint
 
 Measure = Literal["rto", "rpo", "downtime"]

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from outlast.assessment.charge import Charge, Purpose, Unpriced, purposes, total
+from outlast.assessment.charge import Charge, Purpose, Unpriced, purposes, total, unchecked
 from outlast.assessment.choice import brief
 from outlast.assessment.describe import describe
+from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.facts import Facts
 from outlast.assessment.meter import Meter
 from outlast.assessment.price import PriceBook
-from outlast.assessment.system import Disruption, DisruptionKind, System
+from outlast.assessment.system import System
 from outlast.assessment.tariff import charges
 from outlast.assessment.variant import with_strategy
 from outlast.blueprint.region import Strategy
@@ -37,6 +38,8 @@ class ComponentCost(msgspec.Struct, frozen=True):
 
     component: str
     usd: float
+    unchecked_usd: float
+    """How much of it rests on unchecked prices, here and everywhere."""
     by_purpose: Mapping[Purpose, float]
 
 
@@ -45,6 +48,7 @@ class PromiseCost(msgspec.Struct, frozen=True):
 
     purpose: Purpose
     usd: float
+    unchecked_usd: float
     asked_by: tuple[str, ...]
     """``live: rto 15s, rpo 0ms``; empty, and not for the work itself: no objective asks for it."""
 
@@ -67,6 +71,7 @@ class StrategyCost(msgspec.Struct, frozen=True):
     strategy: Strategy
     declared: bool
     usd: float
+    unchecked_usd: float
     infrastructure_usd: float
     recovery: tuple[ClassRecovery, ...]
 
@@ -77,12 +82,16 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     system: str
     file: str
     as_of: str
-    """The date of the price file."""
+    """The date of the price file; what in it was checked says when."""
     usd: float
     infrastructure_usd: float
     tokens_usd: float
     unchecked_usd: float
     """How much of it rests on prices that were compared with no record of the price list."""
+    unchecked_infrastructure_usd: float
+    unchecked_tokens_usd: float
+    checked_on: tuple[str, ...]
+    """The days of the records that the others were compared with."""
     budget_infrastructure_usd: float | None
     budget_tokens_usd: float | None
     by_component: tuple[ComponentCost, ...]
@@ -106,6 +115,11 @@ def monthly(blueprint: Blueprint, book: PriceBook) -> float:
     return total(bill(blueprint, book)[0])
 
 
+def monthly_unchecked(blueprint: Blueprint, book: PriceBook) -> float:
+    """How much of that rests on unchecked prices."""
+    return unchecked(bill(blueprint, book)[0])
+
+
 def estimate(blueprint: Blueprint, book: PriceBook, file: str = "outlast.yaml") -> Estimate:
     """The estimate of a blueprint."""
     lines, meter = bill(blueprint, book)
@@ -117,7 +131,10 @@ def estimate(blueprint: Blueprint, book: PriceBook, file: str = "outlast.yaml") 
         usd=total(lines),
         infrastructure_usd=_paid(lines, "infrastructure"),
         tokens_usd=_paid(lines, "tokens"),
-        unchecked_usd=total(one for one in lines if not one.quote.checked),
+        unchecked_usd=unchecked(lines),
+        unchecked_infrastructure_usd=unchecked(one for one in lines if one.paid == "infrastructure"),
+        unchecked_tokens_usd=unchecked(one for one in lines if one.paid == "tokens"),
+        checked_on=tuple(sorted({one.quote.seen for one in lines if one.quote.checked and one.quote.seen})),
         budget_infrastructure_usd=spending.infrastructure if spending is not None else None,
         budget_tokens_usd=spending.tokens if spending is not None else None,
         by_component=tuple(_by_component(lines)),
@@ -135,20 +152,22 @@ def _paid(lines: Iterable[Charge], paid: str) -> float:
 
 
 def _by_component(lines: list[Charge]) -> Iterator[ComponentCost]:
-    found: dict[str, dict[Purpose, float]] = {}
+    found: dict[str, list[Charge]] = {}
     for one in lines:
-        own = found.setdefault(one.component, {})
-        own[one.purpose] = own.get(one.purpose, 0.0) + one.usd
-    for name, own in sorted(found.items(), key=lambda item: (-sum(item[1].values()), item[0])):
-        yield ComponentCost(name, sum(own.values()), own)
+        found.setdefault(one.component, []).append(one)
+    for name, own in sorted(found.items(), key=lambda item: (-total(item[1]), item[0])):
+        by_purpose: dict[Purpose, float] = {}
+        for one in own:
+            by_purpose[one.purpose] = by_purpose.get(one.purpose, 0.0) + one.usd
+        yield ComponentCost(name, total(own), unchecked(own), by_purpose)
 
 
 def _by_promise(lines: list[Charge], system: System) -> Iterator[PromiseCost]:
     for purpose in purposes:
-        usd = total(one for one in lines if one.purpose == purpose)
+        own = [one for one in lines if one.purpose == purpose]
         asked = tuple(_asked(system, purpose))
-        if usd or asked:
-            yield PromiseCost(purpose, usd, asked)
+        if total(own) or asked:
+            yield PromiseCost(purpose, total(own), unchecked(own), asked)
 
 
 def _asked(system: System, purpose: Purpose) -> Iterator[str]:
@@ -174,8 +193,10 @@ def _strategies(blueprint: Blueprint, book: PriceBook) -> Iterator[StrategyCost]
     for strategy in wanted:
         changed = blueprint if strategy == declared else with_strategy(blueprint, strategy)
         lines, meter = bill(changed, book)
-        usd, infrastructure = total(lines), _paid(lines, "infrastructure")
-        yield StrategyCost(strategy, strategy == declared, usd, infrastructure, tuple(recoveries(meter.system)))
+        yield StrategyCost(
+            strategy, strategy == declared, total(lines), unchecked(lines), _paid(lines, "infrastructure"),
+            tuple(recoveries(meter.system)),
+        )  # fmt: skip
 
 
 def recoveries(system: System) -> Iterator[ClassRecovery]:

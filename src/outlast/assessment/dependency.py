@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from outlast.assessment.component import Component
 from outlast.assessment.described import Described
+from outlast.assessment.edge import Edge
 from outlast.assessment.endpoint import endpoint_name
-from outlast.assessment.system import Component, Edge, Figure
+from outlast.assessment.figure import Figure
 from outlast.blueprint.agent import Agent
 from outlast.blueprint.component import Need
 from outlast.blueprint.model import Model, ModelEndpoint

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from outlast.assessment.acceptance import Acceptance
+from outlast.assessment.component import Component
 from outlast.assessment.dependency import edges, first_edges
 from outlast.assessment.described import Described
+from outlast.assessment.disruption import DisruptionKind
+from outlast.assessment.figure import Figure
+from outlast.assessment.objective import Load, Objective
 from outlast.assessment.part import parts, survive
-from outlast.assessment.system import (
-    Alarm,
-    Backup,
-    Component,
-    Deployment,
-    DisruptionKind,
-    Drill,
-    Evidence,
-    Failover,
-    Figure,
-    Load,
-    Mechanism,
-    Objective,
-    Routing,
-    Strategy,
-    System,
-)
+from outlast.assessment.precaution import Alarm, Backup, Deployment, Drill, Evidence
+from outlast.assessment.region import Failover, Mechanism, Routing, Strategy
+from outlast.assessment.system import System
 from outlast.assessment.technology import technology
 from outlast.blueprint import alarm as declared_alarm
 from outlast.blueprint.reader import Spot
@@ -88,6 +79,7 @@ def describe(
         drill_stops=bool(blueprint.drills.stop_if.errors),
         evidence=evidence,
         deployment=_deployment(described),
+        acceptances=tuple(_acceptances(described)),
     )
 
 
@@ -198,6 +190,7 @@ def _alarm(described: Described, name: str, said: declared_alarm.Alarm) -> Alarm
         name=name,
         metric=said.metric or (f"slo:{said.slo}" if said.slo is not None else ""),
         watches=watches,
+        of=tuple(described.named(one) or one for one in said.of),
         parts=(*said.all, *said.any),
         above=said.above.value if said.above is not None else None,
         after_s=after,
@@ -216,6 +209,18 @@ def _drills(described: Described, components: Mapping[str, Component]) -> tuple[
             place = described.place(f"drills.{often}[{index}]")
             found.append(Drill(name=name, proves=kind, subject=subject, every_s=_DAYS[often] * _day_s, place=place))
     return tuple(found)
+
+
+def _acceptances(described: Described) -> Iterator[Acceptance]:
+    for index, said in enumerate(described.blueprint.accept):
+        yield Acceptance(
+            rule=said.rule,
+            component=said.component or "",
+            subject=said.subject or "",
+            reason=said.reason,
+            until=said.until,
+            place=described.place(f"accept[{index}]"),
+        )
 
 
 def _deployment(described: Described) -> Deployment | None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 
-from outlast.assessment.system import Figure, Place, Region
+from outlast.assessment.figure import Figure
+from outlast.assessment.place import Place
+from outlast.assessment.region import Region
 from outlast.blueprint.component import Component as Declared
 from outlast.blueprint.link import Names
 from outlast.blueprint.reader import Spot
@@ -86,6 +88,7 @@ class Described:
                 share=region.share if region.share is not None else 1.0 if serves else 0.0,
                 running=running,
                 provider="aws" if region.aws else "",
+                witness=region.journal_only,
                 place=self.place(f"regions.{key}"),
             )
         return found

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from outlast.assessment.component import Component, Site
 from outlast.assessment.described import Described
-from outlast.assessment.system import Component, Figure, Region, Site
+from outlast.assessment.figure import Figure
+from outlast.assessment.region import Region
 from outlast.assessment.technology import Technology, technology
 from outlast.blueprint.link import each_region
 from outlast.blueprint.model import Fallback, Model, ModelEndpoint

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from outlast.assessment.disruption import DisruptionKind
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.promise import EvidenceState
-from outlast.assessment.system import DisruptionKind, Evidence, System
+from outlast.assessment.system import System
 
 evidence_days_max = 30
 """Older evidence is expired: the system has changed since."""

@@ -7,6 +7,10 @@ from collections.abc import Iterable
 
 from outlast.assessment.amplification import Path, worst_paths
 from outlast.assessment.availability import Availability, availability
+from outlast.assessment.component import Component
+from outlast.assessment.disruption import Disruption, DisruptionKind
+from outlast.assessment.edge import Edge
+from outlast.assessment.finding import Finding
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import disruptions
 from outlast.assessment.impact import Impact, State
@@ -15,7 +19,7 @@ from outlast.assessment.promise import Promise
 from outlast.assessment.quota import Demand, demands
 from outlast.assessment.recovery import Recovery, recovery
 from outlast.assessment.spread import spread
-from outlast.assessment.system import Component, Disruption, DisruptionKind, Edge, System
+from outlast.assessment.system import System
 
 
 class Facts:
@@ -27,6 +31,8 @@ class Facts:
         self.graph = Graph(system)
         self.now = now
         self.seed = seed
+        self.found: list[Finding] = []
+        """What the rules found that have run; all of it for a rule that is `last`."""
         self._impacts: dict[Disruption, Impact] = {}
         self._recoveries: dict[tuple[str, Disruption], Recovery] = {}
         self._availabilities: dict[str, Availability] = {}

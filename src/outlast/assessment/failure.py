@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from outlast.assessment.choice import brief
+from outlast.assessment.component import Component, holds_data
+from outlast.assessment.disruption import Disruption, DisruptionKind
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
-from outlast.assessment.hit import Hit, disruptions, hits, holds_data
+from outlast.assessment.hit import Hit, disruptions, hits
 from outlast.assessment.impact import Impact, State
+from outlast.assessment.precaution import Drill
 from outlast.assessment.quota import fullest_zone
 from outlast.assessment.spread import spread_from
-from outlast.assessment.system import Component, Disruption, DisruptionKind, Drill, Edge
 from outlast.kernel.unit import duration_text
 
 _SHOWN: Mapping[DisruptionKind, tuple[str, str, str]] = {

@@ -9,10 +9,10 @@ import msgspec
 
 from outlast.assessment.arithmetic import Line
 from outlast.assessment.choice import Change, Choice, Estimated, Limit, Rung, choose
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.endpoint import endpoint_name
 from outlast.assessment.facts import Facts
 from outlast.assessment.redundancy import downtime_of, month_s
-from outlast.assessment.system import Disruption
 from outlast.blueprint.model import Model
 from outlast.blueprint.schema import Blueprint
 

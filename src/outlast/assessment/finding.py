@@ -6,8 +6,9 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from outlast.assessment.acceptance import Acceptance
 from outlast.assessment.arithmetic import Line
-from outlast.assessment.system import Place, nowhere
+from outlast.assessment.place import Place, nowhere
 
 Severity = Literal["low", "medium", "high", "critical"]
 severities: tuple[Severity, ...] = get_args(Severity)
@@ -66,6 +67,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     lens: str = ""
     """The topic of the Well-Architected agentic AI lens that it belongs to; empty: none."""
     place: Place = nowhere
+    acceptance: Acceptance | None = None
+    """What the owner has said of it, also where that day has passed."""
+    accepted: bool = False
+    """Whether that holds today: it is shown, and does not count."""
 
     @property
     def score(self) -> float:

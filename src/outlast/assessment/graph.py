@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 
-from outlast.assessment.system import Component, Edge, System, compute_kinds
+from outlast.assessment.component import Component, compute_kinds
+from outlast.assessment.edge import Edge
+from outlast.assessment.system import System
 
 all_work = "all"
 """The class of work of a system that names none: whatever enters anywhere."""

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from outlast.assessment.anew import made_anew, rebuild_assumed
 from outlast.assessment.arithmetic import Line, duration_line, time_text
+from outlast.assessment.component import Component, Copies, Site, compute_kinds, holds_data
+from outlast.assessment.disruption import Disruption, DisruptionKind
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
 from outlast.assessment.impact import State
-from outlast.assessment.system import Component, Copies, Disruption, DisruptionKind, Figure, Site, compute_kinds
 
 
 class Hit(msgspec.Struct, frozen=True):
@@ -49,11 +52,6 @@ def disruptions(graph: Graph) -> Iterator[Disruption]:
             yield Disruption("node", component.name)
         if holds_data(component):
             yield Disruption("corruption", component.name)
-
-
-def holds_data(component: Component) -> bool:
-    """Whether there is something in it that can be lost or spoiled."""
-    return component.data is not None or component.kind in ("journal", "sql", "table", "vector", "blobs", "volume")
 
 
 def _process(graph: Graph, component: Component) -> Hit:
@@ -121,6 +119,9 @@ def _in_zone(graph: Graph, component: Component, zone: str) -> Hit | None:
 
 
 def _in_region(graph: Graph, component: Component, region: str) -> Hit | None:
+    alone = _without_majority(graph, component, region)
+    if alone is not None:
+        return alone
     site = next((site for site in component.sites if site.region == region), None)
     if site is None:
         return None
@@ -141,20 +142,29 @@ def _in_region(graph: Graph, component: Component, region: str) -> Hit | None:
 
 
 def _region_alone(graph: Graph, component: Component, region: str) -> Hit:
-    """Built anew elsewhere where that is the plan and its data is kept; else it waits for the region."""
+    """Made anew elsewhere where that is the plan and can be done; else it waits for the region."""
     name, why = component.name, f"it is in {region} alone"
-    backup = graph.system.backups.get(name)
-    kept = backup is not None and bool(backup.copies or backup.region_copies)
-    if graph.system.strategy != "backup_restore" or (holds_data(component) and not kept):
-        outage = Figure(region_outage_s, "default", "an assumption: a long regional outage")
-        return Hit(name, State.DOWN, outage.value, why, (duration_line(f"{name}: until the region is back", outage),))
+    found = made_anew(graph, component, region) if graph.system.strategy == "backup_restore" else None
+    if found is None:
+        return _until_the_region_is_back(component, why)
     lead, lines, _ = lead_to_shift(graph)
-    until = lead + component.relaunch_s.value
-    launched = duration_line(f"{name}: launched in another region", component.relaunch_s)
-    if backup is None:
-        return Hit(name, State.DOWN, until, why, (*lines, launched))
-    restored = duration_line(f"{name}: restored from a backup", backup.restore_s)
-    return Hit(name, State.DOWN, until + backup.restore_s.value, why, (*lines, launched, restored))
+    seconds, own = found
+    return Hit(name, State.DOWN, lead + seconds, why, (*lines, *own))
+
+
+def _until_the_region_is_back(component: Component, why: str) -> Hit:
+    outage = Figure(region_outage_s, "default", "an assumption: a long regional outage")
+    line = duration_line(f"{component.name}: until the region is back, {why}", outage)
+    return Hit(component.name, State.DOWN, outage.value, why, (line,))
+
+
+def _without_majority(graph: Graph, component: Component, region: str) -> Hit | None:
+    """What is strong across too few regions acknowledges nothing while any of them is away."""
+    quorum, holders = component.across_regions.quorum, graph.system.holders(component)
+    if region not in holders or len(holders) < 2 or len(holders) >= quorum:
+        return None
+    why = f"it acknowledges with a majority only, and {len(holders)} of {quorum} regions hold it"
+    return _until_the_region_is_back(component, why)
 
 
 def lead_to_shift(graph: Graph) -> tuple[float, tuple[Line, ...], bool]:
@@ -206,9 +216,8 @@ def _corruption(graph: Graph, component: Component) -> Hit:
         lines = (detect, duration_line(f"rebuilt from {component.rebuilt_from or 'its source'}", component.rebuild_s))
         return Hit(name, State.DOWN, _notice_s + component.rebuild_s.value, "it is rebuilt", lines)
     if component.rebuilt_from:
-        guess = Figure(_rebuild_s, "default", "an assumption: declare how long it takes")
-        lines = (detect, duration_line(f"rebuilt from {component.rebuilt_from}", guess))
-        return Hit(name, State.DOWN, _notice_s + _rebuild_s, "it is rebuilt", lines)
+        lines = (detect, duration_line(f"rebuilt from {component.rebuilt_from}", rebuild_assumed))
+        return Hit(name, State.DOWN, _notice_s + rebuild_assumed.value, "it is rebuilt", lines)
     return Hit(name, State.DOWN, float("inf"), "there is nothing to restore it from", (Line("never: no backup", ""),))
 
 
@@ -218,7 +227,6 @@ def _dependency(graph: Graph, component: Component) -> Hit:
 
 _notice_s = 900.0
 """Seconds until corrupted data is noticed and a restore is decided: an assumption, a quarter of an hour."""
-_rebuild_s = 4 * 3600.0
 region_outage_s = 12 * 3600.0
 """How long a region stays away that nothing takes over for: an assumption."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from outlast.assessment.system import Disruption
+from outlast.assessment.disruption import Disruption
 
 
 class State(enum.IntEnum):

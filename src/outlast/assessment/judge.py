@@ -7,13 +7,16 @@ from typing import Literal, NamedTuple
 
 from outlast.assessment.arithmetic import Line, share_text
 from outlast.assessment.availability import Availability
+from outlast.assessment.component import Component, compute_kinds, holds_data
+from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.evidence import latest, state_of
 from outlast.assessment.graph import Graph
-from outlast.assessment.hit import hits, holds_data
+from outlast.assessment.hit import hits
 from outlast.assessment.impact import State
+from outlast.assessment.objective import Objective, Target
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.promise import Promise, Status
 from outlast.assessment.recovery import Recovery, loss, never
-from outlast.assessment.system import Component, Disruption, DisruptionKind, Evidence, Objective, Target, compute_kinds
 from outlast.assessment.timeout import longest_turn_s
 
 Recover = Callable[[str, Disruption], Recovery]
@@ -23,11 +26,9 @@ def subjects(graph: Graph, work: str, kind: DisruptionKind) -> Iterator[Disrupti
     """Every disruption of one kind that may concern a class of work."""
     if kind in ("zone", "region"):
         for region in graph.system.regions:
-            if region.standby:
-                continue
             if kind == "region":
                 yield Disruption(kind, region.name)
-            else:
+            elif not region.standby:
                 yield from (Disruption(kind, zone) for zone in region.zones)
         return
     for name in sorted(graph.reach[work]):

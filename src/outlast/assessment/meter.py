@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from outlast.assessment.charge import Charge, Paid, Purpose, Quantity, Unpriced, charge
+from outlast.assessment.component import Component, Site, state_kinds
 from outlast.assessment.described import Described
 from outlast.assessment.endpoint import endpoint_name
 from outlast.assessment.graph import Graph
 from outlast.assessment.price import PriceBook
 from outlast.assessment.quota import demands
-from outlast.assessment.system import Component, Site, System, state_kinds
+from outlast.assessment.system import System
 from outlast.blueprint.component import Component as Declared
 from outlast.blueprint.model import Model, ModelEndpoint
 from outlast.blueprint.schema import Blueprint
@@ -34,8 +35,10 @@ workers_per_machine = 4
 """On EC2 and EKS: worker processes on one machine of two vCPU."""
 changed_share = 0.2
 """Of a store's data that is written anew in a month, and so sent to other regions: an assumption."""
-recording_writes = 2.0
-"""Writes of a run beside its steps: its start and its end."""
+recording_writes = 7.0
+index_writes = 11.0
+"""What a run writes to the journal on DynamoDB beside its steps, and what that writes to the five indexes that find it:
+counted by tests/adapters/aws/test_cost.py, see docs/aws.md. Streams of inbox and session come on top."""
 function_seconds = 0.2
 function_gb = 0.5
 

@@ -7,20 +7,13 @@ from typing import Any
 
 import msgspec
 
+from outlast.assessment.component import Component, Copies, Kind, QueueTerms, Site
 from outlast.assessment.described import Described, here
+from outlast.assessment.disruption import DisruptionKind, disruption_kinds
 from outlast.assessment.endpoint import endpoints
-from outlast.assessment.system import (
-    Component,
-    Copies,
-    DisruptionKind,
-    Figure,
-    Kind,
-    QueueTerms,
-    Region,
-    Site,
-    Target,
-    disruption_kinds,
-)
+from outlast.assessment.figure import Figure
+from outlast.assessment.objective import Target
+from outlast.assessment.region import Region
 from outlast.assessment.technology import Technology, technology
 from outlast.blueprint.agent import Agent
 from outlast.blueprint.component import Component as Declared
@@ -284,7 +277,7 @@ def _across_regions(described: Described, path: str, declared: Stored, known: Te
                    "regions.failover.takes") if regions else Figure(0.0)  # fmt: skip
     known_takeover = known.regions.takeover_s if known.regions.mode != "none" else takes
     if said.mode == "strong":
-        return Copies("sync", takeover_s=known_takeover, strong=True)
+        return Copies("sync", takeover_s=known_takeover, strong=True, quorum=known.quorum)
     lag = Figure(1.0, "default", "an assumption: copies are usually a second behind")
     if said.within is not None:
         lag = Figure(said.within, "declared", f"{here_}.within")

@@ -29,6 +29,7 @@ _ALONE = {
     "across_regions": "mode",
     "failover": "mode",
     "failback": "mode",
+    "indexes": "count",
 }
 """The key that a section stands for when it is written as one value; under ``needs`` it is each of its entries."""
 
@@ -43,8 +44,12 @@ class _Verbatim(str):
 
 def patched(text: str, edits: Sequence[Edit], file: str = "outlast.yaml") -> str:
     """`text` with every edit in it. Raises ConfigurationError where that cannot be done."""
+    gone = [edit for edit in edits if edit.value is None]
     for edit in edits:
-        text = _edited(text, edit, file)
+        if edit.value is not None:
+            text = _edited(text, edit, file)
+    for keys in sorted((_keys(edit.path) for edit in gone), key=_backwards, reverse=True):
+        text = _removed(text, keys, file)
     return text
 
 
@@ -73,6 +78,11 @@ def _edited(text: str, edit: Edit, file: str) -> str:
     raise ConfigurationError(
         f"{file}:{node.start_mark.line + 1}: {_shown(edit.path)} cannot be written by itself: change it by hand"
     )
+
+
+def _backwards(keys: Sequence[Key]) -> tuple[tuple[bool, int, str], ...]:
+    """Later items of a list go first, so that those before keep their index."""
+    return tuple((isinstance(key, str), key if isinstance(key, int) else 0, str(key)) for key in keys)
 
 
 def _shown(path: Sequence[Key]) -> str:
@@ -139,6 +149,45 @@ def _added(text: str, node: yaml.MappingNode, key: str, value: Any) -> str:
     line_end = len(text) if line_end < 0 else line_end
     indent = " " * pairs[0][0].start_mark.column
     return f"{text[:line_end]}\n{indent}{entry}{text[line_end:]}"
+
+
+def _removed(text: str, keys: Sequence[Key], file: str) -> str:
+    """`text` without the entry that `keys` lead to, and without what would then be empty."""
+    node: yaml.Node | None = Document(file, text.encode()).root
+    way: list[tuple[yaml.CollectionNode, yaml.Node]] = []
+    while keys:
+        found = _child(node, keys) if isinstance(node, yaml.CollectionNode) else None
+        if found is None:
+            return text
+        way.append((cast("yaml.CollectionNode", node), found[0]))
+        node, used = found
+        keys = keys[used:]
+    while len(way) > 1 and len(way[-1][0].value) == 1:
+        way.pop()
+    return _without(text, *way[-1], file) if way else text
+
+
+def _without(text: str, parent: yaml.CollectionNode, child: yaml.Node, file: str) -> str:
+    entries = _entries(parent)
+    index = next(i for i, (_, node) in enumerate(entries) if node is child)
+    start, end = entries[index][0], _end(child)
+    if parent.flow_style:
+        if index + 1 < len(entries):
+            return text[:start] + text[entries[index + 1][0] :]
+        return text[: _end(entries[index - 1][1])] + text[end:] if index else text[:start] + text[end:]
+    line = text.rfind("\n", 0, start) + 1
+    if text[line:start].strip(" ") != ("-" if isinstance(parent, yaml.SequenceNode) else ""):
+        where = child.start_mark.line + 1
+        raise ConfigurationError(f"{file}:{where}: an entry cannot be removed by itself: change it by hand")
+    after = text.find("\n", end)
+    return text[:line] + (text[after + 1 :] if after >= 0 else "")
+
+
+def _entries(parent: yaml.CollectionNode) -> list[tuple[int, yaml.Node]]:
+    """Where each entry begins, and its value."""
+    if isinstance(parent, yaml.MappingNode):
+        return [(key.start_mark.index, value) for key, value in _pairs(parent)]
+    return [(item.start_mark.index, item) for item in cast("list[yaml.Node]", parent.value)]
 
 
 def _end(node: yaml.Node) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from outlast.assessment.choice import Choice, Estimated, Limit, brief, when
-from outlast.assessment.cost import monthly
+from outlast.assessment.cost import monthly, monthly_unchecked
 from outlast.assessment.describe import describe
 from outlast.assessment.described import Described
 from outlast.assessment.facts import Facts
@@ -63,6 +63,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What each part must carry at the peak, also where it stands by."""
     usd: float
     """US dollars a month, as planned."""
+    unchecked_usd: float
+    """How much of it rests on unchecked prices."""
     declared_usd: float
     """As the file declares it."""
     missed: tuple[str, ...]
@@ -86,6 +88,7 @@ def plan(blueprint: Blueprint, book: PriceBook, file: str = "outlast.yaml") -> P
         decisions=tuple(_decision(blueprint, chosen, i, priced, declared, book) for i in range(len(chosen))),
         headroom=tuple(headroom(described)),
         usd=usd,
+        unchecked_usd=monthly_unchecked(planned, book),
         declared_usd=declared,
         missed=tuple(_missed(promise) for promise in described.promises if promise.status == "missed by design"),
         as_of=book.as_of,

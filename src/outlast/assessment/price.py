@@ -83,13 +83,20 @@ class PriceBook:
     """The price file, and the prices that belong to others."""
 
     def __init__(
-        self, more: tuple[Price, ...] = (), tokens: TokenPrice = _no_tokens, everywhere: str | None = None
+        self,
+        more: tuple[Price, ...] = (),
+        tokens: TokenPrice = _no_tokens,
+        everywhere: str | None = None,
+        tokens_seen: str | None = None,
     ) -> None:
-        """`more`: prices from other files. `tokens`: what models charge. `everywhere`: the one region to be quoted."""
+        """`more`: prices from other files. `tokens`: what models charge, checked on the day `tokens_seen`.
+        `everywhere`: the one region to be quoted.
+        """
         file = _file()
         self.as_of = file.as_of
         self.note = file.note
         self.tokens = tokens
+        self.tokens_seen = tokens_seen
         self.everywhere = everywhere
         self._factors = file.factors
         self._prices: Mapping[tuple[str, str], Price] = {

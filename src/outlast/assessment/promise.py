@@ -7,7 +7,9 @@ from typing import Literal
 import msgspec
 
 from outlast.assessment.arithmetic import Line
-from outlast.assessment.system import Disruption, DisruptionKind, Evidence, Place, nowhere
+from outlast.assessment.disruption import Disruption, DisruptionKind
+from outlast.assessment.place import Place, nowhere
+from outlast.assessment.precaution import Evidence
 
 Measure = Literal["availability", "rto", "rpo", "latency"]
 Status = Literal["met by drill", "met by design", "missed by design", "missed by drill", "unknown"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from outlast.assessment.arithmetic import Line, rate_text
+from outlast.assessment.component import Component, Site
 from outlast.assessment.graph import Graph
-from outlast.assessment.system import Component, Site
 
 depth_max = 50
 """Calls are counted over so many edges; longer ways are cycles."""

@@ -13,11 +13,12 @@ from collections.abc import Mapping
 import msgspec
 
 from outlast.assessment.arithmetic import Line, duration_line, time_text
+from outlast.assessment.component import Component, Copies, holds_data
+from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.graph import Graph
-from outlast.assessment.hit import Hit, hits, holds_data, lead_to_shift
+from outlast.assessment.hit import Hit, hits, lead_to_shift
 from outlast.assessment.impact import Impact, State
 from outlast.assessment.spread import spread_from
-from outlast.assessment.system import Component, Copies, Disruption, DisruptionKind
 
 point_in_time_lag_s = 300.0
 """RDS and DynamoDB restore to any second up to about five minutes ago (their "latest restorable time")."""
@@ -129,11 +130,18 @@ def _stays(component: Component, kind: DisruptionKind, hit: Hit) -> bool:
         return component.across_processes.mode == "none"
     if kind == "node" and component.provider and component.settings.get("storage") != "instance":
         return component.across_zones.mode == "none"  # a provider's disks outlive the node
-    return hit.state == State.WEAKENED and kind != "region" and component.across_zones.mode == "none"
+    if kind == "region":
+        return hit.state == State.WEAKENED  # only what stood by is gone
+    return hit.state == State.WEAKENED and component.across_zones.mode == "none"
 
 
-def loss(graph: Graph, component: Component, kind: DisruptionKind) -> tuple[float, Line]:
-    """Seconds of a component's data that such a disruption may lose, and why."""
+def loss(
+    graph: Graph, component: Component, kind: DisruptionKind, on_the_way: tuple[str, ...] = ()
+) -> tuple[float, Line]:
+    """Seconds of a component's data that such a disruption may lose, and why.
+
+    `on_the_way`: what is made again from it, so that a circle of sources is none.
+    """
     name = component.name
     copies = _copies(component, kind)
     served_elsewhere = kind == "region" and len(component.sites) > 1
@@ -141,10 +149,25 @@ def loss(graph: Graph, component: Component, kind: DisruptionKind) -> tuple[floa
         if copies.mode == "async":
             return copies.lag_s.value, duration_line(f"{name}: its copy may be behind", copies.lag_s)
         return 0.0, Line(f"{name}: its copy has what was acknowledged", "0s")
+    if name not in graph.system.backups and component.rebuilt_from:
+        return _made_again(graph, component, kind, on_the_way)
     lost, line = _backup_age(graph, name, kind)
     if kind == "region" and lost < never and not _kept_elsewhere(graph, name):
         return never, Line(f"{name}: its backups are in the region that is lost", "all", "declared", f"backup.{name}")
     return lost, line
+
+
+def _made_again(
+    graph: Graph, component: Component, kind: DisruptionKind, on_the_way: tuple[str, ...]
+) -> tuple[float, Line]:
+    """What its source has, unless a region takes that as well: then what the source loses."""
+    name, source = component.name, graph.system.components.get(component.rebuilt_from)
+    line = Line(f"{name}: made again from {component.rebuilt_from}", "0s", "declared", str(component.place))
+    if kind != "region" or source is None or not source.sites:
+        return 0.0, line
+    if source.name == name or source.name in on_the_way:
+        return never, Line(f"{name}: made again from itself, in a circle", "all", "declared", str(component.place))
+    return loss(graph, source, kind, (*on_the_way, name))
 
 
 def _copies(component: Component, kind: DisruptionKind) -> Copies | None:
@@ -165,15 +188,10 @@ def _backup_age(graph: Graph, name: str, kind: DisruptionKind) -> tuple[float, L
     Any instant can be restored where the data is; what is copied to other regions are whole backups.
     """
     backup = graph.system.backups.get(name)
-    component = graph.component(name)
     where = f"backup.{name}"
     if backup is None:
-        if component.rebuilt_from:
-            return 0.0, Line(
-                f"{name}: made again from {component.rebuilt_from}", "0s", "declared", str(component.place)
-            )
-        return never, Line(f"{name}: no backup", "all", "declared", str(component.place))
-    if backup.versions_s is not None:
+        return never, Line(f"{name}: no backup", "all", "declared", str(graph.component(name).place))
+    if backup.versions_s is not None and kind == "corruption":
         return 0.0, Line(f"{name}: the version before is kept", "0s", "declared", f"{where}.versions")
     if backup.point_in_time_s is not None and kind != "region":
         text = f"{name}: any instant can be restored, up to about five minutes ago"
@@ -181,8 +199,8 @@ def _backup_age(graph: Graph, name: str, kind: DisruptionKind) -> tuple[float, L
     if backup.full_every_s is not None:
         age = time_text(backup.full_every_s)
         return backup.full_every_s, Line(f"{name}: the last full backup", age, "declared", f"{where}.full_every")
-    if backup.point_in_time_s is not None:
-        text = f"{name}: the last whole copy; any instant is restored in its own region only"
+    if kind == "region" and (backup.point_in_time_s is not None or backup.versions_s is not None):
+        text = f"{name}: the last whole copy; other instants are kept in its own region only"
         age = time_text(whole_copy_every_s)
         return whole_copy_every_s, Line(text, age, "default", f"{where}.full_every is not said")
     return never, Line(f"{name}: no backup is scheduled", "all", "declared", where)

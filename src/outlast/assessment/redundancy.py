@@ -9,14 +9,17 @@ import msgspec
 
 from outlast.assessment.availability import availability
 from outlast.assessment.choice import Change, Choice, Estimated, Limit, Rung, choose
+from outlast.assessment.component import Component
 from outlast.assessment.describe import describe
+from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.facts import Facts
+from outlast.assessment.figure import Figure
 from outlast.assessment.graph import Graph
 from outlast.assessment.headroom import part_of
 from outlast.assessment.hit import hits
 from outlast.assessment.impact import State
 from outlast.assessment.recovery import recovery
-from outlast.assessment.system import Component, Disruption, DisruptionKind, Figure, System
+from outlast.assessment.system import System
 from outlast.assessment.technology import technology
 from outlast.assessment.variant import with_store
 from outlast.blueprint.agent import Agent

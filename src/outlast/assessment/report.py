@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 
-from outlast.assessment.assess import Assessment
+from outlast.assessment.assess import Assessment, at_least
 from outlast.assessment.draw import draw
 from outlast.assessment.drawing.markup import Markup, element
 from outlast.assessment.facts import Facts
@@ -96,7 +96,7 @@ def verdict(assessment: Assessment) -> str:
     """The first thing that a reader wants to know, as one sentence."""
     promises = assessment.promises
     missed = sum(one.status.startswith("missed") for one in promises)
-    grave = sum(one.severity in ("critical", "high") for one in assessment.findings)
+    grave = len(at_least(assessment, "high"))
     are = "is" if missed == 1 else "are"
     kept = (
         f"{missed} of {len(promises)} promises {are} missed" if missed else f"All {len(promises)} promises can be kept"
@@ -113,15 +113,16 @@ def _counts(assessment: Assessment) -> list[tuple[str, str]]:
     if "unknown" in by_status:
         promises.append(("not known", by_status.count("unknown")))
     found = [(f"{one} findings", assessment.counts.get(one, 0)) for one in reversed(severities)]
+    if assessment.accepted:
+        found.append(("accepted", assessment.accepted))
     return [(name, str(count)) for name, count in (*promises, *found)]
 
 
 def _drawing(assessment: Assessment, system: System) -> Markup:
     marks: dict[str, str] = {}
-    for finding in assessment.findings:  # worst first
+    for finding in at_least(assessment, "high"):  # worst first
         for name in finding.components:
-            if finding.severity in ("critical", "high"):
-                marks.setdefault(name, finding.severity)
+            marks.setdefault(name, finding.severity)
     picture = draw(system, marks=marks, prefix="graph", styled=False)
     intro = paragraph(
         "What needs what. Marked are components with a high or critical finding. ",

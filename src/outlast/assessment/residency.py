@@ -6,7 +6,7 @@ A Bedrock inference profile named ``eu.`` processes anywhere in that geography, 
 
 from __future__ import annotations
 
-from outlast.assessment.system import Component
+from outlast.assessment.component import Component
 
 _GEOGRAPHIES: dict[str, str] = {
     "eu": "eu",

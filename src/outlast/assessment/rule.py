@@ -11,9 +11,11 @@ from typing import Any, Literal
 import msgspec
 
 from outlast.assessment.arithmetic import Line
+from outlast.assessment.component import Component
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Finding, Fix, severity_of
-from outlast.assessment.system import Component, Edge, Place, nowhere
+from outlast.assessment.place import Place, nowhere
 
 Trigger = Literal["always", "process", "dependency", "node", "overload", "change", "zone", "corruption", "region"]
 likelihoods: dict[Trigger, float] = {
@@ -59,6 +61,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     lens: str = ""
     """The capability of the Well-Architected agentic AI lens."""
     check: Callable[[Facts], Iterable[Weakness]]
+    last: bool = False
+    """Whether it runs when the others have, and so may ask `Facts.found`."""
 
     @property
     def family(self) -> str:

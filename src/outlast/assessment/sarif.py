@@ -38,6 +38,7 @@ def _result(finding: Finding, index: int, file: str) -> dict[str, Any]:
         "level": _LEVELS[finding.severity],
         "message": {"text": text},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": file}, "region": region}}],
+        **_suppressed(finding, file),
         "partialFingerprints": {"subject/v1": f"{finding.rule}:{finding.subject}"},
         "properties": {
             "severity": finding.severity,
@@ -47,3 +48,17 @@ def _result(finding: Finding, index: int, file: str) -> dict[str, Any]:
             "costs": finding.fix.costs,
         },
     }
+
+
+def _suppressed(finding: Finding, file: str) -> dict[str, Any]:
+    acceptance = finding.acceptance
+    if acceptance is None or not finding.accepted:
+        return {}
+    region = {"startLine": max(1, acceptance.place.line), "startColumn": max(1, acceptance.place.column)}
+    suppression = {
+        "kind": "inSource",  # it stands in the file that is assessed
+        "status": "accepted",
+        "justification": f"{acceptance.reason} (until {acceptance.until})",
+        "location": {"physicalLocation": {"artifactLocation": {"uri": file}, "region": region}},
+    }
+    return {"suppressions": [suppression]}

@@ -20,10 +20,11 @@ from collections import deque
 
 import msgspec
 
+from outlast.assessment.disruption import Disruption
+from outlast.assessment.edge import Edge
 from outlast.assessment.graph import Graph
 from outlast.assessment.hit import Hit, hits
 from outlast.assessment.impact import Impact, State, Touch
-from outlast.assessment.system import Disruption, Edge
 
 degraded_share = 0.3
 """How much of the blast radius a degraded class of work counts, next to one that is down."""

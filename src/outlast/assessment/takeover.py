@@ -9,11 +9,11 @@ from typing import TypeVar
 import msgspec
 
 from outlast.assessment.choice import Change, Choice, Estimated, Limit, Rung, choose
+from outlast.assessment.component import holds_data
 from outlast.assessment.describe import describe
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.facts import Facts
-from outlast.assessment.hit import holds_data
 from outlast.assessment.redundancy import alone, given, limits_of
-from outlast.assessment.system import Disruption
 from outlast.assessment.technology import technology
 from outlast.assessment.variant import copy_of, day_s, kept, with_store, with_strategy
 from outlast.blueprint.link import vault

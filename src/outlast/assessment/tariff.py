@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from outlast.assessment.charge import Charge, Unpriced
+from outlast.assessment.component import Component
 from outlast.assessment.meter import (
     Meter,
     Tariff,
     changed_share,
     function_gb,
     function_seconds,
+    index_writes,
     recording_writes,
     seconds_per_month,
     worker_gb,
     worker_vcpu,
     workers_per_machine,
 )
-from outlast.assessment.system import Component
 from outlast.assessment.tokens import tokens
 from outlast.blueprint.agent import Agent
 from outlast.blueprint.model import ModelEndpoint
+from outlast.blueprint.objective import Load
+from outlast.blueprint.store import Indexes, Store
 from outlast.blueprint.training import Training
 from outlast.kernel.unit import hours_per_month
 
@@ -165,14 +168,27 @@ def _queue(item: str) -> Tariff:
 
 def _table(meter: Meter, component: Component) -> Iterator[Charge]:
     writes, shown = _writes(meter, component)
+    again, shown_again = _index_writes(meter, component, writes)
     for region, purpose in meter.each_region(component):
         yield from meter.line(component.name, region, purpose, "dynamodb_write", writes / 1e6, shown)
+        yield from meter.line(component.name, region, purpose, "dynamodb_write", again / 1e6, shown_again)
     reads = meter.requests(component.name)
     yield from meter.line(
         component.name, meter.home, "work", "dynamodb_read", reads / 1e6, f"{reads:,.0f} reads of 4 KB"
     )
     yield from meter.stored(component, "dynamodb_gb", per_instance=False)
+    indexes = _indexes(meter, component)
+    if indexes is not None:
+        size = meter.size_gb(component) * indexes.size
+        shown = f"{indexes.count} indexes x {size:g} GB"
+        for region, purpose in meter.each_region(component):
+            yield from meter.line(component.name, region, purpose, "dynamodb_gb", indexes.count * size, shown)
     yield from meter.sent(component, writes * 1024 / 1e9)
+
+
+def _indexes(meter: Meter, component: Component) -> Indexes | None:
+    declared = meter.declared.get(component.name)
+    return declared.indexes if isinstance(declared, Store) else None
 
 
 def _writes(meter: Meter, component: Component) -> tuple[float, str]:
@@ -181,14 +197,28 @@ def _writes(meter: Meter, component: Component) -> tuple[float, str]:
     if component.kind != "journal":
         requests = meter.requests(component.name)
         return requests, f"{requests:,.0f} writes of 1 KB"
+    return _of_runs(meter, component, lambda load: load.steps_per_turn + recording_writes, "writes")
+
+
+def _index_writes(meter: Meter, component: Component, writes: float) -> tuple[float, str]:
+    """What those writes cause in the indexes of the table."""
+    if component.kind == "journal":
+        return _of_runs(meter, component, lambda load: index_writes, "writes of indexes")
+    indexes = _indexes(meter, component)
+    if indexes is None:
+        return 0.0, ""
+    again = writes * indexes.count * indexes.writes
+    return again, f"{writes:,.0f} writes x {indexes.count} indexes x {indexes.writes:.0%}"
+
+
+def _of_runs(meter: Meter, component: Component, each: Callable[[Load], float], what: str) -> tuple[float, str]:
+    """So many for each run of the classes of work that the journal records."""
     total, parts = 0.0, list[str]()
     for work in meter.graph.works_of[component.name]:
         load = meter.blueprint.load.get(work)
-        if load is None:
-            continue
-        each = load.steps_per_turn + recording_writes
-        total += load.steady * seconds_per_month * each
-        parts.append(f"{work} {load.steady:g}/s x {seconds_per_month:,.0f} s x {each:g} writes")
+        if load is not None:
+            total += load.steady * seconds_per_month * each(load)
+            parts.append(f"{work} {load.steady:g}/s x {seconds_per_month:,.0f} s x {each(load):g} {what}")
     return total, " + ".join(parts)
 
 

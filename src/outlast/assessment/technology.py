@@ -11,7 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from outlast.assessment.system import Copies, Figure, Source
+from outlast.assessment.component import Copies
+from outlast.assessment.figure import Figure, Source
 
 _none = Copies()
 
@@ -29,6 +30,8 @@ class Technology(msgspec.Struct, frozen=True, kw_only=True):
     """Copies in other zones that it has unless somebody says otherwise."""
     takeover: Copies = _none
     """How a copy in another zone takes over, where there is one."""
+    quorum: int = 0
+    """So many regions must hold it to be strongly consistent across them; 0: it cannot be."""
     regions: Copies = _none
     """How its data comes to other regions by itself."""
     restart_s: Figure = Figure(30.0, "default", "an assumption: a supervised process")
@@ -84,7 +87,10 @@ _self_managed_sql = Technology(
 )
 
 _TECHNOLOGIES: dict[str, Technology] = {
-    "dynamodb": Technology(regional=True, availability=_read(0.9999, "Amazon DynamoDB SLA, as read in 2022")),
+    "dynamodb": Technology(regional=True, availability=_read(0.9999, "Amazon DynamoDB SLA, as read in 2022"), quorum=3),
+    "aurora_dsql": Technology(
+        regional=True, availability=_said(0.9999, "Amazon Aurora DSQL SLA: 99.99% in one region"), quorum=3
+    ),
     "s3": _regional_999,
     "sqs": _regional_999,
     "sns": _regional_999,
@@ -150,6 +156,7 @@ _TECHNOLOGIES: dict[str, Technology] = {
 
 _ALIASES = {
     "ddb": "dynamodb",
+    "dsql": "aurora_dsql",
     "dynamodb_global": "dynamodb",
     "rds_multi_az": "rds",
     "rds_multi_az_instance": "rds",
@@ -187,10 +194,16 @@ _ALIASES = {
 unknown = Technology()
 
 
+def canonical(name: str) -> str:
+    """The one name of a technology that has several; another name is as it is, in lower case."""
+    word = name.lower().replace("-", "_")
+    return _ALIASES.get(word, word)
+
+
 def technology(name: str, otherwise: str = "") -> Technology:
     """What is known of `name`, else of `otherwise`, else of nothing."""
-    for word in (name.replace("-", "_"), otherwise):
-        found = _TECHNOLOGIES.get(_ALIASES.get(word, word))
+    for word in (name, otherwise):
+        found = _TECHNOLOGIES.get(canonical(word))
         if found is not None:
             return found
     return unknown

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import msgspec
 
 from outlast.assessment.arithmetic import Line, time_text
+from outlast.assessment.edge import Edge
 from outlast.assessment.graph import Graph
 from outlast.assessment.spread import patience_s
-from outlast.assessment.system import Edge
 
 
 class Inversion(msgspec.Struct, frozen=True):

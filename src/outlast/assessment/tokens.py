@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outlast.assessment.charge import Charge, Quantity, Unpriced, charge
+from outlast.assessment.component import Component
 from outlast.assessment.meter import Meter, seconds_per_month
 from outlast.assessment.price import Quote
-from outlast.assessment.system import Component
 from outlast.blueprint.model import ModelEndpoint
 from outlast.blueprint.objective import Load
 
@@ -32,7 +32,7 @@ def tokens(meter: Meter, component: Component) -> Iterator[Charge]:
         usd=each * 1000,
         unit="1k calls",
         source="outlast.model prices.json",
-        seen=None,
+        seen=meter.book.tokens_seen,
         checked=True,
         basis=f"{prompt:,} tokens of prompt and {answer:,} of answer",
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from outlast.assessment.system import Disruption, DisruptionKind, System, disruption_kinds
+from outlast.assessment.disruption import Disruption, DisruptionKind, disruption_kinds
+from outlast.assessment.system import System
 from outlast.blueprint.document import did_you_mean
 from outlast.kernel.error import ConfigurationError
 

@@ -45,6 +45,8 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
     """How fast what it permits may be used up; every one of them raises the alarm."""
     metric: Name | None = None
     """A measured value, such as ``replication_lag``."""
+    of: tuple[Name, ...] = ()
+    """The components where it is measured, each for itself; none: the only one that has it."""
     above: Measure | None = None
     """The value that it must not pass."""
     below: Measure | None = None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from outlast.blueprint.acceptance import Acceptance
 from outlast.blueprint.agent import Workers
 from outlast.blueprint.alarm import Alarm
 from outlast.blueprint.component import Redundancy
@@ -14,6 +15,7 @@ from outlast.blueprint.objective import Load
 from outlast.blueprint.queue import Queue
 from outlast.blueprint.region import Regions
 from outlast.blueprint.schema import DynamoJournal, Gateway, Publish, Server
+from outlast.blueprint.store import Store
 
 endpoints_max = 64
 """Bound of the endpoints of one model."""
@@ -108,6 +110,12 @@ def _check_redundancy(redundancy: Redundancy) -> str | None:
     return None
 
 
+def _check_store(store: Store) -> str | None:
+    if store.indexes is not None and store.kind not in ("key_value", "document"):
+        return f"has indexes, which are described of key_value and document stores only, and is {store.kind}"
+    return None
+
+
 def _check_workers(workers: Workers) -> str | None:
     if workers.max is not None and workers.max < workers.min:
         return f"has max {workers.max}, which is less than min {workers.min}"
@@ -138,12 +146,21 @@ def _check_alarm(alarm: Alarm) -> str | None:
         return "has a metric and no bound: write above, below or outside"
     if given != ["metric"] and bounds:
         return f"has {bounds[0]}, which only an alarm on a metric has"
+    if given != ["metric"] and alarm.of:
+        return "has of, which only an alarm on a metric has"
     if bool(alarm.burn_rate) != (given == ["slo"]):
         return "has a burn_rate without slo" if alarm.burn_rate else "has slo and no burn_rate: write [14x over 1h]"
     return None
 
 
+def _check_acceptance(acceptance: Acceptance) -> str | None:
+    if acceptance.component is not None and acceptance.subject is not None:
+        return "has a component and a subject: expected one of them"
+    return None
+
+
 CHECKS: dict[Any, Callable[[Any], str | None]] = {
+    Acceptance: _check_acceptance,
     Alarm: _check_alarm,
     DynamoJournal: _check_dynamo,
     Fallback: _check_endpoint,
@@ -157,6 +174,7 @@ CHECKS: dict[Any, Callable[[Any], str | None]] = {
     Redundancy: _check_redundancy,
     Regions: _check_regions,
     Server: _check_server,
+    Store: _check_store,
     Workers: _check_workers,
 }
 """By section: what is wrong with one, or None."""

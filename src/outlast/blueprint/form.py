@@ -103,6 +103,7 @@ _TEXTS: dict[Text, ValueForm] = {
     Text.OBJECTIVE: ValueForm(
         "`CLASS.PROMISE`, such as `live.availability`", _pattern(r"\S+\.[a-z][a-z0-9_]*", "live.availability")
     ),
+    Text.DAY: ValueForm("day, such as `2027-03-31`", _pattern("[0-9]{4}-[0-9]{2}-[0-9]{2}", "2027-03-31")),
 }
 _reference = r"(env|file|aws-secret):\S.*"
 SCALARS: dict[Any, ValueForm] = {

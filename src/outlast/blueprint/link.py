@@ -82,7 +82,7 @@ def broken_links(blueprint: Blueprint) -> Iterator[Problem]:
     for path, component in names.components.items():
         yield from _of_component(blueprint, names, path, component)
     yield from _of_classes(blueprint)
-    yield from _of_alarms(blueprint)
+    yield from _of_alarms(blueprint, names)
     yield from _of_regions(blueprint)
     yield from _of_stores(blueprint)
 
@@ -141,11 +141,14 @@ def _of_classes(blueprint: Blueprint) -> Iterator[Problem]:
         yield from _one_of(f"drills.stop_if.{key}", key, "objectives, followed by _errors", expected)
 
 
-def _of_alarms(blueprint: Blueprint) -> Iterator[Problem]:
+def _of_alarms(blueprint: Blueprint, names: Names) -> Iterator[Problem]:
     for name, alarm in blueprint.alarms.items():
         path = f"alarms.{name}"
         if alarm.slo is not None:
             yield from _of_promise(blueprint, f"{path}.slo", alarm.slo)
+        for index, measured in enumerate(alarm.of):
+            if names.resolve(measured) is None:
+                yield f"{path}.of[{index}]", names.problem(measured)
         if alarm.page is not None:
             yield from _one_of(f"{path}.page", alarm.page, "escalation", blueprint.escalation)
         for key, others in (("all", alarm.all), ("any", alarm.any)):

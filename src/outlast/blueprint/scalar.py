@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
@@ -29,6 +30,7 @@ _OBJECTIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\.[a-z][a-z0-9_]{0,63}
 _MEASURES: tuple[tuple[Quantity, Literal["s", "%", "/s", "B", "USD"]], ...] = (
     (Quantity.AGE, "s"), (Quantity.PART, "%"), (Quantity.RATE, "/s"), (Quantity.SIZE, "B"), (Quantity.MONEY, "USD"),
 )  # fmt: skip
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z", re.ASCII)
 _LISTEN = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})\Z")
 
 
@@ -128,6 +130,15 @@ def _formed(text: str, form: re.Pattern[str], expected: str) -> str:
     return text
 
 
+def _day(text: str) -> str:
+    try:
+        if _DAY.match(text):
+            return dt.date.fromisoformat(text).isoformat()
+    except ValueError:
+        pass  # such as the 30th of February
+    raise ConfigurationError(f"{text[:64]!r} is not a day: expected YEAR-MONTH-DAY, for example 2027-03-31")
+
+
 def _measure(text: str) -> Measure:
     for kind, of in _MEASURES:
         try:
@@ -188,4 +199,5 @@ _TEXTS: dict[Text, Callable[[str], str]] = {
     Text.ACCOUNT: lambda text: _formed(text, _ACCOUNT, "twelve digits"),
     Text.CONTACT: lambda text: _formed(text, _CONTACT, "WAY:NAME, for example chat:support-ops"),
     Text.OBJECTIVE: lambda text: _formed(text, _OBJECTIVE, "CLASS.PROMISE, for example live.availability"),
+    Text.DAY: _day,
 }

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from outlast.blueprint.acceptance import Acceptance
 from outlast.blueprint.agent import Agent, Workers
 from outlast.blueprint.alarm import Alarm, Escalation
 from outlast.blueprint.backup import Backup
@@ -233,6 +234,8 @@ class Blueprint(msgspec.Struct, frozen=True):
     """What is broken on purpose, and how often."""
     deploy: Deploy = Deploy()
     """How a change comes to the system."""
+    accept: tuple[Acceptance, ...] = ()
+    """What `outlast assess` finds and the owner lives with for a time."""
     run_on: RunOn = RunOn()
     """What it runs on."""
 

@@ -8,7 +8,7 @@ import msgspec
 
 from outlast.blueprint.component import Component
 from outlast.blueprint.objective import Survive
-from outlast.blueprint.value import Age, ByteCount, Count, CountOrNone, Form, Name, Seconds
+from outlast.blueprint.value import Age, ByteCount, Count, CountOrNone, Form, Name, Part, Seconds
 
 StoreKind = Literal[
     "journal", "sql", "key_value", "document", "vector", "search", "graph", "time_series", "cache", "blobs", "files",
@@ -24,6 +24,17 @@ class AcrossRegions(msgspec.Struct, frozen=True):
     """strong: acknowledged when another region has it · eventual: it follows · none: each region has its own."""
     within: Age | None = None
     """How far the other regions are behind, at most; None: what is known of the service."""
+
+
+class Indexes(msgspec.Struct, frozen=True):
+    """``2`` or ``{count: 2, writes: 50%, size: 20%}``: copies of its entries under other keys, where they are found."""
+
+    count: Annotated[Count, Form.ALONE]
+    """How many there are."""
+    writes: Part = 1.0
+    """Of the writes, so many change something in each of them, and so are written again."""
+    size: Part = 1.0
+    """Of what is held, so much lies in each of them: less where only some attributes are copied."""
 
 
 class Stored(Component, frozen=True, kw_only=True, omit_defaults=True):
@@ -68,3 +79,5 @@ class Store(Stored, frozen=True, kw_only=True, omit_defaults=True):
 
     kind: StoreKind
     """What it is."""
+    indexes: Indexes | None = None
+    """Secondary indexes of a ``key_value`` or ``document`` store, which cost writes and storage again; None: none."""

@@ -44,6 +44,8 @@ class Text(enum.Enum):
     """Whom to tell: ``chat:support-ops``, ``page:first``, ``mail:ops@example.com``."""
     OBJECTIVE = "objective"
     """One promise of a class: ``live.availability``."""
+    DAY = "day"
+    """A day of the calendar: ``2027-03-31``."""
 
 
 class Form(enum.Enum):
@@ -77,6 +79,7 @@ AwsRegion = Annotated[str, Text.REGION]
 AwsAccount = Annotated[str, Text.ACCOUNT]
 Contact = Annotated[str, Text.CONTACT]
 Promise = Annotated[str, Text.OBJECTIVE]
+Day = Annotated[str, Text.DAY]
 
 DataClass = Literal["critical", "eventual", "rebuildable", "disposable"]
 """What data is worth. critical: a loss is an incident · eventual: a little age is fine · rebuildable: it can be made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outlast.adapters.aws.price import prices
 from outlast.assessment.price import Price, PriceBook
-from outlast.model.price import price_of
+from outlast.model.price import price_of, table
 
 
 def price_book(region: str | None = None) -> PriceBook:
@@ -23,4 +23,4 @@ def price_book(region: str | None = None) -> PriceBook:
             ("dynamodb_read", known.read_units_usd_per_million),
         ):
             more.append(Price(item, name, usd, "1M request units", page))
-    return PriceBook(tuple(more), price_of, region)
+    return PriceBook(tuple(more), price_of, region, table().as_of)

@@ -14,7 +14,8 @@ from outlast.assessment.assess import Assessment
 from outlast.assessment.describe import describe
 from outlast.assessment.finding import Edit
 from outlast.assessment.patch import patched
-from outlast.assessment.system import Evidence, System
+from outlast.assessment.precaution import Evidence
+from outlast.assessment.system import System
 from outlast.blueprint.document import yaml_bytes_max
 from outlast.blueprint.load import blueprint_file, name_of, parse, parse_placed, read
 from outlast.cli.home import project
@@ -67,7 +68,11 @@ def write_fixes(path: Path, assessment: Assessment, rules: Sequence[str]) -> Non
     unknown = [rule for rule in rules if rule not in {one.rule for one in assessment.findings}]
     if unknown:
         raise UsageError(f"--apply {unknown[0][:32]}: no finding of that rule here; outlast assess lists them")
-    chosen = [one for one in assessment.findings if one.rule in rules]
+    chosen = [one for one in assessment.findings if one.rule in rules and not one.accepted]
+    for finding in assessment.findings:
+        if finding.rule in rules and finding.accepted and finding.acceptance is not None:
+            until = finding.acceptance.until
+            note(f"{finding.rule} {finding.subject}: accepted until {until}, and left as it is")
     text = path.read_text(encoding="utf-8")
     if len(text) > yaml_bytes_max:
         raise ConfigurationError(f"{path} is larger than yaml_bytes_max, {yaml_bytes_max} bytes: shorten it")
@@ -85,7 +90,8 @@ def write_fixes(path: Path, assessment: Assessment, rules: Sequence[str]) -> Non
         raise ConfigurationError(f"the fix is not accepted and was not written: {error}") from None
     _replace(path, changed)
     for edit in edits:
-        note(f"{path}: {'.'.join(str(key) for key in edit.path)} = {edit.value}")
+        is_now = "removed" if edit.value is None else f"= {edit.value}"
+        note(f"{path}: {'.'.join(str(key) for key in edit.path)} {is_now}")
 
 
 def _replace(path: Path, text: str) -> None:

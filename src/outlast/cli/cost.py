@@ -75,29 +75,31 @@ def _shown(found: Estimate, lines: bool) -> None:
     from outlast.cli.output import console, plain
 
     screen = console()
-    print(plain(f"{found.system}: {_usd(found.usd)} a month (list prices as of {found.as_of})"))
-    for name, usd, budget in (
-        ("infrastructure", found.infrastructure_usd, found.budget_infrastructure_usd),
-        ("model tokens", found.tokens_usd, found.budget_tokens_usd),
-    ):
-        print(f"  {name}: {_usd(usd)}{_against(usd, budget)}")
+    print(plain(f"{found.system}: {_usd(found.usd)} a month{_of(found.unchecked_usd)} (price file of {found.as_of})"))
+    for name, usd, unchecked, budget in (
+        ("infrastructure", found.infrastructure_usd, found.unchecked_infrastructure_usd,
+         found.budget_infrastructure_usd),
+        ("model tokens", found.tokens_usd, found.unchecked_tokens_usd, found.budget_tokens_usd),
+    ):  # fmt: skip
+        print(f"  {name}: {_usd(usd)}{_against(usd, budget)}{_of(unchecked)}")
     if not found.charges:
         print("Nothing in it has a price: no part of it names a service of AWS.")
     else:
         table = Table(title="By component", title_justify="left", box=None, pad_edge=False)
-        for column in ("component", "USD a month", "of it for"):
-            table.add_column(column, justify="right" if column == "USD a month" else "left")
+        for column in ("component", "USD a month", "unchecked", "of it for"):
+            table.add_column(column, justify="right" if column in _sums else "left")
         for one in found.by_component:
             parts = ", ".join(f"{_purposes[purpose]} {usd:,.2f}" for purpose, usd in one.by_purpose.items())
-            table.add_row(plain(one.component), f"{one.usd:,.2f}", parts)
+            table.add_row(plain(one.component), f"{one.usd:,.2f}", _sum(one.unchecked_usd), parts)
         print()
         screen.print(table)
         table = Table(title="By promise", title_justify="left", box=None, pad_edge=False)
-        for column in ("to survive", "USD a month", "asked by"):
-            table.add_column(column, justify="right" if column == "USD a month" else "left")
+        for column in ("to survive", "USD a month", "unchecked", "asked by"):
+            table.add_column(column, justify="right" if column in _sums else "left")
         for promise in found.by_promise:
             asked = "; ".join(promise.asked_by) or ("the load" if promise.purpose == "work" else "no objective")
-            table.add_row(_purposes[promise.purpose], f"{promise.usd:,.2f}", plain(asked))
+            sums = f"{promise.usd:,.2f}", _sum(promise.unchecked_usd)
+            table.add_row(_purposes[promise.purpose], *sums, plain(asked))
         print()
         screen.print(table)
         print()
@@ -110,7 +112,20 @@ def _shown(found: Estimate, lines: bool) -> None:
     _told("Not in it", [*(f"{one.component}: {one.why}" for one in found.unpriced), *_never])
     if found.unchecked_usd:
         share = found.unchecked_usd / found.usd
-        print(f"\n{_usd(found.unchecked_usd)} of it ({share:.0%}) rest on prices that were not checked: see --lines")
+        print(f"\n{_usd(found.unchecked_usd)} of it ({share:.0%}) rest on unchecked prices: see --lines")
+        seen = f" of {' and '.join(found.checked_on)}" if found.checked_on else ""
+        print(f"unchecked: compared with no record of the price list; the others with records{seen}")
+
+
+_sums = ("USD a month", "unchecked", "against the first")
+
+
+def _of(unchecked: float) -> str:
+    return f", {_usd(unchecked)} of it unchecked" if unchecked else ""
+
+
+def _sum(usd: float) -> str:
+    return f"{usd:,.2f}" if usd else ""
 
 
 _never = ["everything: transfer to clients, private networking, support, taxes, discounts, free tiers"]
@@ -122,12 +137,14 @@ def _strategies(found: Estimate) -> object:
     from outlast.cli.output import plain
 
     table = Table(title="If the region is lost", title_justify="left", box=None, pad_edge=False)
-    for column in ("strategy", "USD a month", "against the first", "until clients succeed, and what may be lost"):
-        table.add_column(column, justify="right" if "USD" in column or "against" in column else "left")
+    last = "until clients succeed, and what may be lost"
+    for column in ("strategy", "USD a month", "unchecked", "against the first", last):
+        table.add_column(column, justify="right" if column in _sums else "left")
     first = found.strategies[0].usd if found.strategies else 0.0
     for one in found.strategies:
         name = one.strategy + (" (declared)" if one.declared else "")
-        table.add_row(name, f"{one.usd:,.2f}", f"{one.usd - first:+,.2f}", plain(_recovered(one)))
+        sums = f"{one.usd:,.2f}", _sum(one.unchecked_usd), f"{one.usd - first:+,.2f}"
+        table.add_row(name, *sums, plain(_recovered(one)))
     return table
 
 

@@ -35,9 +35,15 @@ def print_assessment(assessment: Assessment, *, arithmetic: bool) -> None:
             screen.print(f"  {text}")
     screen.print("\nfindings", style="bold")
     for finding in assessment.findings:
-        _print_finding(finding, assessment.file)
+        if not finding.accepted:
+            _print_finding(finding, assessment.file)
+    if assessment.accepted:
+        screen.print("\naccepted", style="bold")
+        for finding in assessment.findings:
+            _print_accepted(finding)
     counts = ", ".join(f"{count} {severity}" for severity, count in assessment.counts.items() if count)
-    screen.print(f"\n{counts or 'no findings'}", style="bold")
+    accepted = f", {assessment.accepted} accepted" if assessment.accepted else ""
+    screen.print(f"\n{counts or 'no findings'}{accepted}", style="bold")
 
 
 def _promise_line(promise: Promise, width: int) -> str:
@@ -76,8 +82,21 @@ def _print_finding(finding: Finding, file: str) -> None:
     place = f"{file}:{finding.place.line}:{finding.place.column}" if finding.place.line else file
     screen.print(f"\n{finding.severity:8} {finding.rule}  {finding.title}", style=_COLOURS[finding.severity])
     screen.print(f"  {place}  {finding.subject}: {finding.reason}", soft_wrap=True)
+    if finding.acceptance is not None:
+        screen.print(f"  accepted until {finding.acceptance.until}, which has passed: {finding.acceptance.reason}")
     by = f"  (outlast assess --apply {finding.rule})" if finding.fix.edits else ""
     screen.print(f"  fix: {finding.fix.text}{by}", soft_wrap=True)
     gain = f"buys: {finding.fix.buys}" if finding.fix.buys else ""
     cost = f"costs: {finding.fix.costs}" if finding.fix.costs else ""
     screen.print("  " + "; ".join(part for part in (gain, cost) if part), style="dim", soft_wrap=True)
+
+
+def _print_accepted(finding: Finding) -> None:
+    said = finding.acceptance
+    if said is None or not finding.accepted:
+        return
+    screen = console()
+    screen.print(
+        f"  {finding.severity:8} {finding.rule}  {finding.subject}: {finding.reason}", style="dim", soft_wrap=True
+    )
+    screen.print(f"           until {said.until}: {said.reason}", style="dim", soft_wrap=True)

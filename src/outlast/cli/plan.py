@@ -46,7 +46,10 @@ def plan(
         other = _made(blueprint_path(diff, None))
         differences = compare(found, other)
         if json:
-            usd = {"usd_before": found.usd, "usd_after": other.usd}
+            usd = {
+                "usd_before": found.usd, "unchecked_usd_before": found.unchecked_usd,
+                "usd_after": other.usd, "unchecked_usd_after": other.unchecked_usd,
+            }  # fmt: skip
             print_json({**usd, "differences": msgspec.to_builtins(differences)})
             return
         _compared(found, other)
@@ -73,6 +76,8 @@ def _shown(found: Plan) -> None:
     from outlast.cli.output import plain
 
     print(plain(f"{found.system}: {found.usd:,.2f} USD a month as planned, {found.declared_usd:,.2f} as declared"))
+    if found.unchecked_usd:
+        print(f"  of what is planned {found.unchecked_usd:,.2f} USD rest on unchecked prices: see outlast cost --lines")
     for one in found.decisions:
         print(plain(f"\n{one.question} of {one.subject}: {one.chosen}"))
         for title, sentences in (
@@ -107,8 +112,9 @@ def _compared(before: Plan, after: Plan) -> None:
     from outlast.cli.output import plain
 
     change = after.usd - before.usd
-    print(plain(f"{before.file}: {before.usd:,.2f} USD a month as planned"))
-    print(plain(f"{after.file}: {after.usd:,.2f} USD a month as planned ({change:+,.2f})"))
+    print(plain(f"{before.file}: {before.usd:,.2f} USD a month as planned ({before.unchecked_usd:,.2f} unchecked)"))
+    print(plain(f"{after.file}: {after.usd:,.2f} USD a month as planned ({after.unchecked_usd:,.2f} unchecked)"))
+    print(f"the second costs {abs(change):,.2f} USD a month {'more' if change >= 0 else 'less'}")
     differences = compare(before, after)
     if not differences:
         print("The two plans decide the same.")

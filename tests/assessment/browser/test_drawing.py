@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from outlast.assessment.component import Component
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.draw import draw
+from outlast.assessment.edge import Edge
 from outlast.assessment.graph import Graph
 from outlast.assessment.spread import spread
-from outlast.assessment.system import Component, Disruption, Edge, System
+from outlast.assessment.system import System
 from tests.assessment.drawing.systems import generated
 from tests.servers.chromium import Page
 

@@ -10,8 +10,9 @@ import pytest
 
 from outlast.assessment.assess import assess
 from outlast.assessment.describe import describe
+from outlast.assessment.disruption import Disruption
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.report import report
-from outlast.assessment.system import Disruption, Evidence
 from outlast.blueprint.load import parse_placed
 from tests.servers.chromium import Page
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import random
 
-from outlast.assessment.system import Component, Edge, Figure, Kind, Objective, Region, Site, System
+from outlast.assessment.component import Component, Kind, Site
+from outlast.assessment.edge import Edge
+from outlast.assessment.figure import Figure
+from outlast.assessment.objective import Objective
+from outlast.assessment.region import Region
+from outlast.assessment.system import System
 
 zones = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 western = ("eu-west-1a", "eu-west-1b")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from outlast.assessment.component import Component, Site
 from outlast.assessment.drawing.lane import Heading, Lane, lanes
-from outlast.assessment.system import Component, Edge, Site, System
+from outlast.assessment.edge import Edge
+from outlast.assessment.system import System
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 HOME = Site("eu-central-1", ZONES, 3, 2)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from outlast.assessment.arithmetic import time_text
+from outlast.assessment.component import Component, Site
 from outlast.assessment.drawing import icon
 from outlast.assessment.drawing.layout import Box
 from outlast.assessment.drawing.lettering import fitted, width
 from outlast.assessment.drawing.markup import Markup, element
 from outlast.assessment.impact import State, Touch
-from outlast.assessment.system import Component, Site
 
 name_size = 13.0
 small_size = 11.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from outlast.assessment.system import Kind
+from outlast.assessment.component import Kind
 
 _PATHS: dict[str, str] = {
     "entry": "M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 1 0 0-13zM1.5 8h13M8 1.5c-4 4-4 9 0 13c4-4 4-9 0-13",

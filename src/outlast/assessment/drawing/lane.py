@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from outlast.assessment.system import Component, Site, System
+from outlast.assessment.component import Component, Site
+from outlast.assessment.system import System
 
 
 class Heading(msgspec.Struct, frozen=True):

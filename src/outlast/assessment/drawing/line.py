@@ -6,8 +6,8 @@ from outlast.assessment.arithmetic import time_text
 from outlast.assessment.drawing.grid import Arrow
 from outlast.assessment.drawing.markup import Markup, element, number
 from outlast.assessment.drawing.way import Point, Route
+from outlast.assessment.edge import Edge
 from outlast.assessment.impact import Impact, State
-from outlast.assessment.system import Edge
 
 _STATES = tuple(state.word for state in State if state > State.UNTOUCHED)
 _loop_width = 40.0

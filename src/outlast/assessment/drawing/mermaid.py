@@ -9,8 +9,9 @@ from outlast.assessment.drawing.card import redundancy
 from outlast.assessment.drawing.lane import lanes
 from outlast.assessment.drawing.markup import plain
 from outlast.assessment.drawing.theme import state_fills
+from outlast.assessment.edge import Edge
 from outlast.assessment.impact import Impact, Touch
-from outlast.assessment.system import Edge, System
+from outlast.assessment.system import System
 
 
 def mermaid(system: System, impact: Impact | None = None) -> str:

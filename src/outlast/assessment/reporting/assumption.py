@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outlast.assessment.arithmetic import share_text, time_text
+from outlast.assessment.component import Component, Copies
 from outlast.assessment.drawing.markup import Markup, element
 from outlast.assessment.evidence import day_s, evidence_days_max
+from outlast.assessment.figure import Figure
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.reporting.part import date_of, paragraph, section, table
-from outlast.assessment.system import Component, Copies, Evidence, Figure, System
+from outlast.assessment.system import System
 
 names_max = 8
 """So many components are named in a row; then how many more."""

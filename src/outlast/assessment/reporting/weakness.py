@@ -17,6 +17,7 @@ from outlast.assessment.reporting.part import (
     scrolling,
     section,
     sum_of,
+    table,
     unfolding,
 )
 from outlast.kernel.error import ConfigurationError
@@ -34,9 +35,29 @@ def findings(assessment: Assessment, text: str) -> Markup:
         return section("findings", "Findings", paragraph("No rule found a weakness."))
     shown = text if len(text) <= diff_chars_max else ""
     patches = _Patches(shown, assessment.file)
-    items = [_finding(one, assessment.file, patches) for one in assessment.findings]
+    items = [_finding(one, assessment.file, patches) for one in assessment.findings if not one.accepted]
     intro = "Worst first: blast radius, the share of all work that is hit, times how likely its cause is."
-    return section("findings", "Findings", paragraph(intro, quiet=True), element("ol", *items, class_="findings"))
+    listed = element("ol", *items, class_="findings") if items else paragraph("All that was found is accepted.")
+    return section("findings", "Findings", paragraph(intro, quiet=True), listed, _accepted(assessment))
+
+
+def _accepted(assessment: Assessment) -> Markup:
+    """What the owner lives with, until when and why."""
+    rows = [
+        (
+            joined([code(one.rule), element("br"), element("span", one.severity, class_="quiet")]),
+            joined([element("strong", one.subject), element("br"), prose(one.reason)]),
+            said.until,
+            said.reason,
+        )
+        for one in assessment.findings
+        if one.accepted and (said := one.acceptance) is not None
+    ]
+    if not rows:
+        return nothing
+    intro = paragraph("These are known and do not count until their day has passed.", quiet=True)
+    found = table("accepted findings", ("rule", "finding", "accepted until", "because"), rows)
+    return joined([element("h3", "Accepted"), intro, found])
 
 
 def _finding(finding: Finding, file: str, patches: _Patches) -> Markup:
@@ -48,10 +69,12 @@ def _finding(finding: Finding, file: str, patches: _Patches) -> Markup:
         f" · blast radius {finding.blast_radius:.0%} × likelihood {finding.likelihood:.0%}",
         f" · {practice}" if practice else "", class_="quiet",
     )  # fmt: skip
+    lapsed = finding.acceptance
+    was = paragraph(f"Accepted until {lapsed.until}, which has passed: {lapsed.reason}") if lapsed else nothing
     sums = sum_of(f"arithmetic: {finding.rule}, {finding.subject}", finding.lines)
     more = unfolding(("Arithmetic",), sums) if finding.lines else nothing
     return element(
-        "li", element("article", head, where, paragraph(prose(finding.reason)), more, _fix(finding, patches))
+        "li", element("article", head, where, paragraph(prose(finding.reason)), was, more, _fix(finding, patches))
     )
 
 

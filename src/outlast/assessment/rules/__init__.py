@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from outlast.assessment.rule import Rule
 from outlast.assessment.rules import (
+    acceptance,
     agent,
     alarm,
     availability,
@@ -37,6 +38,7 @@ FAMILIES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "EVI": ("Drills and evidence", drill.RULES),
     "CHG": ("Deployments", deployment.RULES),
     "AWS": ("What services of AWS do and do not", aws.RULES),
+    "ACC": ("Acceptances", acceptance.RULES),
 }
 """By the three letters in their ids: what each family is about, and its rules."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outlast.assessment.arithmetic import loss_text, share_text, time_text
+from outlast.assessment.component import Component, Site, holds_data, state_kinds
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
-from outlast.assessment.hit import holds_data
 from outlast.assessment.impact import State
 from outlast.assessment.rule import Rule, Weakness, about, between, change
-from outlast.assessment.system import Component, Disruption, Site, state_kinds
 
 chain_max = 4
 """More hard synchronous calls in a row are a finding."""

@@ -8,9 +8,7 @@ from outlast.assessment.arithmetic import duration_line, time_text
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, about, between, change
-
-_STRONG = ("dynamodb", "aurora_dsql", "dsql", "spanner", "")
-"""Technologies that can be strongly consistent across regions; where none is said, it is believed."""
+from outlast.assessment.technology import canonical
 
 
 def _slow_standby(facts: Facts) -> Iterator[Weakness]:
@@ -19,7 +17,7 @@ def _slow_standby(facts: Facts) -> Iterator[Weakness]:
         works = facts.graph.works_of[component.name]
         own = component.survive.get("zone")
         promised = own.rto_s if own is not None and own.rto_s is not None else facts.promised(works, "zone")
-        if component.technology not in ("rds", "rds_multi_az") or component.across_zones.mode == "none":
+        if canonical(component.technology) != "rds" or component.across_zones.mode == "none":
             continue
         if promised is None or takeover.value <= promised:
             continue
@@ -37,8 +35,8 @@ def _slow_standby(facts: Facts) -> Iterator[Weakness]:
 
 def _strong_elsewhere(facts: Facts) -> Iterator[Weakness]:
     for component in facts.components:
-        if not component.across_regions.strong or component.technology in _STRONG:
-            continue
+        if not component.across_regions.strong or component.across_regions.quorum or not component.technology:
+            continue  # where no service is named, it is believed
         if component.provider != "aws":
             continue
         fix = Fix(

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from outlast.assessment.arithmetic import time_text
+from outlast.assessment.component import Component, holds_data
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
-from outlast.assessment.hit import holds_data
+from outlast.assessment.precaution import Backup
 from outlast.assessment.rule import Rule, Weakness, about, change
-from outlast.assessment.system import Backup, Component
 
 _kept = ("critical", "eventual")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
+from outlast.assessment.precaution import Deployment
 from outlast.assessment.rule import Rule, Weakness
-from outlast.assessment.system import Deployment
 
 
 def _weight(facts: Facts) -> float:

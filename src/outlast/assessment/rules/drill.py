@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from outlast.assessment.disruption import DisruptionKind
 from outlast.assessment.evidence import day_s, evidence_days_max, latest, state_of
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.rule import Rule, Weakness
-from outlast.assessment.system import DisruptionKind
 
 _NAMES: dict[DisruptionKind, str] = {
     "process": "worker-crash",
@@ -32,8 +32,9 @@ def _promised(facts: Facts) -> dict[DisruptionKind, list[str]]:
 def _no_drill(facts: Facts) -> Iterator[Weakness]:
     planned = {drill.proves for drill in facts.system.drills}
     monthly: list[Any] = [drill.name for drill in facts.system.drills if drill.every_s == 30 * day_s]
-    for kind, works in _promised(facts).items():
-        if kind in planned or any(latest(facts.system, work, kind) for work in works):
+    for kind, promising in _promised(facts).items():
+        works = [work for work in promising if latest(facts.system, work, kind) is None]
+        if kind in planned or not works:
             continue
         fix = Fix(
             text=f"drill it every month: {_NAMES[kind]}",

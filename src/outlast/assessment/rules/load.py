@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator
 
 from outlast.assessment.arithmetic import Line, rate_text, time_text
+from outlast.assessment.component import Component, Site, compute_kinds
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.hit import lead_to_shift
 from outlast.assessment.quota import capacity, fullest_zone
 from outlast.assessment.rule import Rule, Weakness, about, change
-from outlast.assessment.system import Component, Edge, Site, compute_kinds
 
 launches_in_a_rush = 3.0
 """How many times as long a launch may take while everybody launches: an assumption."""

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from outlast.assessment.arithmetic import Line, time_text
 from outlast.assessment.backlog import backlog
+from outlast.assessment.component import Component
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, about, change
-from outlast.assessment.system import Component, Edge
 
 keep_min_s = 86400.0
 """A message should outlive a day: a night and a morning in which nobody looks."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from outlast.assessment.arithmetic import time_text
+from outlast.assessment.disruption import DisruptionKind
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
 from outlast.assessment.promise import Measure, Promise
 from outlast.assessment.rule import Rule, Weakness, change
-from outlast.assessment.system import DisruptionKind
 
 
 def _missed(measure: Measure, *kinds: DisruptionKind) -> Callable[[Facts], Iterable[Weakness]]:

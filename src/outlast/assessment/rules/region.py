@@ -197,10 +197,11 @@ def _no_edge(facts: Facts) -> Iterator[Weakness]:
 
 
 def _strong_without_a_third(facts: Facts) -> Iterator[Weakness]:
-    if len(facts.system.regions) >= 3 or not _several(facts):
+    if not _several(facts):
         return
     for component in facts.components:
-        if not component.across_regions.strong or component.technology not in ("dynamodb", "aurora_dsql", "dsql"):
+        quorum, holders = component.across_regions.quorum, facts.system.holders(component)
+        if len(holders) >= quorum:
             continue
         fix = Fix(
             text="name a third region, which may hold the copy only (journal_only)",
@@ -208,7 +209,7 @@ def _strong_without_a_third(facts: Facts) -> Iterator[Weakness]:
             buys="a majority that survives the loss of one region",
             costs="a third copy of the writes",
         )
-        reason = f"{component.name} is to be strong in {len(facts.system.regions)} regions: a majority needs 3"
+        reason = f"{component.name} is to be strong, and {len(holders)} of the {quorum} regions that this needs hold it"
         yield about(component, 0.45 * max(facts.weight_of(component.name), 0.6), reason, fix)
 
 

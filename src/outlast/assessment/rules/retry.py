@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from outlast.assessment.amplification import attempts
 from outlast.assessment.arithmetic import Line
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, between, change
-from outlast.assessment.system import Edge
 
 attempts_max = 4.0
 """Calls that one request may become at the end of a path."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from outlast.assessment.arithmetic import Line, time_text
+from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
 from outlast.assessment.rule import Rule, Weakness, about, between, change
-from outlast.assessment.system import Edge
 from outlast.assessment.timeout import inversions, longest_turn_s
 from outlast.kernel.unit import duration_text
 

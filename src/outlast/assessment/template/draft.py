@@ -195,7 +195,7 @@ def _alarm(sketch: Sketch, said: Mapping[str, Any]) -> dict[str, Any]:
     written = {key: value for key, value in said.items() if key not in ("from", "note", "about")}
     about = sketch.part(said["about"])
     if about is not None:
-        written["metric"] = f"{about.name}.{written['metric']}"
+        written = {"metric": written.pop("metric"), "of": [about.name], **written}
     return written
 
 

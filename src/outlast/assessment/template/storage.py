@@ -45,6 +45,9 @@ def _table(sketch: Sketch, network: Network, table: Resource) -> None:
         part.regions = [*part.regions, *elsewhere]
         if not strong:
             part.note("a global table with eventual consistency: of two writes to one item the later one wins")
+    indexes = len(items(table.get("GlobalSecondaryIndexes", "global_secondary_index")))
+    if indexes:
+        part.body["indexes"] = indexes
     if true(table.get("TimeToLiveSpecification.Enabled", "ttl.enabled")):
         part.note("its items expire (TTL): how soon stands in the items")
     capacity = str(table.get("BillingMode", "billing_mode") or "PROVISIONED")

@@ -18,9 +18,9 @@ import aiohttp
 import msgspec
 
 from outlast.assessment.describe import describe
+from outlast.assessment.disruption import Disruption
 from outlast.assessment.graph import Graph
 from outlast.assessment.spread import spread
-from outlast.assessment.system import Disruption
 from outlast.blueprint.load import parse_placed
 from outlast.drill.guard import Guard
 from outlast.drill.prediction.desk import Desk, endpoints

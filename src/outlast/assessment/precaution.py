@@ -1,0 +1,87 @@
+"""What was provided for a bad day: backups, alarms, drills and what they showed, the way that changes come."""
+
+from __future__ import annotations
+
+import msgspec
+
+from outlast.assessment.disruption import DisruptionKind
+from outlast.assessment.figure import Figure
+from outlast.assessment.place import Place, nowhere
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """How one component's data is kept for a bad day."""
+
+    component: str
+    point_in_time_s: float | None = None
+    """How far back any instant can be restored."""
+    full_every_s: float | None = None
+    versions_s: float | None = None
+    """How long overwritten versions are kept."""
+    copies: tuple[str, ...] = ()
+    """Where else it lies: ``standby``, ``vault``, a region."""
+    lock_s: float | None = None
+    """How long nobody can delete it."""
+    test_every_s: float | None = None
+    """How often a restore is tried."""
+    restore_s: Figure = Figure(3600.0)
+    region_copies: tuple[str, ...] = ()
+    """Regions where copies lie, where they are named."""
+    place: Place = nowhere
+
+
+class Alarm(msgspec.Struct, frozen=True, kw_only=True):
+    """What is noticed, and what is done then."""
+
+    name: str
+    metric: str = ""
+    """``turns_failing``, ``replication_lag``, ``queue_age``, ``slo:live.availability``; empty: composed of others."""
+    watches: tuple[str, ...] = ()
+    """Classes of work whose promises it follows."""
+    of: tuple[str, ...] = ()
+    """Components where its metric is measured, where that is said."""
+    parts: tuple[str, ...] = ()
+    """The alarms that a composite one is made of."""
+    above: float | None = None
+    """The threshold, in the metric's unit."""
+    after_s: float = 60.0
+    """Seconds from the first bad sample to the alarm."""
+    page: str = ""
+    do: str = ""
+    place: Place = nowhere
+
+
+class Drill(msgspec.Struct, frozen=True, kw_only=True):
+    """An experiment that is planned."""
+
+    name: str
+    proves: DisruptionKind | None = None
+    subject: str = ""
+    """The component it breaks; empty: whichever."""
+    every_s: float | None = None
+    place: Place = nowhere
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """What a drill measured."""
+
+    drill: str
+    at: float
+    """Seconds since 1970."""
+    passed: bool
+    disruption: DisruptionKind | None = None
+    subject: str = ""
+    work: str = ""
+    """The class of work; empty: all."""
+    rto_s: float | None = None
+    rpo_s: float | None = None
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """How a change reaches production."""
+
+    order: tuple[str, ...] = ()
+    first: str = ""
+    bake_s: float = 0.0
+    roll_back_on: tuple[str, ...] = ()
+    place: Place = nowhere

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from outlast.drill.guard import Guard, Ward
-from outlast.drill.process import Process, alive, identify
+from outlast.drill.guard import Guard
+from outlast.drill.part import Part, scripted_model
+from outlast.drill.process import Process, alive
 from outlast.drill.stage import example_directory
 from outlast.drill.system import NotUp, System
 from outlast.kernel.clock import Clock
@@ -23,55 +23,8 @@ endpoints = {"first": "writer", "spare": "writer", "left": "helper", "right": "h
 """Each endpoint's model: ``writer`` has a lesser fallback, ``helper`` two equal endpoints."""
 
 
-class _Serving(msgspec.Struct, frozen=True):
-    url: str
-
-
 class _Address(msgspec.Struct, frozen=True):
     address: str
-
-
-class Endpoint:
-    """A scripted model server as a process of its own, that can be killed and started again on its port."""
-
-    def __init__(self, name: str, guard: Guard, clock: Clock, log: Path) -> None:
-        self.name = name
-        self.url = ""
-        self.process: Process | None = None
-        self._port = 0
-        self._guard = guard
-        self._clock = clock
-        self._log = log
-        self._child: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it, and return when it serves. Raises NotUp."""
-        command = (sys.executable, "-m", "outlast", "model", "serve", "--scripted", "--json", "--port", str(self._port))
-        with self._log.open("ab") as log:
-            self._child = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.process = identify(self._child.pid)
-        if self.process is not None:
-            self._guard.watch(Ward(self.process))
-        assert self._child.stdout is not None
-        try:
-            line = await asyncio.wait_for(self._child.stdout.readline(), start_within_s)
-            self.url = msgspec.json.decode(line, type=_Serving).url
-        except (TimeoutError, msgspec.MsgspecError):
-            raise NotUp(f"model endpoint {self.name} said no address: see {self._log}") from None
-        self._port = int(self.url.split("//")[1].split("/")[0].rpartition(":")[2])
-
-    async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        if self._child is None or self._child.returncode is not None:
-            return
-        self._child.kill()
-        await self._child.wait()
 
 
 class Desk:
@@ -82,7 +35,7 @@ class Desk:
         self.project = home / "desk"
         self._world = home / "world"
         self._clock = clock
-        self.endpoints = {name: Endpoint(name, guard, clock, home / f"{name}.log") for name in endpoints}
+        self.endpoints = {name: scripted_model(name, home, guard) for name in endpoints}
         self.system = System(self.project, {"SUPPORT_DESK_LEDGER": str(self._world / "ledger.sqlite")}, guard, clock)
 
     async def start(self) -> None:

@@ -18,9 +18,12 @@ import aiohttp
 from rules import Extraction, Text, crude_extraction, crude_text
 
 import outlast
+from outlast.policy.breaker import BreakerPolicy
 
 PATIENT = outlast.retry(1_000, first="200ms", max="4s")
-"""For what is waited for: an hour of outage is survived, and noticed to be over within seconds."""
+"""For what is waited for: half an hour of outage is survived, and noticed to be over within seconds."""
+EAGER = BreakerPolicy(open_max_s=2.0)
+"""Nobody else asks these services: one question in two seconds does them no harm."""
 REVIEW_WITHIN = os.environ.get("INTAKE_REVIEW_WITHIN") or "2h"
 PROMPT_CHARS_MAX = 6_000
 SETTLED_S = 2.0
@@ -65,10 +68,10 @@ class Services:
 
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self._http = http
-        self.documents = outlast.Guard("documents", timeout="2s")
-        self.preprocessing = outlast.Guard("preprocessing", timeout="2s", fallback=crude_text)
-        self.extractions = outlast.Guard("extractions", timeout="300ms", fallback=_nothing)
-        self.register = outlast.Guard("register", timeout="2s")
+        self.documents = outlast.Guard("documents", timeout="2s", breaker=EAGER)
+        self.preprocessing = outlast.Guard("preprocessing", timeout="2s", breaker=EAGER, fallback=crude_text)
+        self.extractions = outlast.Guard("extractions", timeout="300ms", breaker=EAGER, fallback=_nothing)
+        self.register = outlast.Guard("register", timeout="2s", breaker=EAGER)
 
     async def fetch(self, document: Document) -> str:
         async with self._http.get(_url("documents", f"/documents/{document.place}/{document.id}")) as answer:

@@ -12,9 +12,9 @@ from outlast.cli.output import console, note, print_json
 from outlast.drill.prediction.experiment import Verification, agreement_min, verify
 
 
-def run_verification(*, json: bool) -> int:
+def run_verification(system: str, *, json: bool) -> int:
     """Run all trials and print them; the exit code says whether predictions are good enough."""
-    verification = asyncio.run(verify(SystemClock(), note))
+    verification = asyncio.run(verify(SystemClock(), note, system))
     if json:
         print_json({**msgspec.to_builtins(verification), "agrees": verification.agrees})
     else:

@@ -17,7 +17,7 @@ _kept = ("content-type", "authorization", "accept")
 
 
 class Gate:
-    """An async context manager. `origin` gives the server's base URL; `subject` reads from a request who it is about."""
+    """An async context manager. `origin` gives the server's base URL; `subject` reads in a request who it is about."""
 
     def __init__(self, origin: Callable[[], str], subject: Callable[[bytes], str]) -> None:
         self.url = ""

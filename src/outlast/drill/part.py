@@ -26,7 +26,9 @@ class Part:
     `command` is its command line; the port is put at its end: 0 at first, then the one that it got.
     """
 
-    def __init__(self, name: str, command: tuple[str, ...], guard: Guard, log: Path, directory: Path | None = None) -> None:
+    def __init__(
+        self, name: str, command: tuple[str, ...], guard: Guard, log: Path, directory: Path | None = None
+    ) -> None:
         self.name = name
         self.url = ""
         self.process: Process | None = None

@@ -12,9 +12,10 @@ from pathlib import Path
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
+from outlast.drill.evidence import append, stamped
 from outlast.drill.intake.experiment import Experiment, during
 from outlast.drill.intake.outage import outages
-from outlast.drill.intake.report import Report
+from outlast.drill.intake.report import Report, evidence_of
 from outlast.kernel.error import OutlastError
 
 _columns = ("away", "documents", "affected", "degraded", "waited", "longest", "lost", "doubled", "caught up", "whole")
@@ -27,6 +28,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=names, action="append", help="only this outage (default: each in turn)")
     parser.add_argument("--documents", type=int, default=during, help=f"sent while one is away (default {during})")
     parser.add_argument("--keep", action="store_true", help="keep the directory, also when it passes")
+    parser.add_argument("--evidence", type=Path, metavar="FILE", help="add what was shown, for `outlast assess`")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     return parser.parse_args()
 
@@ -52,14 +54,15 @@ def table(report: Report) -> str:
     ]
     widths = [max(len(row[column]) for row in [_columns, *rows]) for column in range(len(_columns))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)) for row in [_columns, *rows]]
+    agreeing = sum(row.agrees for row in report.rows)
     lines += [
         "",
-        f"{report.completed} of {report.documents} documents ended, {report.lost} lost; {report.filed} filed, "
-        f"{report.doubled} doubled, {report.missing} missing",
-        f"{report.degraded} degraded, {report.marks_wrong} marked wrongly; "
-        f"{report.in_doubt_verified} filings in doubt, then verified; "
+        f"{report.completed} of {report.documents} documents ended, {report.lost} lost",
+        f"{report.filed} filed, {report.doubled} doubled, {report.missing} missing",
+        f"{report.degraded} degraded, {report.marks_wrong} marked wrongly",
+        f"{report.in_doubt_verified} filings in doubt, then verified",
         f"journal {'whole' if report.journal_whole else 'NOT whole'}",
-        f"predicted as observed: {sum(row.agrees for row in report.rows)} of {len(report.rows)}",
+        f"predicted as observed: {agreeing} of {len(report.rows)}",
         f"verdict: {report.verdict} ({report.elapsed_s:g} s)",
     ]
     kept = [f"kept for a look: {report.home}"] if report.home else []
@@ -88,6 +91,9 @@ def main() -> int:
     except OutlastError as error:
         say(f"{error.code}: {error}")
         return 2
+    if args.evidence is not None:
+        results = evidence_of(report, SystemClock().now())
+        append(args.evidence, stamped(results, "document-intake", Path(__file__).parent))
     if args.json:
         sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
     else:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import aiohttp
 import msgspec
@@ -226,7 +226,7 @@ class Experiment:
 
     async def _result(self, one: Sent) -> dict[str, object]:
         result = await self._client.result(one.run, ask_within_s)
-        return result if isinstance(result, dict) else {}
+        return cast("dict[str, object]", result) if isinstance(result, dict) else {}
 
     async def _asks(self, one: Sent) -> bool:
         events = await self._client.events(one.run, ask_within_s)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from outlast.assessment.impact import State
+from outlast.assessment.system import Evidence
 from outlast.drill.intake.book import Sent
 from outlast.drill.oracle import Verdict
 
@@ -82,3 +83,24 @@ def observed(documents: Sequence[Sent], lost: int) -> str:
     if any(one.degraded for one in documents):
         return "degraded"
     return "waiting" if any(one.waited for one in documents) else "untouched"
+
+
+def evidence_of(report: Report, at: float) -> list[Evidence]:
+    """One result for each outage. `at`: when, in seconds since 1970. What did not bite is ``invalid``."""
+    found: list[Evidence] = []
+    for row in report.rows:
+        passed = row.bitten and not (row.lost or row.doubled) and row.whole_s is not None
+        found.append(
+            Evidence(
+                drill=f"intake {row.how}",
+                at=round(at, 3),
+                passed=passed,
+                verdict="passed" if passed else "failed" if row.bitten else "invalid",
+                disruption="dependency",
+                subject=row.subject,
+                work="intake",
+                rto_s=row.first_success_s,
+                rpo_s=0.0 if passed else None,
+            )
+        )
+    return found

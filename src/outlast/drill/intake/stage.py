@@ -47,8 +47,9 @@ class NotStored(OutlastError):
 class IntakeStage:
     """All of it; an async context manager. `gates` has one for each of `gated`, where `with_gates` is so."""
 
-    def __init__(self, home: Path, guard: Guard, clock: Clock, *, with_gates: bool, review_within: str = "2h") -> None:
-        """`home` is an empty directory."""
+    def __init__(self, home: Path, guard: Guard, clock: Clock, *, with_gates: bool, source: Path | None = None) -> None:
+        """`home` is an empty directory; `source`: the example's, or a changed copy of it."""
+        self._source = source
         self.project = home / "intake"
         self.world = home / "world"
         self.register = self.world / "register.sqlite"
@@ -65,15 +66,15 @@ class IntakeStage:
         self.parts |= {name: scripted_model(name, home, guard) for name in models}
         self.gates: dict[str, Gate] = {}
         self._with_gates = with_gates
-        self._environment = {"INTAKE_REVIEW_WITHIN": review_within}
         self._guard = guard
         self._clock = clock
         self._stack = AsyncExitStack()
-        self.system = System(self.project, self._environment, guard, clock)
+        self.system = System(self.project, {}, guard, clock)
 
     async def __aenter__(self) -> IntakeStage:
         ignored = shutil.ignore_patterns(".outlast", "__pycache__", "*.sqlite*")
-        await asyncio.to_thread(shutil.copytree, example_directory(example), self.project, ignore=ignored)
+        source = self._source or example_directory(example)
+        await asyncio.to_thread(shutil.copytree, source, self.project, ignore=ignored)
         self.world.mkdir()
         for part in self.parts.values():
             await part.start()
@@ -81,7 +82,7 @@ class IntakeStage:
             for name in gated:
                 self.gates[name] = await self._stack.enter_async_context(Gate(self._origin(name), marked))
         (self.project / "outlast.yaml").write_bytes(msgspec.json.encode(self._blueprint()))  # JSON is YAML
-        self.system = System(self.project, {**self._environment, **self._addresses()}, self._guard, self._clock)
+        self.system = System(self.project, self._addresses(), self._guard, self._clock)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -31,8 +31,11 @@ class Desk:
     work = "live"
     models = ("writer", "helper")
 
-    def __init__(self, home: Path, guard: Guard, clock: Clock, session: aiohttp.ClientSession) -> None:
-        """`home` is an empty directory."""
+    def __init__(
+        self, home: Path, guard: Guard, clock: Clock, session: aiohttp.ClientSession, source: Path | None = None
+    ) -> None:
+        """`home` is an empty directory; `source`: the example's, or a changed copy of it."""
+        self._source = source
         self.project = home / "desk"
         self._world = home / "world"
         self._clock = clock
@@ -45,7 +48,8 @@ class Desk:
     async def __aenter__(self) -> Desk:
         """Start the endpoints, write the blueprint, start ``outlast up``, and wait for its gateway."""
         ignored = shutil.ignore_patterns(".outlast", "__pycache__", "*.sqlite*")
-        await asyncio.to_thread(shutil.copytree, example_directory(), self.project, ignore=ignored)
+        source = self._source or example_directory()
+        await asyncio.to_thread(shutil.copytree, source, self.project, ignore=ignored)
         self._world.mkdir()
         for part in self.parts.values():
             await part.start()

@@ -39,7 +39,7 @@ served_within_s = 20.0
 _kill_every_s = 0.02
 _settle_s = 0.5
 
-Opening = Callable[[Path, Guard, Clock, aiohttp.ClientSession], Subject]
+Opening = Callable[[Path, Guard, Clock, aiohttp.ClientSession, Path | None], Subject]
 subjects: Mapping[str, Opening] = {"support-desk": Desk, "document-intake": Post}
 """What can be verified: examples, by the name in their blueprint."""
 
@@ -99,12 +99,17 @@ def agreement(trials: Sequence[Trial]) -> tuple[float, float]:
     return both / len(predicted) if predicted else 1.0, both / len(observed) if observed else 1.0
 
 
-async def verify(clock: Clock, told: Callable[[str], None], system: str = "support-desk") -> Verification:
-    """Start one of `subjects`, kill each of its parts, and stop it. Raises OutlastErrors for what keeps it from that."""
+async def verify(
+    clock: Clock, told: Callable[[str], None], system: str = "support-desk", source: Path | None = None
+) -> Verification:
+    """Start one of `subjects`, kill each of its parts, and stop it. Raises OutlastErrors for what keeps it from that.
+
+    `source`: the directory of the example, or of a changed copy; None: as it was installed.
+    """
     with tempfile.TemporaryDirectory(prefix="outlast-verify-") as home:
         async with Guard() as guard, aiohttp.ClientSession() as session:
             told(f"starting {system} with all that it stands on, and a gateway")
-            async with subjects[system](Path(home), guard, clock, session) as subject:
+            async with subjects[system](Path(home), guard, clock, session, source) as subject:
                 experiment = _Experiment(subject, clock)
                 trials: list[Trial] = []
                 for component, killed in targets(subject).items():

@@ -30,15 +30,17 @@ class Post:
     work = "intake"
     models = ("reader",)
 
-    def __init__(self, home: Path, guard: Guard, clock: Clock, session: aiohttp.ClientSession) -> None:
-        """`home` is an empty directory."""
-        self._stage = IntakeStage(home, guard, clock, with_gates=False)
+    def __init__(
+        self, home: Path, guard: Guard, clock: Clock, session: aiohttp.ClientSession, source: Path | None = None
+    ) -> None:
+        """`home` is an empty directory; `source`: the example's, or a changed copy of it."""
+        self._stage = IntakeStage(home, guard, clock, with_gates=False, source=source)
         self._clock = clock
         self._session = session
         self._sent = 0
         parts = self._stage.parts
         self.parts: Mapping[str, Part] = {f"reader.{name}" if name in models else name: parts[name] for name in parts}
-        self._probe = Probe(self.agent, session, clock, lambda: self.system.address(), self._gateway)
+        self._probe = Probe(self.agent, session, clock, self._address, self._gateway)
 
     @property
     def project(self) -> Path:
@@ -109,6 +111,9 @@ class Post:
 
     async def _acknowledges(self) -> bool:
         return await self._probe.start(self._next()) is not None
+
+    def _address(self) -> str | None:
+        return self.system.address()
 
     def _gateway(self) -> str | None:
         path = self.project / ".outlast" / "gateway.json"

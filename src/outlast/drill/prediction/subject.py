@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -25,7 +26,9 @@ class Subject(AbstractAsyncContextManager["Subject"], Protocol):
     """The one whose work it is about."""
     work: str
     """Its class of work."""
-    system: System
+
+    @property
+    def system(self) -> System: ...
 
     @property
     def project(self) -> Path: ...
@@ -78,7 +81,7 @@ def processes(subject: Subject, component: str) -> list[Process]:
 async def gateway_up(path: Path, clock: Clock) -> None:
     """Return when a gateway has announced itself. Raises NotUp."""
     until = clock.monotonic() + gateway_within_s
-    while not path.exists():
+    while not await asyncio.to_thread(path.exists):
         if clock.monotonic() > until:
             raise NotUp(f"the gateway said no address within {gateway_within_s:g} s")
         await clock.sleep(_poll_s)

@@ -76,7 +76,7 @@ def test_a_call_shows_its_time_out_its_deadline_and_what_is_done_instead() -> No
 
 
 def test_a_queue_can_be_poisoned_and_pile_up() -> None:
-    rows = list(failures(facts_of("document_intake/outlast.yaml")))
+    rows = list(failures(facts_of("document_intake/aws.yaml")))
     assert row(rows, "documents_in", "breaks whoever reads").protected_by == "dead letters after 5 tries"
     assert row(rows, "documents_in", "readers are away").protected_by == "kept 14d"
     assert row(rows, "intake -> documents_in", "piles up").protected_by == "the work waits, 14d at most"

@@ -55,11 +55,14 @@ def test_time_outs_on_the_way_say_when_it_shows() -> None:
         (Edge(source="web", target="base", cache_s=7200.0), State.DEGRADED),
         (Edge(source="web", target="base", cache_s=60.0), State.DOWN),
         (Edge(source="web", target="base", hard=False, synchronous=False), None),
+        (Edge(source="web", target="base", hard=False, on_loss="recompute"), State.WEAKENED),
     ],
 )
 def test_an_edge_says_what_becomes_of_its_source(edge: Edge, state: State | None) -> None:
     assert lost(graph(WEB, service("base"), edges=(edge,)), "base").get("web") == state
 
+
+SOFT = Edge(source="mid", target="base", hard=False)
 
 MODEL = Component(name="model", kind="model", classes=("live",))
 
@@ -68,6 +71,12 @@ def test_one_of_several_alternatives_is_enough() -> None:
     edges = tuple(Edge(source="model", target=name, any_of="endpoints") for name in ("one", "two"))
     found = graph(MODEL, service("one"), service("two"), edges=edges)
     assert lost(found, "one")["model"] == State.WEAKENED
+
+
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_worse_answer_makes_worse_answers_also_for_who_could_do_without_it(hard: bool) -> None:
+    needs = Edge(source="web", target="mid", hard=hard)
+    assert lost(graph(WEB, service("mid"), service("base"), edges=(needs, SOFT)), "base")["web"] == State.DEGRADED
 
 
 def test_a_lesser_alternative_degrades() -> None:

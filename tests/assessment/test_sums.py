@@ -100,12 +100,33 @@ def test_geographies_of_profiles_and_regions() -> None:
 def test_evidence_expires_after_thirty_days_and_the_latest_counts() -> None:
     old = Evidence(drill="zone-off", at=0.0, passed=True, disruption="zone", rto_s=5.0)
     new = Evidence(drill="zone-off", at=day_s, passed=False, disruption="zone", rto_s=500.0)
-    found = latest(system(WEB, evidence=(new, old)), "live", "zone")
+    found = latest(system(WEB, evidence=(new, old)), "live", "zone", day_s)
     assert found == new
     assert state_of(found, day_s) == "failed"
     assert state_of(old, 30 * day_s) == "current"
     assert state_of(old, 31 * day_s) == "expired"
     assert state_of(None, 0.0) == "none"
+
+
+def test_of_each_component_the_newest_result_counts_and_of_these_the_worst() -> None:
+    def shown(subject: str, at: float, rto_s: float | None, passed: bool = True) -> Evidence:
+        return Evidence(drill="d", at=at, passed=passed, disruption="process", subject=subject, rto_s=rto_s)
+
+    results = (
+        shown("web", 1.0, 90.0),
+        shown("web", 2.0, 3.0),
+        shown("base", 2.0, 5.0),
+        shown("base", 3.0, None),
+        shown("gone", 9.0, 500.0, passed=False),
+    )
+    base = service("base")
+    assert latest(system(WEB, base, evidence=results), "live", "process", day_s) == results[1]
+    assert latest(system(WEB, base, evidence=results[:3]), "live", "process", day_s) == results[2]
+    failed = shown("web", 4.0, 1.0, passed=False)
+    assert latest(system(WEB, base, evidence=(*results, failed)), "live", "process", day_s) == failed
+    fresh = shown("base", 40 * day_s, 1.0)
+    assert latest(system(WEB, base, evidence=(*results, fresh)), "live", "process", 41 * day_s) == fresh
+    assert latest(system(WEB, base, evidence=results), "live", "zone", day_s) is None
 
 
 def test_numbers_read_well() -> None:

@@ -95,7 +95,16 @@ def test_what_is_wrong_is_said(bad: Path, arguments: list[str], said: str, capsy
     assert said in capsys.readouterr().err
 
 
-def test_evidence_that_is_not_evidence_is_refused(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_evidence_that_is_not_evidence_is_named_and_does_not_count(
+    bad: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (bad / "drills.jsonl").write_text('{"drill": 1}\n', encoding="utf-8")
-    assert main(["assess", "--home", str(bad), "--evidence", str(bad / "drills.jsonl")]) == 2
-    assert "drills.jsonl:1" in capsys.readouterr().err
+    main(["assess", "--home", str(bad), "--evidence", str(bad / "drills.jsonl")])
+    said = capsys.readouterr()
+    assert "drills.jsonl:1" in said.err
+    assert "met by drill" not in said.out
+
+
+def test_only_examples_can_be_verified(bad: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["assess", "--verify", "-f", str(bad / "outlast.yaml")]) == 2
+    assert "document-intake" in capsys.readouterr().err

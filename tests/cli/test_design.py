@@ -16,7 +16,7 @@ BUDGET, WARM, ACTIVE, INTAKE = WORKED = (
     EXAMPLES / "blueprints" / "one_region_budget.yaml",
     EXAMPLES / "blueprints" / "two_regions_warm_standby.yaml",
     EXAMPLES / "blueprints" / "three_regions_active_active.yaml",
-    EXAMPLES / "document_intake" / "outlast.yaml",
+    EXAMPLES / "document_intake" / "aws.yaml",
 )
 worked = pytest.mark.parametrize("file", WORKED, ids=lambda file: f"{file.parent.name}-{file.stem}")
 Cli = Callable[..., Said]

@@ -12,10 +12,30 @@ evidence_days_max = 30
 day_s = 86400.0
 
 
-def latest(system: System, work: str, kind: DisruptionKind) -> Evidence | None:
-    """The newest drill of that kind of disruption that measured that class of work."""
-    found = [one for one in system.evidence if one.disruption == kind and one.work in ("", work)]
-    return max(found, key=lambda one: one.at, default=None)
+def latest(system: System, work: str, kind: DisruptionKind, now: float) -> Evidence | None:
+    """What drills of that kind of disruption say today about that class of work.
+
+    Of each component that was broken the newest result counts, and of these the worst: one that failed, else the one
+    with the longest recovery. What has expired counts only where nothing else does, and what broke a component that is
+    not there any more not at all.
+    """
+    newest: dict[str, Evidence] = {}
+    for one in system.evidence:
+        if (
+            one.disruption != kind
+            or one.work not in ("", work)
+            or (one.subject and one.subject not in system.components)
+        ):
+            continue
+        known = newest.get(one.subject)
+        if known is None or one.at >= known.at:
+            newest[one.subject] = one
+    fresh = [one for one in newest.values() if state_of(one, now) != "expired"]
+    return max(fresh or newest.values(), key=_badness, default=None)
+
+
+def _badness(one: Evidence) -> tuple[bool, float, float]:
+    return not one.passed, -1.0 if one.rto_s is None else one.rto_s, one.at
 
 
 def state_of(evidence: Evidence | None, now: float) -> EvidenceState:

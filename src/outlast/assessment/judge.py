@@ -100,7 +100,7 @@ def _survive(
         return
     slowest = max(found, key=lambda one: one.rto_s)
     dearest = max(found, key=lambda one: one.rpo_s)
-    drill = latest(graph.system, work, kind)
+    drill = latest(graph.system, work, kind, now)
     if target.rto_s is not None:
         estimate = _Estimate(slowest.disruption, slowest.rto_s, slowest.rto_lines)
         yield _promise(work, "rto", kind, target, estimate, drill, now)
@@ -153,6 +153,8 @@ def _promise(
     status: Status = "met by design" if estimate.seconds <= promised else "missed by design"
     if measured is not None and state in ("current", "failed"):
         status = "met by drill" if measured <= promised else "missed by drill"
+    elif measured is None and state == "failed":  # what a failed drill does not say, it has not shown
+        status = "missed by drill"
     return Promise(
         work=work,
         measure=measure,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from outlast.assessment.disruption import DisruptionKind
 from outlast.assessment.figure import Figure
 from outlast.assessment.place import Place, nowhere
+
+evidence_version = 1
+"""Of the lines in which drills write down what they have shown."""
 
 
 class Backup(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,16 +70,27 @@ class Drill(msgspec.Struct, frozen=True, kw_only=True):
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a drill measured."""
 
+    v: int = evidence_version
     drill: str
     at: float
     """Seconds since 1970."""
     passed: bool
+    verdict: Literal["", "passed", "failed", "invalid"] = ""
+    """``invalid``: its load never ran or its fault never bit, so it shows nothing; empty: as `passed` says."""
+    system: str = ""
+    """The name of the system that was drilled; empty: the one whose file it lies next to."""
     disruption: DisruptionKind | None = None
     subject: str = ""
     work: str = ""
     """The class of work; empty: all."""
     rto_s: float | None = None
+    """Seconds until a client's next success; None: not measured, such as where work waits."""
     rpo_s: float | None = None
+    """Seconds of acknowledged work that was lost; None: not measured."""
+    version: str = ""
+    """The version of Outlast."""
+    commit: str = ""
+    """What git says of the directory of the blueprint; empty: nothing."""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ edge                the source is then
 hard, synchronous   as its target is; degraded while an earlier answer is used (`cache_s`)
 hard, ``wait``      waiting: its work is kept until the target is back
 hard, asynchronous  waiting: a queue or a copy stands between
-soft                degraded
+soft                degraded, also by answers that are worse only because its target is degraded
+soft, ``recompute`` weakened: what the target kept is made again, the answer is the same
 alternatives        as with the best of them; degraded if only worse ones are left
 ==================  ==========================================================================
 """
@@ -28,6 +29,9 @@ from outlast.assessment.impact import Impact, State, Touch
 
 degraded_share = 0.3
 """How much of the blast radius a degraded class of work counts, next to one that is down."""
+
+recompute = "recompute"
+"""``on_loss`` of what only saves work, such as a cache: without it the same answer comes later."""
 
 _Effect = tuple[State, float | None, str]
 """State of the source, seconds until it is over, why."""
@@ -108,9 +112,11 @@ def _effect(graph: Graph, edge: Edge, touches: dict[str, Touch]) -> _Effect:
         if not edge.hard or touch.state < State.WAITING:
             return State.UNTOUCHED, None, ""
         return State.WAITING, touch.until_s, f"its work waits for {edge.target}"
-    if touch.state in (State.DEGRADED, State.WAITING):
-        return (touch.state, touch.until_s, f"{edge.target} is {touch.state.word}") if edge.hard else _nothing
     instead = edge.on_loss or graph.component(edge.target).on_loss
+    if not edge.hard and instead == recompute:
+        return State.WEAKENED, touch.until_s, f"makes again what {edge.target} kept"
+    if touch.state == State.DEGRADED or (touch.state == State.WAITING and edge.hard):
+        return touch.state, touch.until_s, f"{edge.target} is {touch.state.word}"
     if not edge.hard:
         return State.DEGRADED, touch.until_s, f"does without {edge.target}: {instead or 'nothing said'}"
     if instead == "wait":
@@ -118,9 +124,6 @@ def _effect(graph: Graph, edge: Edge, touches: dict[str, Touch]) -> _Effect:
     if edge.cache_s is not None and (touch.until_s or 0.0) <= edge.cache_s:
         return State.DEGRADED, touch.until_s, f"uses earlier answers of {edge.target}"
     return touch.state, touch.until_s, f"cannot do without {edge.target}"
-
-
-_nothing: _Effect = (State.UNTOUCHED, None, "")
 
 
 def _of_alternatives(graph: Graph, edge: Edge, touches: dict[str, Touch]) -> _Effect:

@@ -88,6 +88,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     repair: Seconds | None = None
     """How long an instance is away after a failure; None: what is known of its kind."""
     on_loss: Name | None = None
-    """What its callers do while it is away: ``wait``, ``skip``, ``fail``, or a word of your own for another way."""
+    """What its callers do while it is away: ``wait``, ``skip``, ``fail``, ``recompute`` (the same answer, later), or a
+    word of your own for another way."""
     needs: Mapping[Name, Need] = {}
     """By name, the other components that it depends on."""

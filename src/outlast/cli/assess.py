@@ -50,11 +50,17 @@ def assess(
     evidence: Annotated[
         Path | None,
         typer.Option(
-            "--evidence", metavar="FILE", show_default=False, help="What drills measured, one JSON object a line."
+            "--evidence",
+            metavar="FILE",
+            show_default=False,
+            help="What drills measured, a JSON object a line. Default: .outlast/evidence.jsonl next to the blueprint.",
         ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Kill each part of the support desk, and compare with what is predicted.")
+        bool,
+        typer.Option(
+            "--verify", help="Start the example that the file is of, kill each part, and compare."
+        ),
     ] = False,
     rules: Annotated[
         bool, typer.Option("--rules", help="Print the reference page of all rules, and nothing else.")
@@ -72,6 +78,7 @@ def assess(
         outlast assess -f shop.yaml --what-if "zone eu-central-1a down"
         outlast assess --apply OL-DAT-001
         outlast assess --html report.html --fail-on never
+        outlast assess --verify -f examples/document_intake/outlast.yaml
     """
     from outlast.assessment.assess import assess as assessed
     from outlast.assessment.assess import at_least
@@ -88,7 +95,7 @@ def assess(
     if verify:
         from outlast.cli.verify import run_verification
 
-        raise typer.Exit(run_verification(json=json))
+        raise typer.Exit(run_verification(file, home, evidence, json=json))
     if fail_on not in (*severities, "never"):
         raise UsageError(f"--fail-on {fail_on[:32]!r}: expected one of {', '.join(severities)}, never")
     if json and sarif:

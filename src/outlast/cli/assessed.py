@@ -7,25 +7,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from outlast.adapters.host.clock import SystemClock
 from outlast.assessment.assess import Assessment
 from outlast.assessment.describe import describe
 from outlast.assessment.finding import Edit
 from outlast.assessment.patch import patched
-from outlast.assessment.precaution import Evidence
 from outlast.assessment.system import System
 from outlast.blueprint.document import yaml_bytes_max
 from outlast.blueprint.load import blueprint_file, name_of, parse, parse_placed, read
 from outlast.cli.home import project
 from outlast.cli.output import note
+from outlast.drill.evidence import evidence_file
+from outlast.drill.evidence import read as read_evidence
 from outlast.kernel.error import ConfigurationError, UsageError
-
-evidence_file = Path(".outlast", "evidence.jsonl")
-"""Where drills leave what they measured, next to the blueprint."""
-evidence_bytes_max = 8 * 1024 * 1024
-"""Bound of that file: 8 MiB."""
 
 
 def clock_now() -> float:
@@ -34,33 +28,19 @@ def clock_now() -> float:
 
 
 def read_system(file: Path | None, home: Path | None, evidence: Path | None = None) -> tuple[Path, System]:
-    """The file, and the system that it describes. Raises ConfigurationError if there is none, or it is not accepted."""
+    """The file, and the system that it describes, with what drills have shown of it.
+
+    Says what of that does not count. Raises ConfigurationError if there is no such file, or it is not accepted.
+    """
     path = file if file is not None else project(home) / blueprint_file
     raw = read(path)
     if raw is None:
         raise ConfigurationError(f"{path} is not there: write one, see docs/assessment.md, or name another with -f")
     blueprint, places = parse_placed(raw, str(path), name_of(path.parent))
-    return path, describe(blueprint, places, str(path), read_evidence(evidence or path.parent / evidence_file))
-
-
-def read_evidence(path: Path) -> tuple[Evidence, ...]:
-    """What drills measured: one JSON object a line; nothing if there is no such file. Raises ConfigurationError."""
-    try:
-        with path.open("rb") as lines:
-            raw = lines.read(evidence_bytes_max + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    if len(raw) > evidence_bytes_max:
-        raise ConfigurationError(f"{path} is larger than evidence_bytes_max, {evidence_bytes_max} bytes: shorten it")
-    found: list[Evidence] = []
-    for number, line in enumerate(raw.splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            found.append(msgspec.json.decode(line, type=Evidence))
-        except msgspec.DecodeError as error:
-            raise ConfigurationError(f"{path}:{number}: {str(error)[:1].lower()}{str(error)[1:]}") from None
-    return tuple(found)
+    found, warnings = read_evidence(evidence or path.parent / evidence_file, blueprint.name, clock_now())
+    for warning in warnings:
+        note(warning)
+    return path, describe(blueprint, places, str(path), found)
 
 
 def write_fixes(path: Path, assessment: Assessment, rules: Sequence[str]) -> None:

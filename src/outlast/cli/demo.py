@@ -55,6 +55,12 @@ def demo(
             show_default=False, metavar="DIR", help="Empty directory to work in, and kept. Default: a temporary one."
         ),
     ] = None,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence", show_default=False, metavar="FILE", help="Add what was shown, for `outlast assess`."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Crash everything while agents work, and count what was lost: nothing.
@@ -73,6 +79,11 @@ def demo(
     options = Options(tickets=tickets, kills=kills, seed=seed, model=model, faults=fault, home=home)
     with _progress(quiet=json) as told:
         report = asyncio.run(run_demo(options, SystemClock(), OsRandomness(), told))
+    if evidence is not None:
+        from outlast.cli.evidence import keep
+        from outlast.drill.report import evidence_of
+
+        keep([evidence_of(report, SystemClock().now())], "support-desk", evidence, None)
     if json:
         import msgspec
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from outlast.assessment.arithmetic import share_text, time_text
 from outlast.assessment.assess import Assessment
+from outlast.assessment.evidence import day_s
 from outlast.assessment.finding import Finding, Severity
 from outlast.assessment.impact import Impact, State
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.promise import Promise
 from outlast.cli.output import console
 
@@ -53,11 +55,22 @@ def _promise_line(promise: Promise, width: int) -> str:
         estimated = "all"
     worst = f"  ({promise.worst})" if promise.worst is not None and promise.status.startswith("missed") else ""
     status = promise.status
-    if promise.evidence_state == "expired":
-        status += ", evidence expired"
+    found, age_s = promise.evidence, promise.evidence_age_s
+    if found is not None and age_s is not None and promise.disruption is not None:
+        measured = found.rto_s if promise.measure == "rto" else found.rpo_s
+        shown = "" if measured is None else f": {time_text(round(measured, 1))}"
+        age = "today" if age_s < day_s else f"{age_s / day_s:.0f} days ago"
+        if promise.evidence_state == "expired":
+            status += f", evidence expired ({found.drill}, {age})"
+        elif status.endswith("by drill"):
+            status += f" ({_drilled(found)}, {age}{shown})"
     return (
         f"  {promise.work:{width}}  {what:16} {_number(promise, promise.promised):>9} {estimated:>12}  {status}{worst}"
     )
+
+
+def _drilled(evidence: Evidence) -> str:
+    return f"{evidence.drill} of {evidence.subject}" if evidence.subject else evidence.drill
 
 
 def _number(promise: Promise, value: float) -> str:

@@ -112,6 +112,12 @@ class Client:
         raw = await self._ask("GET", f"/v1/runs/{quote(run, safe='')}", within_s)
         return msgspec.json.decode(raw, type=_View).result
 
+    async def signal(self, run: str, name: str, payload: Any, id: str, within_s: float) -> None:
+        """Send a signal, again until it is acknowledged; `id` makes the repetitions one."""
+        path = f"/v1/runs/{quote(run, safe='')}/signals/{quote(name, safe='')}"
+        headers = {"Idempotency-Key": id, "Content-Type": "application/json"}
+        await self._ask("POST", path, within_s, body=msgspec.json.encode({"payload": payload}), headers=headers)
+
     async def ready(self, within_s: float) -> None:
         """Return when the system says that it serves."""
         await self._ask("GET", "/readyz", within_s)

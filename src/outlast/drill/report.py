@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from outlast.assessment.precaution import Evidence
 from outlast.drill.fault import Harm
 from outlast.drill.measure import Blow, Histories, in_doubt_verified, percentile, recovery, standstill_s
 from outlast.drill.oracle import Judgement, Verdict
@@ -149,3 +150,18 @@ def make(
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
+
+
+def evidence_of(report: Report, at: float) -> Evidence:
+    """What a demo shows: that the desk survives the death of its processes. `at`: when, in seconds since 1970."""
+    passed = report.verdict == "passed"
+    return Evidence(
+        drill="demo",
+        at=round(at, 3),
+        passed=passed,
+        verdict=report.verdict,
+        disruption="process",
+        subject="support",
+        rto_s=report.recovery_s_p99,
+        rpo_s=0.0 if passed else None,
+    )

@@ -81,7 +81,7 @@ def prepare(home: Path, writer: Writer, source: Path | None = None) -> Stage:
     return stage
 
 
-def example_directory() -> Path:
+def example_directory(example: str = example) -> Path:
     """The example's files: beside this module when installed, under ``examples/`` in a checkout."""
     here = Path(__file__).resolve()
     places = (here.parent / example, here.parents[3] / "examples" / example)

@@ -33,7 +33,7 @@ def _no_drill(facts: Facts) -> Iterator[Weakness]:
     planned = {drill.proves for drill in facts.system.drills}
     monthly: list[Any] = [drill.name for drill in facts.system.drills if drill.every_s == 30 * day_s]
     for kind, promising in _promised(facts).items():
-        works = [work for work in promising if latest(facts.system, work, kind) is None]
+        works = [work for work in promising if latest(facts.system, work, kind, facts.now) is None]
         if kind in planned or not works:
             continue
         fix = Fix(
@@ -53,7 +53,7 @@ def _no_drill(facts: Facts) -> Iterator[Weakness]:
 def _by_evidence(facts: Facts, state: str) -> Iterator[tuple[str, DisruptionKind, float, str]]:
     for kind, works in _promised(facts).items():
         for work in works:
-            found = latest(facts.system, work, kind)
+            found = latest(facts.system, work, kind, facts.now)
             if found is not None and state_of(found, facts.now) == state:
                 yield work, kind, (facts.now - found.at) / day_s, found.drill
 

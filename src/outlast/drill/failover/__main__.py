@@ -9,14 +9,17 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
+from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.output import write_whole
 from outlast.adapters.host.randomness import OsRandomness
+from outlast.drill.evidence import append, stamped
 from outlast.drill.failover.cluster import Mode
 from outlast.drill.failover.experiment import Experiment
-from outlast.drill.failover.report import Report
+from outlast.drill.failover.report import Report, evidence_of
 from outlast.kernel.error import OutlastError
 
 MODES: Sequence[Mode] = ("sync", "async")
@@ -28,6 +31,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-n", "--kills", type=int, default=20, help="primaries killed in each mode (default 20)")
     parser.add_argument("--mode", choices=MODES, action="append", help="only this one (default: both, one by one)")
     parser.add_argument("--seed", type=int, help="moments of the kills and what the load does (default: by chance)")
+    parser.add_argument("--evidence", type=Path, metavar="FILE", help="add what the last mode showed of a journal")
+    parser.add_argument("--system", default="", help="the system whose journal stands like that (default: any)")
     parser.add_argument("--json", action="store_true", help="one JSON object on standard output")
     return parser.parse_args()
 
@@ -75,6 +80,9 @@ def main() -> int:
     except OutlastError as error:
         say(f"{error.code}: {error}")
         return 2
+    if args.evidence is not None and reports:
+        shown = [evidence_of(report, SystemClock().now()) for report in list(reports.values())[-1:]]
+        append(args.evidence, stamped(shown, args.system, Path.cwd()))
     if args.json:
         sys.stdout.buffer.write(msgspec.json.encode(reports) + b"\n")
     else:

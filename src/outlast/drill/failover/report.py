@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from outlast.assessment.precaution import Evidence
 from outlast.drill.failover.cluster import Mode
 from outlast.drill.failover.judge import Judgement
 from outlast.drill.measure import percentile
@@ -105,6 +106,24 @@ def make(
         rounds=rounds,
         seed=seed,
         elapsed_s=round(elapsed_s, 1),
+    )
+
+
+def evidence_of(report: Report, at: float) -> Evidence:
+    """What it shows of a journal that stands like that. `at`: when, in seconds since 1970.
+
+    How many seconds an asynchronous standby loses is not measured: it is no evidence of an RPO.
+    """
+    passed = report.verdict == "passed"
+    return Evidence(
+        drill=f"db-failover {report.mode}",
+        at=round(at, 3),
+        passed=passed,
+        verdict=report.verdict,
+        disruption="node",
+        subject="journal",
+        rto_s=report.acknowledged_s_p99,
+        rpo_s=0.0 if passed and report.mode == "sync" and not report.events_lost else None,
     )
 
 

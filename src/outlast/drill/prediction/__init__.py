@@ -1,1 +1,1 @@
-"""Predictions held against the running system: each part of the support desk is killed, and the rest is looked at."""
+"""Predictions held against a running system: each part of an example is killed, and the rest is looked at."""

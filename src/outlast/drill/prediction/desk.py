@@ -4,126 +4,124 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 
-from outlast.drill.guard import Guard, Ward
-from outlast.drill.process import Process, alive, identify
+from outlast.drill.guard import Guard
+from outlast.drill.part import Part, scripted_model
+from outlast.drill.prediction.probe import Probe, gateway_of
+from outlast.drill.prediction.subject import gateway_up
 from outlast.drill.stage import example_directory
-from outlast.drill.system import NotUp, System
+from outlast.drill.system import System
 from outlast.kernel.clock import Clock
-
-start_within_s = 60.0
-_poll_s = 0.05
 
 endpoints = {"first": "writer", "spare": "writer", "left": "helper", "right": "helper"}
 """Each endpoint's model: ``writer`` has a lesser fallback, ``helper`` two equal endpoints."""
-
-
-class _Serving(msgspec.Struct, frozen=True):
-    url: str
-
-
-class _Address(msgspec.Struct, frozen=True):
-    address: str
-
-
-class Endpoint:
-    """A scripted model server as a process of its own, that can be killed and started again on its port."""
-
-    def __init__(self, name: str, guard: Guard, clock: Clock, log: Path) -> None:
-        self.name = name
-        self.url = ""
-        self.process: Process | None = None
-        self._port = 0
-        self._guard = guard
-        self._clock = clock
-        self._log = log
-        self._child: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start it, and return when it serves. Raises NotUp."""
-        command = (sys.executable, "-m", "outlast", "model", "serve", "--scripted", "--json", "--port", str(self._port))
-        with self._log.open("ab") as log:
-            self._child = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
-        self.process = identify(self._child.pid)
-        if self.process is not None:
-            self._guard.watch(Ward(self.process))
-        assert self._child.stdout is not None
-        try:
-            line = await asyncio.wait_for(self._child.stdout.readline(), start_within_s)
-            self.url = msgspec.json.decode(line, type=_Serving).url
-        except (TimeoutError, msgspec.MsgspecError):
-            raise NotUp(f"model endpoint {self.name} said no address: see {self._log}") from None
-        self._port = int(self.url.split("//")[1].split("/")[0].rpartition(":")[2])
-
-    async def kill(self) -> None:
-        """SIGKILL, and wait until it is gone."""
-        if self._child is None or self._child.returncode is not None:
-            return
-        self._child.kill()
-        await self._child.wait()
+_TICKET = {"id": "T-1", "customer": "c-17", "text": "Where is my order 1004?"}
 
 
 class Desk:
-    """All of it, started."""
+    """Implements `prediction.subject.Subject`."""
 
-    def __init__(self, home: Path, guard: Guard, clock: Clock) -> None:
-        """`home` is an empty directory."""
+    agent = "support"
+    work = "live"
+    models = ("writer", "helper")
+
+    def __init__(
+        self, home: Path, guard: Guard, clock: Clock, session: aiohttp.ClientSession, source: Path | None = None
+    ) -> None:
+        """`home` is an empty directory; `source`: the example's, or a changed copy of it."""
+        self._source = source
         self.project = home / "desk"
         self._world = home / "world"
         self._clock = clock
-        self.endpoints = {name: Endpoint(name, guard, clock, home / f"{name}.log") for name in endpoints}
+        self.parts: Mapping[str, Part] = {
+            f"{model}.{name}": scripted_model(name, home, guard) for name, model in endpoints.items()
+        }
         self.system = System(self.project, {"SUPPORT_DESK_LEDGER": str(self._world / "ledger.sqlite")}, guard, clock)
+        self._probe = Probe(self.agent, session, clock, self.system.address, self._gateway)
 
-    async def start(self) -> None:
+    async def __aenter__(self) -> Desk:
         """Start the endpoints, write the blueprint, start ``outlast up``, and wait for its gateway."""
         ignored = shutil.ignore_patterns(".outlast", "__pycache__", "*.sqlite*")
-        await asyncio.to_thread(shutil.copytree, example_directory(), self.project, ignore=ignored)
+        source = self._source or example_directory()
+        await asyncio.to_thread(shutil.copytree, source, self.project, ignore=ignored)
         self._world.mkdir()
-        for endpoint in self.endpoints.values():
-            await endpoint.start()
+        for part in self.parts.values():
+            await part.start()
         (self.project / "outlast.yaml").write_bytes(msgspec.json.encode(self._blueprint()))  # JSON is YAML
         await self.system.start()
-        deadline = self._clock.monotonic() + start_within_s
-        while self.gateway() is None:
-            if self._clock.monotonic() > deadline:
-                raise NotUp(f"the gateway said no address within {start_within_s:g} s: see {self.system.log}")
-            await self._clock.sleep(_poll_s)
+        await gateway_up(self.project / ".outlast" / "gateway.json", self._clock)
+        return self
 
-    def gateway(self) -> str | None:
-        """Where the gateway is; None while it is not there."""
-        try:
-            raw = (self.project / ".outlast" / "gateway.json").read_bytes()
-            found = msgspec.json.decode(raw, type=_Address).address
-        except (OSError, msgspec.MsgspecError):
-            return None
-        return found if "://" in found else f"http://{found}"
+    async def __aexit__(self, *_: object) -> None:
+        return None
 
-    def processes(self, component: str) -> list[Process]:
-        """The living processes that a component of the blueprint is, children of ``outlast up``."""
-        words = {"support": "worker", "journal": "writer", "front": "gateway"}[component]
-        return [one for one in self.system.named(words) if alive(one)]
+    async def affected(self) -> set[str]:
+        """Asks all of them at once."""
+        names: dict[str, Awaitable[bool]] = {
+            name: self._probe.serves(f"{part.url}/models") for name, part in self.parts.items()
+        }
+        names |= {name: self._probe.model(name) for name in self.models}
+        names |= {"support": self._whole_run(), "journal": self._acknowledges()}
+        found = await asyncio.gather(*names.values())
+        affected = {name for name, good in zip(names, found, strict=True) if not good}
+        if affected & set(self.models):
+            affected.add("front")  # what it gives out is what its models give
+        return affected
+
+    async def serves(self) -> bool:
+        """A ticket is answered, by whichever model."""
+        run = await self._probe.start(_given("serves"))
+        view = await self._probe.ended(run) if run is not None else None
+        return view is not None and view.state == "completed"
+
+    async def begin(self) -> None:
+        """A ticket is sent."""
+        await self._probe.start(_given("begun"))
+
+    def forget(self) -> None:
+        """Earlier tickets do not count."""
+        self._probe.acknowledged.clear()
+
+    async def unfinished(self, within_s: float) -> tuple[int, int]:
+        """Tickets that were acknowledged, and those of them without an answer."""
+        until = self._clock.monotonic() + within_s
+        runs = list(self._probe.acknowledged)
+        found = [await self._probe.ended(run, max(1.0, until - self._clock.monotonic())) for run in runs]
+        return len(runs), sum(view is None or view.state != "completed" for view in found)
+
+    async def _whole_run(self) -> bool:
+        """A run that is started now ends in time, and no lesser model answered in it."""
+        run = await self._probe.start(_given("support"))
+        view = await self._probe.ended(run) if run is not None else None
+        if run is None or view is None or view.state != "completed":
+            return False
+        raw = await self._probe.events(run)
+        return bool(raw) and b'"degraded":true' not in raw.replace(b" ", b"")
+
+    async def _acknowledges(self) -> bool:
+        return await self._probe.start(_given("journal")) is not None
+
+    def _gateway(self) -> str | None:
+        path = self.project / ".outlast" / "gateway.json"
+        return gateway_of(path.read_bytes() if path.exists() else None)
 
     def _blueprint(self) -> dict[str, Any]:
         def at(name: str) -> dict[str, str]:
-            return {"name": name, "url": self.endpoints[name].url, "model": "scripted"}
+            return {"name": name, "url": self.parts[f"{endpoints[name]}.{name}"].url, "model": "scripted"}
 
+        promised = {"process": {"rto": "60s", "rpo": "0s"}, "dependency": {"rto": "2h", "rpo": "0s"}}
         return {
             "outlast": 1,
             "name": "support-desk",
             "workers": {"min": 2},
-            "objectives": {"live": {"availability": "99%"}},
-            "agents": {"support": {"class": "live", "needs": {"writer": "hard", "journal": "hard"}}},
+            "objectives": {"live": {"availability": "99%", "survive": promised}},
+            "agents": {"support": {"class": "live", "needs": {"writer": "hard", "journal": "hard", "ledger": "hard"}}},
             "models": {
                 "writer": {"endpoints": [at("first")], "fallback": at("spare")},
                 "helper": {"endpoints": [at("left"), at("right")]},
@@ -131,6 +129,11 @@ class Desk:
             "services": {
                 "front": {"kind": "gateway", "class": "live", "needs": {"writer": "hard", "helper": "hard"}},
             },
+            "external": {"ledger": {"effect": "once", "on_loss": "wait"}},
             "server": {"listen": "127.0.0.1:0"},
             "gateway": {"listen": "127.0.0.1:0"},
         }
+
+
+def _given(purpose: str) -> dict[str, Any]:
+    return {"ticket": {**_TICKET, "id": f"T-{purpose}"}}

@@ -1,9 +1,9 @@
 """Kills each part that runs here, and compares what is affected with what was predicted.
 
 The prediction is `assessment.spread` of losing the component, from the very blueprint that runs. What is observed are
-answers alone (`look.py`). What was killed by name is left out of both: that it is gone says nothing; so are the models
+answers alone (`probe.py`). What was killed by name is left out of both: that it is gone says nothing; so are the models
 while the gateway is dead, because they are seen through it. A process that its supervisor starts again is killed again
-for as long as the look lasts.
+for as long as the look lasts; then it is killed once more, alone, to see how soon work is done again.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from __future__ import annotations
 import asyncio
 import signal
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
 import msgspec
 
 from outlast.assessment.describe import describe
-from outlast.assessment.disruption import Disruption
+from outlast.assessment.disruption import Disruption, DisruptionKind
 from outlast.assessment.graph import Graph
 from outlast.assessment.spread import spread
 from outlast.blueprint.load import parse_placed
 from outlast.drill.guard import Guard
-from outlast.drill.prediction.desk import Desk, endpoints
-from outlast.drill.prediction.look import Look
+from outlast.drill.prediction.desk import Desk
+from outlast.drill.prediction.post import Post
+from outlast.drill.prediction.subject import Subject, processes, targets
 from outlast.drill.process import send
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import OutlastError
@@ -33,10 +34,14 @@ agreement_min = 0.95
 """Precision and recall that a verification must reach."""
 whole_within_s = 60.0
 """How long all may take until it is whole again after an experiment."""
-seen_through_front = ("writer", "helper")
-"""The models: whether they answer is seen through the gateway."""
+served_within_s = 20.0
+"""How long work is waited for while something is dead."""
 _kill_every_s = 0.02
 _settle_s = 0.5
+
+Opening = Callable[[Path, Guard, Clock, aiohttp.ClientSession, Path | None], Subject]
+subjects: Mapping[str, Opening] = {"support-desk": Desk, "document-intake": Post}
+"""What can be verified: examples, by the name in their blueprint."""
 
 
 class NotWhole(OutlastError):
@@ -55,6 +60,14 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     observed: tuple[str, ...]
     signals: int
     """How often SIGKILL was sent."""
+    disruption: DisruptionKind = "dependency"
+    """``process``: its supervisor starts it again; ``dependency``: it is away until the drill brings it back."""
+    rto_s: float | None = None
+    """Seconds from the blow until work that was begun after it was done; None: it waited until all was back."""
+    acknowledged: int = 0
+    """Pieces of work that were acknowledged while it was dead, those apart that met continual killing."""
+    lost: int = 0
+    """Of these: not done within a minute of its return."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +76,19 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     trials: tuple[Trial, ...]
     precision: float
     recall: float
+    system: str = ""
+    work: str = ""
 
     @property
     def agrees(self) -> bool:
-        """Whether the prediction is good enough, and every trial killed something."""
+        """Whether the prediction is good enough, every trial killed something, and none lost work."""
         bitten = all(trial.signals for trial in self.trials)
-        return bitten and min(self.precision, self.recall) >= agreement_min
+        return bitten and not self.lost and min(self.precision, self.recall) >= agreement_min
+
+    @property
+    def lost(self) -> int:
+        """Acknowledged work that was not done."""
+        return sum(trial.lost for trial in self.trials)
 
 
 def agreement(trials: Sequence[Trial]) -> tuple[float, float]:
@@ -79,77 +99,116 @@ def agreement(trials: Sequence[Trial]) -> tuple[float, float]:
     return both / len(predicted) if predicted else 1.0, both / len(observed) if observed else 1.0
 
 
-async def verify(clock: Clock, told: Callable[[str], None]) -> Verification:
-    """Start the support desk, kill each of its parts, and stop it. Raises OutlastErrors for what keeps it from that."""
+async def verify(
+    clock: Clock, told: Callable[[str], None], system: str = "support-desk", source: Path | None = None
+) -> Verification:
+    """Start one of `subjects`, kill each of its parts, and stop it. Raises OutlastErrors for what keeps it from that.
+
+    `source`: the directory of the example, or of a changed copy; None: as it was installed.
+    """
     with tempfile.TemporaryDirectory(prefix="outlast-verify-") as home:
         async with Guard() as guard, aiohttp.ClientSession() as session:
-            desk = Desk(Path(home), guard, clock)
-            told("starting the support desk, its models and its gateway")
-            await desk.start()
-            raw = (desk.project / "outlast.yaml").read_bytes()
-            graph = Graph(describe(*parse_placed(raw)))
-            look = Look(desk, session, clock)
-            trials: list[Trial] = []
-            for component, killed in _targets().items():
-                await _whole(look, clock)
-                told(f"killing {component}")
-                observed, signals = await _killed(desk, look, killed, clock)
-                impact = spread(graph, Disruption("dependency", component))
-                hidden = {*killed, *(seen_through_front if "front" in killed else ())}
-                trials.append(
-                    Trial(
-                        component=component,
-                        killed=killed,
-                        predicted=tuple(sorted(impact.affected() - hidden)),
-                        observed=tuple(sorted(observed - hidden)),
-                        signals=signals,
-                    )
-                )
-        precision, recall = agreement(trials)
-        return Verification(trials=tuple(trials), precision=precision, recall=recall)
+            told(f"starting {system} with all that it stands on, and a gateway")
+            async with subjects[system](Path(home), guard, clock, session, source) as subject:
+                experiment = _Experiment(subject, clock)
+                trials: list[Trial] = []
+                for component, killed in targets(subject).items():
+                    await experiment.whole()
+                    told(f"killing {component}")
+                    trials.append(await experiment.trial(component, killed))
+                work = subject.work
+    precision, recall = agreement(trials)
+    return Verification(trials=tuple(trials), precision=precision, recall=recall, system=system, work=work)
 
 
-def _targets() -> dict[str, tuple[str, ...]]:
-    """What is lost, and the parts that are killed for it: a model is lost with all of its endpoints."""
-    found: dict[str, tuple[str, ...]] = {name: (name,) for name in ("support", "journal", "front")}
-    for name, model in endpoints.items():
-        found[f"{model}.{name}"] = (f"{model}.{name}",)
-    for lost in seen_through_front:
-        found[lost] = (lost, *(f"{model}.{name}" for name, model in endpoints.items() if model == lost))
-    return found
+class _Experiment:
+    def __init__(self, subject: Subject, clock: Clock) -> None:
+        raw = (subject.project / "outlast.yaml").read_bytes()
+        self._graph = Graph(describe(*parse_placed(raw)))
+        self._subject = subject
+        self._clock = clock
 
+    async def whole(self) -> None:
+        """Return when nothing is affected."""
+        until = self._clock.monotonic() + whole_within_s
+        affected = await self._subject.affected()
+        while affected:
+            if self._clock.monotonic() > until:
+                raise NotWhole(f"still affected after {whole_within_s:g} s: {', '.join(sorted(affected))}")
+            await self._clock.sleep(_settle_s)
+            affected = await self._subject.affected()
 
-async def _whole(look: Look, clock: Clock) -> None:
-    until = clock.monotonic() + whole_within_s
-    affected = await look.affected()
-    while affected:
-        if clock.monotonic() > until:
-            raise NotWhole(f"still affected after {whole_within_s:g} s: {', '.join(sorted(affected))}")
-        await clock.sleep(_settle_s)
-        affected = await look.affected()
+    async def trial(self, component: str, killed: tuple[str, ...]) -> Trial:
+        """Kill one component, look, and bring it back."""
+        subject = self._subject
+        away = [name for name in killed if name in subject.parts]
+        restarted = not away
+        subject.forget()
+        if restarted:
+            observed, signals = await self._kept_dead(component)
+            await self.whole()
+            subject.forget()
+            rto_s = await self._blow(component)
+        else:
+            observed, signals, rto_s = await self._away(away)
+        acknowledged, lost = await subject.unfinished(whole_within_s)
+        impact = spread(self._graph, Disruption("dependency", component))
+        hidden = {*killed, *(subject.models if "front" in killed else ())}
+        return Trial(
+            component=component,
+            killed=killed,
+            predicted=tuple(sorted(impact.affected() - hidden)),
+            observed=tuple(sorted(observed - hidden)),
+            signals=signals,
+            disruption="process" if restarted else "dependency",
+            rto_s=None if rto_s is None else round(rto_s, 3),
+            acknowledged=acknowledged,
+            lost=lost,
+        )
 
-
-async def _killed(desk: Desk, look: Look, names: tuple[str, ...], clock: Clock) -> tuple[set[str], int]:
-    """What is affected while `names` are dead, and how many signals that took."""
-    servers = [desk.endpoints[name.rpartition(".")[2]] for name in names if name.rpartition(".")[2] in desk.endpoints]
-    parts = [name for name in names if name in ("support", "journal", "front")]
-    signals = len(servers)
-    for server in servers:
-        await server.kill()
-
-    async def keep_dead() -> None:
-        nonlocal signals
-        while True:
+    async def _away(self, names: Sequence[str]) -> tuple[set[str], int, float | None]:
+        """What is affected while these servers are dead, how many signals that took, and how soon work was done."""
+        parts = [self._subject.parts[name] for name in names]
+        began = self._clock.monotonic()
+        try:
+            signals = sum([await part.kill() for part in parts])
+            served = await self._served(began, served_within_s / 2)
+            return await self._subject.affected(), signals, served
+        finally:
             for part in parts:
-                signals += sum(send(process, signal.SIGKILL) for process in desk.processes(part))
-            await clock.sleep(_kill_every_s)
+                await part.start()
 
-    killing = asyncio.create_task(keep_dead())
-    try:
-        await clock.sleep(_settle_s)
-        return await look.affected(), signals
-    finally:
-        killing.cancel()
-        await asyncio.gather(killing, return_exceptions=True)
-        for server in servers:
-            await server.start()
+    async def _kept_dead(self, component: str) -> tuple[set[str], int]:
+        """What is affected while a process dies again and again, and how many signals that took."""
+        signals = 0
+
+        async def keep_dead() -> None:
+            nonlocal signals
+            while True:
+                signals += self._strike(component)
+                await self._clock.sleep(_kill_every_s)
+
+        killing = asyncio.create_task(keep_dead())
+        try:
+            await self._clock.sleep(_settle_s)
+            return await self._subject.affected(), signals
+        finally:
+            killing.cancel()
+            await asyncio.gather(killing, return_exceptions=True)
+
+    async def _blow(self, component: str) -> float | None:
+        """Kill its processes once, with work under way; seconds until new work is done."""
+        await self._subject.begin()
+        began = self._clock.monotonic()
+        self._strike(component)
+        return await self._served(began, whole_within_s)
+
+    async def _served(self, began: float, within_s: float) -> float | None:
+        while self._clock.monotonic() < began + within_s:
+            if await self._subject.serves():
+                return self._clock.monotonic() - began
+            await self._clock.sleep(_kill_every_s)
+        return None
+
+    def _strike(self, component: str) -> int:
+        return sum(send(process, signal.SIGKILL) for process in processes(self._subject, component))

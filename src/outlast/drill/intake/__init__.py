@@ -1,0 +1,1 @@
+"""The document intake with each of its dependencies off in turn, while documents flow."""

@@ -49,6 +49,7 @@ class MemoryIndex:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
         found = [
             entry

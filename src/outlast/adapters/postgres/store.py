@@ -27,8 +27,9 @@ _AFTER_ALL_OF_A_KIND = "0"  # the character after "/"
 class PostgresReader:
     """The reading half of EventStore and SnapshotStore, and a RunIndex: reads the primary.
 
-    `list` and `counts` read a replica where there is one: they may be behind, and a list says how far. `strong`: what
-    was read of a stream is on its synchronous standby before it is given. Raises StoreUnavailable, StoreCorrupt.
+    `list` and `counts` read a replica where there is one: they may be behind, and a list says how far, unless a fresh
+    one is asked for. `strong`: what was read of a stream is on its synchronous standby before it is given. Raises
+    StoreUnavailable, StoreCorrupt.
     """
 
     def __init__(self, pool: Pool, lineage: Lineage, replicas: Pool | None = None, *, strong: bool = False) -> None:
@@ -114,8 +115,9 @@ class PostgresReader:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
-        if self._replicas is not None:
+        if self._replicas is not None and not fresh:
             behind_s = await self.staleness()  # before the list is read: it is no older than that
             try:
                 found = await entries.listed(self._replicas, state, agent, session, before, limit)

@@ -132,6 +132,7 @@ class SqliteReader:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
         with translating(self._path):
             return entries.listed(self._connection, state, agent, session, before, limit)

@@ -107,6 +107,7 @@ class DynamoJournal:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
         return await self._index.list(state, agent, session, before, limit)
 

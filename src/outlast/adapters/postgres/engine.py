@@ -23,6 +23,7 @@ from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
 from outlast.adapters.postgres.store import PostgresReader, PostgresStore
+from outlast.journal.anchor import Witness, unseen
 from outlast.journal.lineage import Lineage
 from outlast.journal.loss import Losses
 from outlast.kernel.clock import Clock
@@ -57,12 +58,14 @@ class PostgresEngine:
         lost: Callable[[LossReport], None] | None = None,
         losses: Losses | None = None,
         complain: Callable[[str], None] = _silent,
+        witness: Witness = unseen,
     ) -> AsyncGenerator[PostgresEngine]:
         """Open the database for reading and writing; the tables are made or upgraded if `options.migrate`.
 
         `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too. In
         `losses` is noted what is missing of this process's and of the other processes of this host. `complain` gets a
-        line, not too often, where no server may be written to, and why.
+        line, not too often, where no server may be written to, and why. `witness` is told the heads that are
+        acknowledged.
 
         Raises StoreUnavailable (no primary, or one that may not be used), ConfigurationError (URL, permissions, another
         format), StoreCorrupt (the schema holds something else).
@@ -83,7 +86,9 @@ class PostgresEngine:
             stack.push_async_callback(hints.close)
             doorbell = Doorbell(servers, hints, options.schema, token, clock)
             stack.push_async_callback(doorbell.close)
-            round = Round(books.acknowledged, doorbell.ring, points, options.lock_s_max, strong=options.strong)
+            round = Round(
+                books.acknowledged, doorbell.ring, points, options.lock_s_max, strong=options.strong, witness=witness
+            )
             committer = Committer(servers, lineage, round)
             stack.push_async_callback(committer.close)
             await committer.connect()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.memory.anchor import MemoryAnchors
 from outlast.journal.anchoring import Anchoring
 from outlast.journal.stream import Head
 from outlast.kernel.error import StoreUnavailable
+
+Until = Callable[..., Awaitable[None]]
 
 
 def head(seq: int) -> Head:
@@ -49,15 +51,13 @@ async def test_only_the_latest_head_of_a_stream_is_written() -> None:
     assert place.anchors.notes == [2], "what is anchored is not written again"
 
 
-async def test_it_writes_by_itself_in_time_and_at_once_when_many_wait() -> None:
+async def test_it_writes_by_itself_in_time_and_at_once_when_many_wait(until: Until) -> None:
     quick = Place(every_s=0.01)
     many = Place()
     tasks = [asyncio.create_task(place.anchoring.run()) for place in (quick, many)]
     quick.anchoring.see([("a", head(1))])
     many.anchoring.see([(f"s{number}", head(1)) for number in range(6)])
-    async with asyncio.timeout(5):
-        while not (quick.anchors.notes and many.anchors.notes):
-            await asyncio.sleep(0.005)
+    await until(lambda: quick.anchors.notes and many.anchors.notes)
     for task in tasks:
         task.cancel()
     assert many.anchors.notes == [6]

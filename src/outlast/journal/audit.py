@@ -117,8 +117,8 @@ async def audit(
 
     `journal` and `blobs` are those that hold what is stored; the chain of sealed records is verified without a key.
     With the keys of `sealer` they are looked into too. The journal may be written meanwhile. `inspect` is the store's
-    own check of its file: a line for each fault. `removed`: the streams that were let go, as the journal has them on
-    record; None: read them.
+    own check of its file: a line for each fault. `removed`: the streams that were let go, where `anchors` has forgotten
+    already what was anchored of them.
     """
     report = Report()
     found: dict[str, Head] = {}
@@ -129,10 +129,6 @@ async def audit(
         except StoreError as error:
             _add(report, Flaw("file", "journal", str(error)))
     anchored = await _anchored(anchors, report)  # read first: streams only grow, or are removed after it is on record
-    if removed is None:
-        removed = await _removed(journal, report)
-    report.removed = len(removed)
-    anchored = {stream: head for stream, head in anchored.items() if not _let_go(removed.get(stream), head)}
     heads = dict(anchored)
     seen_blobs: set[BlobRef] = set()
     async for stream in _streams(journal, report):
@@ -143,7 +139,7 @@ async def audit(
             progress(report)
     for stream, head in anchored.items():
         _add(report, Flaw("truncated", stream, f"it is gone; its anchored head is event {head.seq}"))
-    await _meanwhile(journal, report, heads)
+    await _let_go(journal, report, heads, found, removed or {})
     await _damaged_snapshots(journal, report)
     await _index(journal, found, report)
     if progress is not None:
@@ -178,19 +174,28 @@ async def _removed(journal: Journal, report: Report) -> Mapping[str, Removal]:
         return {}
 
 
-async def _meanwhile(journal: Journal, report: Report, heads: Mapping[str, Head]) -> None:
-    """What was removed on purpose while the audit went on is no flaw."""
-    lacking = [flaw for flaw in report.flaws if flaw.damage == "truncated" and flaw.subject in heads]
-    if not lacking:
-        return
+async def _let_go(
+    journal: Journal,
+    report: Report,
+    heads: Mapping[str, Head],
+    found: Mapping[str, Head],
+    known: Mapping[str, Removal],
+) -> None:
+    """What was removed on purpose, perhaps while the audit went on, is no flaw."""
     removed = await _removed(journal, report)
-    known = {flaw for flaw in lacking if _let_go(removed.get(flaw.subject), heads[flaw.subject])}
-    report.flaws = [flaw for flaw in report.flaws if flaw not in known]
+    report.removed = len(removed)
 
+    def is_excused(flaw: Flaw) -> bool:
+        removal = removed.get(flaw.subject)
+        if removal is None or removal == known.get(flaw.subject):
+            return False
+        anchor, end = heads[flaw.subject], found.get(flaw.subject)
+        gone = end is None or end.seq == 0
+        return anchor.hash.hex() == removal.hash or (gone and anchor.seq <= removal.seq)
 
-def _let_go(removal: Removal | None, anchor: Head) -> bool:
-    """Whether an anchored head is of a stream that was removed on purpose, and not of a later one of its name."""
-    return removal is not None and anchor.seq <= removal.seq
+    lacking = [flaw for flaw in report.flaws if flaw.damage in ("truncated", "diverged") and flaw.subject in heads]
+    excused = {flaw for flaw in lacking if is_excused(flaw)}
+    report.flaws = [flaw for flaw in report.flaws if flaw not in excused]
 
 
 async def _streams(journal: Journal, report: Report) -> AsyncIterator[str]:

@@ -92,6 +92,12 @@ async def _record(store: EventStore, events: Sequence[StreamRemoved], clock: Clo
     raise StoreUnavailable("removals cannot be put on record: too many hosts do so at once; try again")
 
 
+def removals_in(stream: str, record: StoredRecord) -> list[Removal]:
+    """What a record of a stream of removals says. Raises StoreCorrupt."""
+    envelope = _reader.read(stream, record)
+    return [Removal(event.stream, event.seq, event.hash, envelope.at, event.reason) for event in envelope.events]
+
+
 async def removals(store: Readable) -> AsyncIterator[Removal]:
     """Every removal on record, oldest first; one that was recorded twice comes twice. Raises StoreError."""
     after = ""
@@ -100,9 +106,8 @@ async def removals(store: Readable) -> AsyncIterator[Removal]:
             seq = 0
             while records := await store.read(stream, seq, _page):
                 for record in records:
-                    envelope = _reader.read(stream, record)
-                    for event in envelope.events:
-                        yield Removal(event.stream, event.seq, event.hash, envelope.at, event.reason)
+                    for removal in removals_in(stream, record):
+                        yield removal
                 seq = records[-1].seq + records[-1].count - 1
         after = page[-1]
 

@@ -1,9 +1,9 @@
-"""Anchored heads in a bucket: nothing is overwritten, what is missing shows, locked ones stay, lost answers harm not."""
+"""Anchored heads in a bucket: nothing is overwritten, what is missing shows, locked ones stay."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -82,16 +82,14 @@ class _OnServer(AnchorLogContract):
 
 class TestMinistack(_OnServer):
     @pytest.fixture(autouse=True)
-    def _server(self, ministack: str) -> Iterator[None]:
+    def _server(self, ministack: str) -> None:
         self.address = ministack
-        yield
 
 
 class TestMoto(_OnServer):
     @pytest.fixture(autouse=True)
-    def _server(self, moto: str) -> Iterator[None]:
+    def _server(self, moto: str) -> None:
         self.address = moto
-        yield
 
 
 async def test_a_segment_that_is_missing_or_changed_shows(ministack: str, short_dir: Path) -> None:

@@ -19,6 +19,7 @@ from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.refusal import Refusals
+from outlast.adapters.postgres.removed import without_removed
 from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
@@ -170,7 +171,10 @@ class _Books:
         if standing is not None and (system, timeline) != self._learnt_at:
             await self._learn(session, (system, timeline), failover)
             self._learnt_at = (system, timeline)
-        missing = await self.acknowledged.missing(session, system)
+        absent = await self.acknowledged.missing(session, system)
+        missing = await without_removed(session, absent)
+        if absent and not missing:
+            self.acknowledged.forget(absent)
         if not missing:
             return
         report = LossReport(
@@ -181,7 +185,7 @@ class _Books:
             write_loss(self._path, report)
         self._found.append(report)
         del self._found[:-losses_max]
-        self.acknowledged.forget(missing)
+        self.acknowledged.forget(absent)
         if self._lost is not None:
             self._lost(report)
 
@@ -192,7 +196,7 @@ class _Books:
         known = self.memory.known
         before = self._learnt_at or (None if known is None else (known.system, known.timeline))
         if before is not None and before != server:
-            missing = await self.acknowledged.missing_of_others(session, server[0])
+            missing = await without_removed(session, await self.acknowledged.missing_of_others(session, server[0]))
             self._losses.note(missing, failover, ours=False)
         with suppress(StoreError):  # a file that is damaged shows when it is asked for: it must not keep runs waiting
             for report in await asyncio.to_thread(self.losses):

@@ -185,7 +185,7 @@ class JournalStore(Stored, frozen=True):
     anchors: Anchors | None = None
     """Where else the ends of streams on PostgreSQL or DynamoDB are kept; None: on each host alone."""
     keep: Seconds | None = None
-    """How long runs stay after their end on SQLite and PostgreSQL, and blobs that nothing names; None: for ever."""
+    """How long runs stay after their end, and blobs that nothing names go then; None: all is kept for ever."""
     kind: Literal["journal"] = "journal"
     """What it is."""
     data: DataClass | None = "critical"

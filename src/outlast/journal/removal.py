@@ -14,6 +14,7 @@ import msgspec
 
 from outlast.journal.chain import genesis
 from outlast.journal.event import Event, version_field
+from outlast.journal.index import RunEntry
 from outlast.journal.record import Reader, make_append
 from outlast.journal.stream import EventStore, Head, StoredRecord, StreamKey
 from outlast.journal.writer import Fenced, settle_append
@@ -53,6 +54,35 @@ class Removal(msgspec.Struct, frozen=True):
     hash: str
     at: float
     reason: str = ""
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True):
+    """All that is to be removed of one run: its streams with their ends, and what else is kept under its name."""
+
+    run: str
+    heads: Sequence[tuple[str, Head]]
+    snapshots: Sequence[str] = ()
+    """Streams of which only the snapshots go, such as that of a cursor."""
+
+
+class Shrinking(Protocol):
+    """A journal from which runs can be removed. Every adapter passes `tests/contracts/shrinking.py`."""
+
+    async def ended(self, before: float, after: tuple[float, str] = (0.0, ""), limit: int = 100) -> Sequence[RunEntry]:
+        """Runs without a session that ended at or before a time, as far as the index knows: by (created_at, run), those
+        behind `after`.
+        """
+        ...
+
+    async def remove(self, runs: Sequence[Ended]) -> None:
+        """Remove these runs, each wholly or not at all: streams, snapshots, entry. One of which a stream does not end
+        where it is said stays. Any number of times; not durable at once. Raises StoreUnavailable.
+        """
+        ...
+
+
+removed_count_max = 20
+"""Bound of the runs in one `remove`."""
 
 
 class Readable(Protocol):

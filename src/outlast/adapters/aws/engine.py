@@ -18,10 +18,11 @@ from outlast.adapters.aws.option import AwsOptions
 from outlast.adapters.aws.prepare import Preparation, prepare_with
 from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.blob import S3Blobs
-from outlast.adapters.aws.s3.collect import Collected, collect, min_age_s, named_in
+from outlast.adapters.aws.s3.collect import Collected, collect, min_age_s
 from outlast.adapters.aws.usage import Usage
 from outlast.journal.anchor import Witness, unseen
 from outlast.journal.lineage import Lineage
+from outlast.journal.reach import named_in
 from outlast.journal.stream import EventStore
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import Points

@@ -137,6 +137,11 @@ class SqliteReader:
         with translating(self._path):
             return entries.listed(self._connection, state, agent, session, before, limit)
 
+    async def ended(self, before: float, after: tuple[float, str] = (0.0, ""), limit: int = 100) -> Sequence[RunEntry]:
+        """As in Shrinking."""
+        with translating(self._path):
+            return entries.ended(self._connection, before, after, limit)
+
     async def counts(self) -> dict[str, int]:
         with translating(self._path):
             return entries.counts(self._connection)

@@ -16,10 +16,12 @@ from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.anchoring import opened_anchors
 from outlast.bootstrap.engine import Engine, Journal, ReadOnly, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.reading import open_reading_platform
 from outlast.bootstrap.sealing import open_sealer
 from outlast.journal.audit import Flaw, Report, audit
-from outlast.journal.removal import removed_streams
+from outlast.journal.removal import Removal, removals, removed_streams
 from outlast.journal.seal import Sealer
+from outlast.journal.stream import StreamKey
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreError, StoreUnavailable
 from outlast.kernel.point import NoPoints
 
@@ -39,6 +41,16 @@ async def audit_journal(home: Path, progress: Callable[[Report], None] | None = 
         ):
             return await _audit_shared(home, blueprint, engine, sealer, progress)
     return await _audit_file(home, blueprint, progress)
+
+
+async def removals_of(home: Path, run: str = "") -> list[Removal]:
+    """What retention removed, oldest first; of one run, if it is named. Raises as `open_reading_platform`."""
+    async with open_reading_platform(home, load(home)) as platform:
+        return [
+            removal
+            async for removal in removals(platform.store)
+            if not run or StreamKey.parse(removal.stream).id == run
+        ]
 
 
 async def _audit_shared(

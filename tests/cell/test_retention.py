@@ -13,10 +13,10 @@ from outlast.agent.app import App
 from outlast.agent.create import run_key
 from outlast.agent.platform import Platform
 from outlast.agent.run import Run
-from outlast.cell.outbox import cursor_stream
 from outlast.cell.retention import Gone, Retention, RetentionBounds
 from outlast.journal.audit import audit
 from outlast.journal.index import HintPatch
+from outlast.journal.publication import cursor_stream
 from outlast.journal.reach import Swept
 from outlast.journal.removal import Ended, Removal, removals
 from outlast.journal.snapshot import Snapshot

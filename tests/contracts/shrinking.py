@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from outlast.cell.outbox import cursor_stream
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
+from outlast.journal.publication import cursor_stream
 from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Applied, Conflicted, Head

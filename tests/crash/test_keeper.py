@@ -97,9 +97,7 @@ async def test_what_ended_long_enough_ago_goes_and_an_audit_misses_nothing(
         async def is_gone() -> bool:
             return await system.platform.index.entry(run) is None
 
-        async with asyncio.timeout(60):
-            while not await is_gone():
-                await asyncio.sleep(0.1)
+        await system.until(is_gone, 60, "the run is removed")
         assert await system.platform.index.entry(waits) is not None
         await system.stop()
     report = await audit_journal(short_dir)

@@ -20,8 +20,8 @@ from outlast.agent.create import run_key
 from outlast.agent.ending import last_of, last_recorded
 from outlast.agent.mail import inbox_key
 from outlast.agent.platform import Platform
-from outlast.cell.outbox import cursor_stream
 from outlast.journal.index import ENDED, RunEntry
+from outlast.journal.publication import cursor_stream
 from outlast.journal.reach import SweptBlobs, blob_age_s_min, named_in
 from outlast.journal.removal import Ended, Shrinking, record_removals, removed_count_max
 from outlast.journal.snapshot import Snapshot

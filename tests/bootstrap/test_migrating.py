@@ -28,6 +28,9 @@ from outlast.bootstrap.reading import open_reading_platform
 from outlast.cell.presence import HostBeat
 from outlast.cell.worker import Worker
 from outlast.journal.audit import KINDS
+from outlast.journal.publication import cursor_stream, cursor_version
+from outlast.journal.snapshot import Snapshot
+from outlast.journal.stream import StreamKey
 from outlast.kernel.error import ConfigurationError, Conflict, NotFound
 from tests.servers.postgres import PostgresServer, required, running
 
@@ -87,8 +90,19 @@ async def begin(home: Path) -> str:
         return run
 
 
+async def half_published(home: Path, run: str) -> Snapshot:
+    """A cursor as the keeper leaves it."""
+    async with open_direct_platform(home, blueprint(home)) as platform:
+        stream = str(StreamKey("run", run, platform.store.lineage))
+        (first, *_) = await platform.store.read(stream)
+        cursor = Snapshot(cursor_stream(stream), first.count, first.hash, cursor_version, stream.encode())
+        await platform.snapshots.save(cursor)
+        return cursor
+
+
 async def test_a_journal_moves_there_and_back_and_its_runs_go_on(home: Path, tmp_path: Path) -> None:
     run = await begin(home)
+    cursor = await half_published(home, run)
     there = await migrate(home, blueprint(home), "sqlite", "postgres")
     assert there.report.flaws == []
     assert there.report.sealed == 0, "what it seals was looked into"
@@ -98,6 +112,7 @@ async def test_a_journal_moves_there_and_back_and_its_runs_go_on(home: Path, tmp
         after = await stack.enter_async_context(open_reading_platform(home, blueprint(home, "postgres")))
         assert await contents(after) == await contents(before)
         assert after.store.lineage == before.store.lineage
+        assert await after.snapshots.load(cursor.stream) == cursor, "how far it is published is known there too"
     again = await migrate(home, blueprint(home), "sqlite", "postgres")
     assert (again.copied.records, again.copied.there) == (0, there.copied.records)
     async with open_direct_platform(home, blueprint(home, "postgres")) as platform:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -197,6 +198,27 @@ async def test_no_more_is_taken_than_may_wait_for_workers() -> None:
         place.desk.store.patch(HintPatch(entry.run, state="completed"))
     await place.intake.take()
     assert len(await place.runs()) == 14
+
+
+async def test_a_replica_that_has_heard_of_nothing_yet_does_not_open_the_gate() -> None:
+    place = Place(IntakeBounds(wait_s=0.0, look_every_s=0.0, ready_max=7))
+
+    class Lagging:
+        """Lists come from a copy that is empty, unless a fresh one is asked for."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(place.desk.store, name)
+
+        async def list(self, *, fresh: bool = False, **filters: Any) -> Any:
+            return await place.desk.store.list(**filters) if fresh else []
+
+    lagging: Any = Lagging()
+    place.control = Control(dataclasses.replace(place.control.platform, index=lagging), app)
+    place.intake = place.another()
+    await place.send(*({"document": str(number)} for number in range(100)))
+    for _ in range(5):
+        await place.intake.take()
+    assert len(await place.runs()) == 7
 
 
 async def test_a_neighbour_in_the_same_pool_whose_runs_wait_does_not_stop_it() -> None:

@@ -13,8 +13,8 @@ import pytest
 from outlast.adapters.memory.publisher import MemoryPublisher
 from outlast.agent.app import App
 from outlast.agent.run import Run
-from outlast.cell.outbox import Outbox, OutboxBounds, cursor_stream
-from outlast.journal.publication import Publication, PublisherUnavailable, Told
+from outlast.cell.outbox import Outbox, OutboxBounds
+from outlast.journal.publication import Publication, PublisherUnavailable, Told, cursor_stream
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, StoredRecord
 from outlast.kernel.error import StoreCorrupt, StoreSealed, StoreUnavailable

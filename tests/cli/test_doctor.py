@@ -12,10 +12,10 @@ import pytest
 
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.platform import open_direct_platform
-from outlast.cell.outbox import cursor_stream
 from outlast.cli import check
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
+from outlast.journal.publication import cursor_stream
 from outlast.journal.record import make_append
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Applied, StreamKey

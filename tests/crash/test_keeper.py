@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from outlast.blueprint.load import load
+from outlast.bootstrap.auditing import audit_journal, removals_of
 from outlast.bootstrap.backlog import backlog
 from outlast.bootstrap.preparing import prepare_store
 from outlast.journal.publication import Publication
@@ -76,6 +77,33 @@ async def test_on_one_machine_events_are_published_as_they_come(
             await system.until(lambda: consumer.types == want, 30, "all events have arrived in order")
         finally:
             listening.cancel()
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgres"])
+async def test_what_ended_long_enough_ago_goes_and_an_audit_misses_nothing(
+    name: str, short_dir: Path, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yaml = "stores: {journal: {keep: 2s}}\nworkers: {min: 1}\n"
+    if name == "postgres":
+        engine = await servers.engine(name)
+        for variable, value in engine.environment.items():
+            monkeypatch.setenv(variable, value)
+        yaml = engine.yaml.replace("journal: {", "journal: {keep: 2s, ", 1) + "workers: {min: 1}\n"
+    async with System(short_dir, yaml=yaml, workers=1) as system:
+        run = await system.start_run("bookings", tag="t", count=3, seconds=0.01)
+        await system.settled(run)
+        waits = await system.start_run("waits", seconds=600.0)
+
+        async def is_gone() -> bool:
+            return await system.platform.index.entry(run) is None
+
+        await system.until(is_gone, 60, "the run is removed")
+        assert await system.platform.index.entry(waits) is not None
+        await system.stop()
+    report = await audit_journal(short_dir)
+    assert [flaw for flaw in report.flaws if flaw.grave] == []
+    assert report.removed >= 1
+    assert [removal.stream.partition("@")[0] for removal in await removals_of(short_dir, run)] == [f"run/{run}"]
 
 
 def said_ready(system: System) -> bool:

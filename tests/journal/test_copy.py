@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import msgspec
@@ -9,9 +10,12 @@ import pytest
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.memory.blob import MemoryBlobs
+from outlast.adapters.memory.publisher import MemoryPublisher
 from outlast.adapters.memory.store import MemoryStore
 from outlast.agent.app import App
+from outlast.agent.disclosure import KINDS as TOLD
 from outlast.agent.run import Run
+from outlast.cell.outbox import Outbox, OutboxBounds
 from outlast.journal.audit import KINDS, audit
 from outlast.journal.chain import genesis
 from outlast.journal.copy import Copy
@@ -105,6 +109,54 @@ async def test_a_copy_that_broke_off_anywhere_goes_on_there(applied: bool) -> No
             assert (again.there, again.records) == (at - (not applied), whole - at + (not applied))
             assert await contents(target) == await contents(d.store)
             assert (await audit(target, blobs)).whole
+
+
+async def published(d: Desk, store: MemoryStore, publisher: MemoryPublisher, rounds: int) -> None:
+    """Publish at most so many batches of what a store holds, as an outbox that has just been started."""
+    platform = dataclasses.replace(d.control.platform, store=store, index=store, snapshots=store)
+    outbox = Outbox(platform, publisher, d.reports.append, OutboxBounds(sweep_rest_s=0.0))
+    await outbox.sweep()
+    while rounds and outbox._news:
+        await outbox.round()
+        rounds -= 1
+    await outbox.save()
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 100])
+async def test_what_was_published_before_a_move_is_not_published_again_and_nothing_is_skipped(rounds: int) -> None:
+    async with desk(app) as d:
+        await worked(d)
+        publisher = MemoryPublisher()
+        await published(d, d.store, publisher, rounds)
+        target, blobs = MemoryStore(d.store.lineage), MemoryBlobs()
+        with pytest.raises(Dies):
+            await copy(d, Mortal(target, 5, True), blobs).run()
+        done = await copy(d, target, blobs).run()
+        assert done.cursors == len([one for one in d.store.snapshots() if one.startswith("outbox/")])
+        before = len(publisher.published)
+        await published(d, target, publisher, 1000)
+        told = [(each.stream, each.seq) for each in publisher.published]
+        assert len(told) == len(set(told)), "nothing twice"
+        ends = {stream: (await target.head(stream)).seq for kind in TOLD for stream in await target.streams(kind)}
+        assert sorted(told) == sorted((stream, seq) for stream, end in ends.items() for seq in range(1, end + 1))
+        assert (before == 0) == (rounds == 0)
+        assert (len(told) == before) == (rounds == 100)
+
+
+async def test_a_cursor_that_was_damaged_is_none() -> None:
+    async with desk(app) as d:
+        await worked(d)
+
+        class Damaged(MemoryStore):
+            async def load(self, stream: str) -> Any:
+                raise StoreCorrupt("damaged")
+
+        source = Damaged(d.store.lineage)
+        source._streams, source._entries = d.store._streams, d.store._entries
+        target = MemoryStore(d.store.lineage)
+        done = await Copy(source, target, d.blobs, MemoryBlobs(), SystemClock()).run()
+        assert (done.cursors, target.snapshots()) == (0, {})
+        assert await contents(target) == await contents(d.store)
 
 
 async def test_an_unknown_outcome_is_settled() -> None:

@@ -15,7 +15,7 @@ from outlast.agent.handover import post_on
 from outlast.agent.mail import is_posted, post
 from outlast.agent.platform import Platform
 from outlast.agent.session import queue_turn, read_session, session_key
-from outlast.agent.switch import stopped_reason, switch
+from outlast.agent.switch import is_held_by, stopped_reason, switch
 from outlast.agent.view import EventView, RunView, event_view, payload_bytes, view_of
 from outlast.journal.blob import store_payload
 from outlast.journal.record import Envelope
@@ -217,9 +217,11 @@ class Control:
         await switch(self._platform, agent, ev.AgentResumed())
         redriven, before = 0, None
         while True:
-            entries = await self._platform.index.list(state="held", agent=agent, before=before, limit=_page)
+            entries = await self._platform.index.list(
+                state="held", agent=agent, before=before, limit=_page, fresh=True
+            )
             for entry in entries:
-                if entry.reason.startswith(f"agent {agent} is stopped"):
+                if is_held_by(entry, agent):
                     with contextlib.suppress(Conflict):  # it is not held any more: the index was behind
                         await self.redrive(entry.run)
                         redriven += 1

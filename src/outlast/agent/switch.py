@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from outlast.agent import event as ev
 from outlast.agent.platform import Platform
 from outlast.journal.chain import genesis, verify
+from outlast.journal.index import RunEntry
 from outlast.journal.record import make_append
 from outlast.journal.stream import Head, StreamKey
 from outlast.journal.writer import Fenced, settle_append
@@ -37,6 +38,11 @@ async def stopped_reason(platform: Platform, agent: str) -> str | None:
             return stopped.reason
         case ev.AgentResumed():
             return None
+
+
+def is_held_by(entry: RunEntry, agent: str) -> bool:
+    """Whether a run is held because its agent was stopped, as far as the index knows."""
+    return entry.state == "held" and entry.reason.startswith(f"agent {agent} is stopped")
 
 
 async def read_stopped(platform: Platform, agents: Iterable[str]) -> dict[str, str]:

@@ -14,12 +14,13 @@ from outlast.blueprint.model import Fallback, Model, ModelEndpoint, ModelGuard
 from outlast.blueprint.objective import Load
 from outlast.blueprint.queue import Queue
 from outlast.blueprint.region import Regions
-from outlast.blueprint.schema import DynamoJournal, Gateway, Publish, Server
+from outlast.blueprint.schema import Anchors, DynamoJournal, Gateway, Publish, Server
 from outlast.blueprint.store import Store
 
 endpoints_max = 64
 """Bound of the endpoints of one model."""
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUS = re.compile(r"(arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}\Z")
 
 
@@ -81,10 +82,18 @@ def _check_gateway(gateway: Gateway) -> str | None:
 
 
 def _check_dynamo(journal: DynamoJournal) -> str | None:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", journal.bucket):
+    if not _BUCKET.fullmatch(journal.bucket):
         return f"has bucket {journal.bucket[:64]!r}: expected 3 to 63 lower-case letters, digits, dots and hyphens"
     if journal.archive and journal.keep is None:
         return "has archive and no keep: what is archived is what goes, so write how long runs stay, such as keep: 90d"
+    return None
+
+
+def _check_anchors(anchors: Anchors) -> str | None:
+    if not _BUCKET.fullmatch(anchors.s3):
+        return f"has s3 {anchors.s3[:64]!r}: expected a bucket: 3 to 63 lower-case letters, digits, dots and hyphens"
+    if anchors.every <= 0:
+        return "has every 0s: expected more, such as 60s"
     return None
 
 
@@ -162,6 +171,7 @@ def _check_acceptance(acceptance: Acceptance) -> str | None:
 CHECKS: dict[Any, Callable[[Any], str | None]] = {
     Acceptance: _check_acceptance,
     Alarm: _check_alarm,
+    Anchors: _check_anchors,
     DynamoJournal: _check_dynamo,
     Fallback: _check_endpoint,
     Gateway: _check_gateway,

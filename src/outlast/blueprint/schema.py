@@ -149,6 +149,26 @@ class Publish(msgspec.Struct, frozen=True):
     """Whether inputs, results, messages and reasons are told too."""
 
 
+class Anchors(msgspec.Struct, frozen=True):
+    """``{s3: outlast-anchors, lock: 90d}``: where the ends of streams are kept besides, so that what is cut off shows.
+
+    Extra ``aws``. Each host keeps them in a file of its own in any case.
+    """
+
+    s3: str
+    """A bucket, at best of another account than the journal's."""
+    prefix: str = "anchors/"
+    """What the names of the objects begin with."""
+    region: AwsRegion | None = None
+    """None: that of the journal on DynamoDB, or as the environment says."""
+    endpoint_url: Url | None = None
+    """Another address of the service: an emulator, a private link."""
+    lock: Seconds | None = None
+    """How long nobody can delete what was written (object lock); None: as the bucket says by itself."""
+    every: Seconds = 60.0
+    """How often they are written."""
+
+
 class JournalStore(Stored, frozen=True):
     """``{postgres: {…}, dynamodb: {…}, encrypt: env:OUTLAST_KEYS}``: the engines that the journal may be on.
 
@@ -163,6 +183,10 @@ class JournalStore(Stored, frozen=True):
     """Where the keys are with which payloads are sealed on whatever engine; None: they are stored as they are."""
     publish: Publish | None = None
     """None: nobody is told."""
+    anchors: Anchors | None = None
+    """Where else the ends of streams on PostgreSQL or DynamoDB are kept; None: on each host alone."""
+    keep: Seconds | None = None
+    """How long runs stay after their end, and blobs that nothing names go then; None: all is kept for ever."""
     kind: Literal["journal"] = "journal"
     """What it is."""
     data: DataClass | None = "critical"

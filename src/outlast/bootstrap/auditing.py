@@ -13,18 +13,24 @@ from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.blueprint.load import load
 from outlast.blueprint.schema import Blueprint
-from outlast.bootstrap.engine import Journal, ReadOnly, is_shared, open_engine
+from outlast.bootstrap.anchoring import opened_anchors
+from outlast.bootstrap.engine import Engine, Journal, ReadOnly, is_shared, open_engine
 from outlast.bootstrap.home import StateDirectory
+from outlast.bootstrap.reading import open_reading_platform
 from outlast.bootstrap.sealing import open_sealer
 from outlast.journal.audit import Flaw, Report, audit
-from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
+from outlast.journal.removal import Removal, removals, removed_streams
+from outlast.journal.seal import Sealer
+from outlast.journal.stream import StreamKey
+from outlast.kernel.error import NotFound, StoreCorrupt, StoreError, StoreUnavailable
 from outlast.kernel.point import NoPoints
 
 
 async def audit_journal(home: Path, progress: Callable[[Report], None] | None = None) -> Report:
     """Read everything and say what is not as it was written. Damage of whatever kind stands in the report.
 
-    On an engine that many machines share no heads are anchored. Raises NotFound if nothing has run yet,
+    On an engine that many machines share, what this host anchored is held against it, and what stands in S3 if the
+    blueprint names a place there. Raises NotFound if nothing has run yet,
     StoreUnavailable if the journal is there and cannot be read now, ConfigurationError.
     """
     blueprint = load(home)
@@ -33,8 +39,37 @@ async def audit_journal(home: Path, progress: Callable[[Report], None] | None = 
             open_engine(home, blueprint, NoPoints(), write=False) as engine,
             open_sealer(home, blueprint, engine.journal, write=False) as sealer,
         ):
-            return await audit(engine.journal, engine.blobs, progress=progress, sealer=sealer)
+            return await _audit_shared(home, blueprint, engine, sealer, progress)
     return await _audit_file(home, blueprint, progress)
+
+
+async def removals_of(home: Path, run: str = "") -> list[Removal]:
+    """What retention removed, oldest first; of one run, if it is named. Raises as `open_reading_platform`."""
+    async with open_reading_platform(home, load(home)) as platform:
+        return [
+            removal
+            async for removal in removals(platform.store)
+            if not run or StreamKey.parse(removal.stream).id == run
+        ]
+
+
+async def _audit_shared(
+    home: Path, blueprint: Blueprint, engine: Engine, sealer: Sealer | None, progress: Callable[[Report], None] | None
+) -> Report:
+    flaws: list[Flaw] = []
+    try:
+        removed = await removed_streams(engine.journal)
+    except StoreError as error:
+        flaws.append(Flaw("unreadable", "removals", f"{error}; streams that were let go count as lost"))
+        removed = {}
+    async with opened_anchors(home, blueprint, engine.journal.lineage, removed) as anchors:
+        report = await audit(engine.journal, engine.blobs, anchors, removed=removed, progress=progress, sealer=sealer)
+        flaws += [Flaw("file", "anchors", fault) for fault in anchors.faults]
+        if anchors.segments == 0 and not any(flaw.subject == "anchors" for flaw in report.flaws):
+            message = "no heads are anchored where this host looks: a shortened history does not show"
+            flaws.append(Flaw("file", "anchors", message, grave=False))
+    report.flaws = [*flaws, *report.flaws]
+    return report
 
 
 async def _audit_file(home: Path, blueprint: Blueprint, progress: Callable[[Report], None] | None) -> Report:

@@ -8,8 +8,8 @@ import msgspec
 
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.reading import open_reading_platform
-from outlast.cell.outbox import cursor_stream
 from outlast.journal.index import ENDED
+from outlast.journal.publication import cursor_stream
 from outlast.journal.stream import StreamKey
 
 runs_max = 20

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from outlast.adapters.aws.client import Place
-from outlast.blueprint.schema import Blueprint, DynamoJournal, Publish
+from outlast.blueprint.schema import Blueprint, Publish
 from outlast.bootstrap.engine import place_of
 
 
 def has_duties(blueprint: Blueprint) -> bool:
     """Whether there is anything of that kind."""
-    return blueprint.stores.journal.publish is not None or kept(blueprint) is not None
+    return blueprint.stores.journal.publish is not None or keep_s(blueprint) is not None
 
 
-def kept(blueprint: Blueprint) -> DynamoJournal | None:
-    """The journal whose ended runs are let go (`keep`), if that is the one in use."""
-    said = blueprint.stores.journal.dynamodb
-    chosen = blueprint.run_on.local.journal == "dynamodb"
-    return said if chosen and said is not None and said.keep is not None else None
+def keep_s(blueprint: Blueprint) -> float | None:
+    """How long ended runs are kept on the engine in use; None: for ever."""
+    said = blueprint.stores.journal
+    if blueprint.run_on.local.journal == "dynamodb" and said.dynamodb is not None and said.dynamodb.keep is not None:
+        return said.dynamodb.keep
+    return said.keep
 
 
 def publish_place(blueprint: Blueprint, said: Publish) -> Place:

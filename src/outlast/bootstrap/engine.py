@@ -16,6 +16,7 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
 from outlast.blueprint.secret import Secret
+from outlast.bootstrap.anchoring import Seen
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.vault import vault
 from outlast.cell.courier import Courier
@@ -87,7 +88,7 @@ async def open_engine(
             yield engine
     else:
         invariant(chosen == "dynamodb", "SQLite is opened by whoever writes it, not as a shared engine")
-        async with _dynamodb(blueprint, points, first, write) as engine:
+        async with _dynamodb(home, blueprint, points, first, write, complain or _warn) as engine:
             yield engine
 
 
@@ -114,11 +115,11 @@ async def _postgres(
         async with reading(options, OsRandomness()) as found:
             yield Engine(cast(Journal, ReadOnly(found.journal)), found.blobs, found.presence)
         return
-    losses = Losses()
+    losses, seen = Losses(), Seen()
     opening = PostgresEngine.open(
-        options, SystemClock(), OsRandomness(), points, lost=_lost, losses=losses, complain=complain
+        options, SystemClock(), OsRandomness(), points, lost=_lost, losses=losses, complain=complain, witness=seen
     )
-    async with opening as engine:
+    async with opening as engine, seen.carried(home, blueprint, engine.journal.lineage, complain):
         yield Engine(engine.journal, engine.blobs, engine.presence, losses=losses)
 
 
@@ -168,15 +169,24 @@ def aws_options(blueprint: Blueprint, first: Lineage | None = None) -> AwsOption
 
 @asynccontextmanager
 async def _dynamodb(
-    blueprint: Blueprint, points: Points, first: Lineage | None, write: bool
+    home: Path,
+    blueprint: Blueprint,
+    points: Points,
+    first: Lineage | None,
+    write: bool,
+    complain: Callable[[str], None],
 ) -> AsyncGenerator[Engine]:
     from outlast.adapters.aws.engine import AwsEngine
 
-    async with AwsEngine.open(aws_options(blueprint, first), SystemClock(), OsRandomness(), points) as engine:
+    options, seen = aws_options(blueprint, first), Seen()
+    async with AwsEngine.open(options, SystemClock(), OsRandomness(), points, witness=seen) as engine:
         if not write:
             yield Engine(cast(Journal, ReadOnly(engine.journal)), engine.blobs, engine.presence)
             return
-        async with _courier(blueprint, engine.journal) as courier:
+        async with (
+            seen.carried(home, blueprint, engine.journal.lineage, complain),
+            _courier(blueprint, engine.journal) as courier,
+        ):
             yield Engine(engine.journal, engine.blobs, engine.presence, courier)
 
 

@@ -61,6 +61,9 @@ class StateDirectory:
         self.postgres = self.path / "postgres.json"
         """How far PostgreSQL had come; ``losses.jsonl`` beside it says what a failover lost."""
 
+        self.anchors = self.path / "anchors"
+        """How far the streams of a shared journal had come, as this host's processes saw it, by lineage."""
+
     def alive(self, kind: str) -> Path:
         """Where children of a kind (``worker``, ``writer``, ``server``) keep their liveness files."""
         return self.path / f"{kind}s"

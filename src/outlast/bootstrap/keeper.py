@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.agent.platform import Platform
-from outlast.blueprint.schema import Blueprint, DynamoJournal, Publish
-from outlast.bootstrap.duty import kept, publish_place
-from outlast.bootstrap.engine import aws_options, place_of
+from outlast.blueprint.schema import Blueprint, Publish
+from outlast.bootstrap.duty import keep_s, publish_place
+from outlast.bootstrap.engine import aws_options, is_shared, open_engine, place_of
+from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.platform import open_client_platform
 from outlast.cell.outbox import Outbox, OutboxBounds
+from outlast.cell.retention import Retention, Shrinkable, may_go
+from outlast.journal.reach import SweptBlobs
 from outlast.kernel.error import OutlastError
 from outlast.kernel.point import NoPoints
 
@@ -49,9 +53,12 @@ async def keep(home: Path, blueprint: Blueprint, tell: Tell, ready: Callable[[],
         publish = blueprint.stores.journal.publish
         if publish is not None:
             works += await stack.enter_async_context(_publishing(blueprint, publish, platform, aws, tell))
-        said = kept(blueprint)
-        if said is not None and aws is not None:
-            works.append(_housekeeping(blueprint, said, platform, aws, tell))
+        kept_s = keep_s(blueprint)
+        if kept_s is not None and aws is not None:
+            works.append(_housekeeping(blueprint, kept_s, platform, aws, tell))
+        elif kept_s is not None:
+            store, blobs = await stack.enter_async_context(_shrinkable(home, blueprint))
+            works.append(Retention(platform, store, blobs, tell, kept_s, published=publish is not None).run())
         ready()
         await _until(stop, works)
 
@@ -72,15 +79,34 @@ async def _until(stop: asyncio.Event, works: list[Work]) -> None:
 
 
 def _housekeeping(
-    blueprint: Blueprint, said: DynamoJournal, platform: Platform, aws: AwsEngine, tell: Tell
+    blueprint: Blueprint, kept_s: float, platform: Platform, aws: AwsEngine, tell: Tell
 ) -> Work:
     from outlast.adapters.aws.housekeeping import Housekeeping
 
-    assert said.keep is not None
+    said = blueprint.stores.journal
     return Housekeeping(
-        aws_options(blueprint), aws, platform.store, platform.clock, platform.randomness, tell, said.keep,
-        archive=said.archive,
+        aws_options(blueprint), aws, platform.store, platform.clock, platform.randomness, tell, kept_s,
+        archive=said.dynamodb is not None and said.dynamodb.archive,
+        may_go=functools.partial(may_go, platform, published=said.publish is not None),
     ).run()  # fmt: skip
+
+
+@asynccontextmanager
+async def _shrinkable(home: Path, blueprint: Blueprint) -> AsyncGenerator[tuple[Shrinkable, SweptBlobs]]:
+    """The journal that holds what is stored, sealed or not, and its blobs."""
+    if is_shared(blueprint):
+        async with open_engine(home, blueprint, NoPoints()) as engine:
+            yield cast(Shrinkable, engine.journal), cast(SweptBlobs, engine.blobs)
+        return
+    from outlast.adapters.sqlite.blob import FileBlobs
+    from outlast.adapters.sqlite.client import SqliteClient
+
+    state = StateDirectory(home)
+    client = await SqliteClient.open(state.journal, state.socket, clock=SystemClock())
+    try:
+        yield client, FileBlobs(state.blobs, OsRandomness())
+    finally:
+        client.close()
 
 
 @asynccontextmanager

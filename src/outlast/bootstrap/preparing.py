@@ -11,7 +11,7 @@ import msgspec
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
-from outlast.bootstrap.duty import kept, publish_place
+from outlast.bootstrap.duty import keep_s, publish_place
 from outlast.bootstrap.engine import aws_options, postgres_options
 from outlast.kernel.error import ConfigurationError, UsageError
 
@@ -54,7 +54,7 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
         if role not in known:
             raise UsageError(f"role {role[:64]!r} is not known on AWS: expected worker, keeper or preparer")
         roles: list[AwsRole] = [known[role]]
-        if role == "worker" and kept(blueprint) is not None:
+        if role == "worker" and keep_s(blueprint) is not None:
             roles.append("keeper")
         if role == "worker" and blueprint.stores.journal.publish is not None:
             roles.extend(("follower", "publisher"))
@@ -70,7 +70,8 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
         postgres = blueprint.stores.journal.postgres
         assert postgres is not None
         commented = "".join(f"\n-- {line}" for line in beside.splitlines())
-        return grants(role, postgres.namespace).rstrip() + (f"\n-- and on AWS:{commented}" if beside else "")
+        granted = grants(role, postgres.namespace, removes=keep_s(blueprint) is not None)
+        return granted.rstrip() + (f"\n-- and on AWS:{commented}" if beside else "")
     return beside or "# sqlite: the files of .outlast belong to the user that runs `outlast up`, and to nobody else"
 
 

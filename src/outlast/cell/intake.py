@@ -134,7 +134,8 @@ class Intake:
                 self._room = 0
             else:
                 bound, index = self._bounds.ready_max, self._platform.index
-                waiting = await index.list(state="ready", agent=self._agent, limit=bound)  # not what neighbours have
+                # not what neighbours have; as of now, else each look would find as much room again
+                waiting = await index.list(state="ready", agent=self._agent, limit=bound, fresh=True)
                 self._room = bound - len(waiting)
         return self._room
 

@@ -11,7 +11,6 @@ Source: the transactional outbox (Richardson, "Microservices Patterns", 2018); t
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
@@ -20,13 +19,20 @@ import msgspec
 from outlast.agent.disclosure import ENDINGS, KINDS, disclosed
 from outlast.agent.platform import Platform
 from outlast.journal.chain import genesis, verify
-from outlast.journal.publication import Publication, Publisher, PublisherUnavailable, Told, publish_count_max
+from outlast.journal.publication import (
+    Publication,
+    Publisher,
+    PublisherUnavailable,
+    Told,
+    cursor_stream,
+    cursor_version,
+    publish_count_max,
+)
 from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Head, Notice, StreamKey
+from outlast.journal.stream import Head, Notice
 from outlast.kernel.error import OutlastError, StoreCorrupt, StoreError, StoreSealed, UsageError
 from outlast.policy.retry import Retry
 
-cursor_version = 1
 _UNREADABLE = (StoreCorrupt, StoreSealed, UsageError)
 """What is wrong with one stream, whatever is well with the store."""
 
@@ -302,9 +308,3 @@ class Outbox:
         if snapshot is None or snapshot.v != cursor_version or snapshot.body != stream.encode():
             return genesis(stream)
         return Head(snapshot.seq, snapshot.hash)
-
-
-def cursor_stream(stream: str) -> str:
-    """The stream of the outbox's own whose snapshot says how far `stream` is published."""
-    digest = hashlib.sha256(stream.encode()).hexdigest()[:32]
-    return str(StreamKey("outbox", digest, StreamKey.parse(stream).lineage))

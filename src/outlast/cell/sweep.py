@@ -19,8 +19,9 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.create import run_key
 from outlast.agent.ending import last_recorded, state_of
-from outlast.agent.mail import inbox_key
+from outlast.agent.mail import inbox_key, post
 from outlast.agent.platform import Platform
+from outlast.agent.switch import is_held_by, stopped_reason
 from outlast.journal.index import ENDED, RESTING, HintPatch, RunEntry
 from outlast.journal.record import make_append
 from outlast.journal.stream import StreamKey
@@ -76,7 +77,7 @@ class Sweep:
     async def mend(self, run: str) -> bool:
         """Write the hint of one run again if the index lacks it; True if it did. Raises StoreError."""
         store, stream = self._platform.store, run_key(self._platform, run)
-        mended = False
+        mended = await self._released(run)
         for _ in range(_rounds_max):  # once more after a hint was written: the run may have gone on meanwhile
             head = await store.head(stream)
             patch = await self._lacking(run)
@@ -86,6 +87,20 @@ class Sweep:
                 break
             mended = True
         return mended
+
+    async def _released(self, run: str) -> bool:
+        """Let a run go on that its agent's stop holds, though the agent goes on: whoever resumed it did not see the
+        run, because it was being held at that moment or the index was behind.
+        """
+        platform = self._platform
+        entry = await platform.index.entry(run)
+        if entry is None or not is_held_by(entry, entry.agent) or entry.mail > entry.seen:
+            return False
+        head = await platform.store.head(run_key(platform, run))
+        if await stopped_reason(platform, entry.agent) is not None:
+            return False
+        await post(platform, run, ev.MailRedrive(f"resumed:{head.seq}"))  # the same one for this hold, whoever finds it
+        return True
 
     async def _lacking(self, run: str) -> HintPatch | None:
         """What must be said about a run; None: the index knows enough."""

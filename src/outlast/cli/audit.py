@@ -55,6 +55,8 @@ def verify(home: Home = None, json: Json = False) -> None:
         )
         verdict = "whole" if report.whole else "NOT what was written"
         print(f"{verdict}: {counted}")
+        if report.removed:
+            print(f"{report.removed} streams were removed after their time: `outlast store removals` lists them")
         if report.sealed:
             print(f"{report.sealed} records are sealed and were not looked into, nor the blobs that they name")
     if not report.whole:

@@ -1,4 +1,4 @@
-"""``outlast store``: prepare a shared journal, say what rights it needs, and what a failover of it lost."""
+"""``outlast store``: prepare a shared journal, say what rights it needs, what a failover lost and what was let go."""
 
 from __future__ import annotations
 
@@ -91,3 +91,37 @@ def losses(home: Home = None, json: Json = False) -> None:
             print("nothing that was acknowledged is known to be lost")
     if found:
         raise typer.Exit(ExitCode.FAILED)
+
+
+@store_app.command()
+def removals(
+    run: Annotated[str, typer.Argument(metavar="[RUN]", help="Only what went of this run.", show_default=False)] = "",
+    home: Home = None,
+    json: Json = False,
+) -> None:
+    """Say which streams were removed because their runs ended long enough ago (`keep`), oldest first.
+
+    Each line is one stream, with its last event and the chain hash there: what a backup or an archive must end with. An
+    audit does not miss them.
+
+    For example:
+
+        outlast store removals --json | jq '.removals[].stream'
+    """
+    import asyncio
+
+    import msgspec
+
+    from outlast.bootstrap.auditing import removals_of
+    from outlast.cli.home import project
+    from outlast.cli.output import plain, print_json
+    from outlast.cli.story import moment
+
+    found = asyncio.run(removals_of(project(home), run))
+    if json:
+        print_json({"removals": msgspec.to_builtins(found)})
+        return
+    for each in found:
+        print(plain(f"{moment(each.at)}  {each.stream}  {each.seq} events  {each.hash[:16]}  {each.reason}"))
+    if not found:
+        print("nothing was removed")

@@ -7,7 +7,7 @@ that snapshots fit the chain; that the run index knows every run and its mail.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
@@ -16,6 +16,7 @@ from outlast.journal.anchor import AnchorStore
 from outlast.journal.blob import BlobRef, BlobStore, references
 from outlast.journal.chain import genesis, verify
 from outlast.journal.index import RunEntry
+from outlast.journal.removal import Removal, removed_streams
 from outlast.journal.seal import Sealer, is_sealed, open_record
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, StoredRecord, StreamKey
@@ -27,7 +28,7 @@ its place · truncated: it ends before its anchored head · diverged: another hi
 missing or damaged · snapshot: damaged, or folded from another history · index: hints disagree · file: what the store
 found."""
 
-KINDS = ("run", "inbox", "session", "agent", "key")
+KINDS = ("run", "inbox", "session", "agent", "key", "removal")
 _page = 500
 
 
@@ -55,6 +56,8 @@ class Report(msgspec.Struct):
     snapshots: int = 0
     anchors: int = 0
     runs: int = 0
+    removed: int = 0
+    """Streams that retention removed, as is on record."""
     flaws: list[Flaw] = []
     flaws_dropped: int = 0
     """Findings beyond `flaws_max`."""
@@ -108,12 +111,14 @@ async def audit(
     progress: Callable[[Report], None] | None = None,
     inspect: Callable[[], Sequence[str]] | None = None,
     sealer: Sealer | None = None,
+    removed: Mapping[str, Removal] | None = None,
 ) -> Report:
     """Verify everything; never raises for what it finds. `progress` is called after each stream.
 
     `journal` and `blobs` are those that hold what is stored; the chain of sealed records is verified without a key.
     With the keys of `sealer` they are looked into too. The journal may be written meanwhile. `inspect` is the store's
-    own check of its file: a line for each fault.
+    own check of its file: a line for each fault. `removed`: the streams that were let go, where `anchors` has forgotten
+    already what was anchored of them.
     """
     report = Report()
     found: dict[str, Head] = {}
@@ -123,7 +128,8 @@ async def audit(
                 _add(report, Flaw("file", "journal", line))
         except StoreError as error:
             _add(report, Flaw("file", "journal", str(error)))
-    anchored = await _anchored(anchors, report)  # read first: streams only grow
+    anchored = await _anchored(anchors, report)  # read first: streams only grow, or are removed after it is on record
+    heads = dict(anchored)
     seen_blobs: set[BlobRef] = set()
     async for stream in _streams(journal, report):
         head = await _stream(journal, blobs, stream, anchored.pop(stream, None), seen_blobs, report, sealer)
@@ -133,6 +139,7 @@ async def audit(
             progress(report)
     for stream, head in anchored.items():
         _add(report, Flaw("truncated", stream, f"it is gone; its anchored head is event {head.seq}"))
+    await _let_go(journal, report, heads, found, removed or {})
     await _damaged_snapshots(journal, report)
     await _index(journal, found, report)
     if progress is not None:
@@ -157,6 +164,38 @@ async def _anchored(anchors: AnchorStore | None, report: Report) -> dict[str, He
         return {}
     report.anchors = len(heads)
     return heads
+
+
+async def _removed(journal: Journal, report: Report) -> Mapping[str, Removal]:
+    try:
+        return await removed_streams(journal)
+    except StoreError as error:
+        _add(report, Flaw("unreadable", "removals", f"{error}; streams that were let go count as lost"))
+        return {}
+
+
+async def _let_go(
+    journal: Journal,
+    report: Report,
+    heads: Mapping[str, Head],
+    found: Mapping[str, Head],
+    known: Mapping[str, Removal],
+) -> None:
+    """What was removed on purpose, perhaps while the audit went on, is no flaw."""
+    removed = await _removed(journal, report)
+    report.removed = len(removed)
+
+    def is_excused(flaw: Flaw) -> bool:
+        removal = removed.get(flaw.subject)
+        if removal is None or removal == known.get(flaw.subject):
+            return False
+        anchor, end = heads[flaw.subject], found.get(flaw.subject)
+        gone = end is None or end.seq == 0
+        return anchor.hash.hex() == removal.hash or (gone and anchor.seq <= removal.seq)
+
+    lacking = [flaw for flaw in report.flaws if flaw.damage in ("truncated", "diverged") and flaw.subject in heads]
+    excused = {flaw for flaw in lacking if is_excused(flaw)}
+    report.flaws = [flaw for flaw in report.flaws if flaw not in excused]
 
 
 async def _streams(journal: Journal, report: Report) -> AsyncIterator[str]:

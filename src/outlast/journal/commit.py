@@ -16,7 +16,7 @@ fsync Failures?", USENIX ATC 2020).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic, Literal, TypeVar
 
 import msgspec
@@ -86,6 +86,12 @@ class GroupCommit(Generic[Ticket]):
     def head(self, stream: str) -> Head | None:
         """The durable end of a stream, if it is remembered."""
         return self._heads.get(stream)
+
+    def forget(self, streams: Iterable[str]) -> None:
+        """These ends must be looked up again."""
+        invariant(self._phase == "idle", f"ends were forgotten in a round that is {self._phase}")
+        for stream in streams:
+            self._heads.pop(stream, None)
 
     def offer(self, ticket: Ticket, append: Append) -> None:
         """A request; it is answered by the round that takes it, in the order of offers."""

@@ -2,7 +2,8 @@
 
 The chain is verified while it is read: what arrives is what was written. The target continues the source's lineage, so
 that stream keys, hashes and effect keys stay what they were. Blobs go before the records that name them, and hints
-along with the first and the last record of a run (a hint that is lost on the way is found again by the sweep).
+along with the first and the last record of a run (a hint that is lost on the way is found again by the sweep). How far
+a stream was published goes behind its records, so that nothing is told twice, or not at all, after a move.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from outlast.journal.blob import BlobRef, BlobStore, references
 from outlast.journal.chain import genesis, verify
 from outlast.journal.index import HintPatch, RunEntry
 from outlast.journal.lineage import Lineage
+from outlast.journal.publication import cursor_stream
 from outlast.journal.record import append_id_of
 from outlast.journal.seal import Sealer, is_sealed, open_record
+from outlast.journal.snapshot import Snapshot, SnapshotStore
 from outlast.journal.stream import Append, EventStore, Head, StoredRecord, StreamKey
 from outlast.journal.writer import settle_append
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import Conflict, StoreSealed
+from outlast.kernel.error import Conflict, StoreCorrupt, StoreSealed
 
 _page = 500
 _patience_s = 60.0
@@ -41,6 +44,12 @@ class Source(Protocol):
 
     async def entry(self, run: str) -> RunEntry | None: ...
 
+    async def load(self, stream: str) -> Snapshot | None: ...
+
+
+class Target(EventStore, SnapshotStore, Protocol):
+    """What it is copied into."""
+
 
 class Copied(msgspec.Struct):
     """What was done. Filled as the copy goes on; `progress` is shown the same object."""
@@ -52,6 +61,8 @@ class Copied(msgspec.Struct):
     """Records that an earlier copy had written."""
     events: int = 0
     blobs: int = 0
+    cursors: int = 0
+    """Of streams: how far they are published. What is not known is published again."""
 
 
 class _Events(msgspec.Struct):
@@ -67,7 +78,7 @@ class Copy:
     def __init__(
         self,
         source: Source,
-        target: EventStore,
+        target: Target,
         from_blobs: BlobStore,
         to_blobs: BlobStore,
         clock: Clock,
@@ -123,6 +134,7 @@ class Copy:
                 head = after
         if head.seq < there.seq:
             raise _other(stream, there)
+        await self._cursor(stream)
         self.copied.streams += 1
         self._progress(self.copied)
 
@@ -136,6 +148,16 @@ class Copy:
         await settle_append(self._target, append, self._clock, _patience_s)
         self.copied.records += 1
         self.copied.events += record.count
+
+    async def _cursor(self, stream: str) -> None:
+        """How far a stream is published holds for the copy too: it is the same stream. An older one changes nothing."""
+        try:
+            cursor = await self._source.load(cursor_stream(stream))
+        except StoreCorrupt:
+            return  # as if it had been lost: then all of the stream is published again
+        if cursor is not None:
+            await self._target.save(cursor)
+            self.copied.cursors += 1
 
     async def _named(self, stream: str, record: StoredRecord) -> Iterable[BlobRef]:
         """The blobs that a record names."""

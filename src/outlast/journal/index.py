@@ -151,10 +151,12 @@ class RunIndex(Protocol):
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
         """Newest first by (created_at, run); `before` is the `run` of the last entry already seen.
 
-        A `Behind` if it may lack what was acknowledged before.
+        A `Behind` if it may lack what was acknowledged before. `fresh`: no copy that may be behind is asked. Whoever
+        decides something on it says so; a list for people need not.
         """
         ...
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 
+from outlast.journal.stream import StreamKey
 from outlast.kernel.error import OutlastError
 
 publish_count_max = 10
@@ -53,3 +55,13 @@ class Publisher(Protocol):
     async def publish(self, publications: Sequence[Publication]) -> Sequence[Told]:
         """What became of each of at most `publish_count_max`, in order. Raises PublisherUnavailable."""
         ...
+
+
+cursor_version = 1
+"""Of the snapshots that say how far streams are published."""
+
+
+def cursor_stream(stream: str) -> str:
+    """The stream of the outbox's own whose snapshot says how far `stream` is published."""
+    digest = hashlib.sha256(stream.encode()).hexdigest()[:32]
+    return str(StreamKey("outbox", digest, StreamKey.parse(stream).lineage))

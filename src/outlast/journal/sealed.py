@@ -182,8 +182,11 @@ class SealedStore:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
-        found = await self._journal.list(state=state, agent=agent, session=session, before=before, limit=limit)
+        found = await self._journal.list(
+            state=state, agent=agent, session=session, before=before, limit=limit, fresh=fresh
+        )
         opened = await self._fetched(found)
         return Behind(opened, found.behind_s) if isinstance(found, Behind) else opened
 

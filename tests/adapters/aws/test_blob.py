@@ -10,10 +10,11 @@ import pytest
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.engine import AwsEngine
 from outlast.adapters.aws.s3.blob import object_key
-from outlast.adapters.aws.s3.collect import collect, min_age_s, named_in
+from outlast.adapters.aws.s3.collect import collect, min_age_s
 from outlast.adapters.host.clock import SystemClock
 from outlast.journal.blob import BlobRef
 from outlast.journal.chain import genesis
+from outlast.journal.reach import named_in
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable, UsageError
 from tests.adapters.aws.opening import UNGUARDED, engine, options
 from tests.contracts.note import applied, key, note

@@ -17,9 +17,9 @@ from outlast.adapters.aws.s3.owner import mark_table, tables_of
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.keyring.document import Document, Entry
 from outlast.adapters.keyring.keyring import Keyring
-from outlast.cell.outbox import cursor_stream
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
+from outlast.journal.publication import cursor_stream
 from outlast.journal.sealed import sealed
 from outlast.journal.snapshot import Snapshot
 from outlast.kernel.error import NotFound, StoreSealed

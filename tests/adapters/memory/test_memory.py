@@ -15,6 +15,7 @@ from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.event_store import EventStoreContract
 from tests.contracts.presence import PresenceContract
 from tests.contracts.run_index import RunIndexContract
+from tests.contracts.shrinking import ShrinkingContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
 
 
@@ -23,6 +24,7 @@ class InMemory:
 
     test_what_was_acknowledged_outlives_a_restart = None
     test_it_outlives_a_restart = None
+    test_what_was_removed_is_still_gone_after_a_restart = None
 
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[MemoryStore]:
@@ -34,6 +36,10 @@ class TestMemoryStreams(InMemory, EventStoreContract):
 
 
 class TestMemoryIndex(InMemory, RunIndexContract):
+    pass
+
+
+class TestMemoryShrinking(InMemory, ShrinkingContract):
     pass
 
 

@@ -43,6 +43,9 @@ async def test_lists_and_counts_come_from_the_replica_and_its_lag_is_known(until
                 assert isinstance(behind, Behind)
                 assert behind.behind_s is not None
                 assert behind.behind_s > 0
+                fresh = await store.list(fresh=True)
+                assert [entry.run for entry in fresh] == ["b", "a"], "who decides on it reads the primary"
+                assert not isinstance(fresh, Behind)
                 assert await store.counts() == {"ready": 1}
                 assert (await store.entry("b")) is not None, "everything else reads the primary"
                 assert [entry.run for entry in await store.due(0.0)] == ["a", "b"]

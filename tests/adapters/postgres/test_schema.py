@@ -100,7 +100,7 @@ async def test_an_older_format_is_upgraded_and_a_newer_one_refused(site: Site, m
         stream = key(engine.journal, "a")
         lineage = engine.journal.lineage
         await fill(engine.journal, stream, 3)
-    later = (*schema.STEPS, ("ALTER TABLE blob ADD COLUMN put_at double precision", "CREATE TABLE extra (a int)"))
+    later = (*schema.STEPS, ("ALTER TABLE blob ADD COLUMN extra double precision", "CREATE TABLE extra (a int)"))
     original = migration.migrate.__defaults__
     monkeypatch.setattr(migration.migrate, "__defaults__", (later,))
     async with opened(site) as engine:
@@ -108,7 +108,7 @@ async def test_an_older_format_is_upgraded_and_a_newer_one_refused(site: Site, m
         assert (await fill(engine.journal, stream, 1)).seq == 4
     monkeypatch.setattr(migration.migrate, "__defaults__", original)
     for migrate in (True, False):
-        with pytest.raises(ConfigurationError, match="has format 2, this release reads 1: use the release"):
+        with pytest.raises(ConfigurationError, match="has format 3, this release reads 2: use the release"):
             async with opened(site, migrate=migrate):
                 pass
 

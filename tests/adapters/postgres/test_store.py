@@ -11,12 +11,15 @@ import pytest
 from outlast.adapters.postgres.blob import PostgresBlobs
 from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.store import PostgresStore
+from outlast.journal.blob import BlobRef
 from tests.adapters.postgres.opening import Site, opened
 from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.event_store import EventStoreContract
 from tests.contracts.presence import PresenceContract
 from tests.contracts.run_index import RunIndexContract
+from tests.contracts.shrinking import ShrinkingContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
+from tests.contracts.swept_blobs import SweptBlobsContract
 from tests.servers.postgres import PostgresServer
 
 
@@ -49,11 +52,27 @@ class TestPostgresSnapshots(Journal, SnapshotStoreContract):
     pass
 
 
-class TestPostgresBlobs(OnServer, BlobStoreContract):
+class TestPostgresShrinking(Journal, ShrinkingContract):
+    pass
+
+
+class Blobs(OnServer):
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[PostgresBlobs]:
         async with opened(self.site(directory)) as engine:
             yield engine.blobs
+
+
+class TestPostgresBlobs(Blobs, BlobStoreContract):
+    pass
+
+
+class TestSweptPostgresBlobs(Blobs, SweptBlobsContract):
+    async def age(self, blobs: PostgresBlobs, ref: BlobRef, by_s: float) -> None:
+        await blobs._pool.rows(
+            "UPDATE blob SET put_at = put_at - %s * interval '1 second' WHERE sha256 = %s",
+            (by_s, bytes.fromhex(ref.sha256)),
+        )
 
 
 class TestPostgresPresence(OnServer, PresenceContract):

@@ -25,6 +25,7 @@ from tests.adapters.sqlite.writing import WritingProcess, running
 from tests.contracts.event_store import EventStoreContract
 from tests.contracts.note import applied, everything, fill, key, names, note, settle
 from tests.contracts.run_index import RunIndexContract
+from tests.contracts.shrinking import ShrinkingContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
 
 Until = Callable[..., Any]
@@ -46,6 +47,10 @@ class TestClientStreams(ThroughAWriter, EventStoreContract):
 
 
 class TestClientIndex(ThroughAWriter, RunIndexContract):
+    pass
+
+
+class TestClientShrinking(ThroughAWriter, ShrinkingContract):
     pass
 
 

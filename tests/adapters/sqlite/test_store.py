@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.anchor import SqliteAnchors
 from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.store import SqliteStore, lone_after, lone_run
+from outlast.journal.blob import BlobRef
 from outlast.journal.chain import genesis
 from outlast.journal.stream import StreamKey
 from outlast.journal.writer import StreamWriter
@@ -21,7 +23,9 @@ from tests.contracts.blob_store import BlobStoreContract
 from tests.contracts.event_store import EventStoreContract
 from tests.contracts.note import Noted
 from tests.contracts.run_index import RunIndexContract
+from tests.contracts.shrinking import ShrinkingContract
 from tests.contracts.snapshot_store import SnapshotStoreContract
+from tests.contracts.swept_blobs import SweptBlobsContract
 
 
 class InProcess:
@@ -46,10 +50,25 @@ class TestSqliteSnapshots(InProcess, SnapshotStoreContract):
     pass
 
 
-class TestFileBlobs(BlobStoreContract):
+class TestSqliteShrinking(InProcess, ShrinkingContract):
+    pass
+
+
+class InFiles:
     @asynccontextmanager
     async def opened(self, directory: Path) -> AsyncIterator[FileBlobs]:
         yield FileBlobs(directory / "blobs", OsRandomness())
+
+
+class TestFileBlobs(InFiles, BlobStoreContract):
+    pass
+
+
+class TestSweptFileBlobs(InFiles, SweptBlobsContract):
+    async def age(self, blobs: FileBlobs, ref: BlobRef, by_s: float) -> None:
+        path = blobs._path(ref)
+        then = path.stat().st_mtime - by_s
+        os.utime(path, (then, then))
 
 
 class TestSqliteAnchors(AnchorStoreContract):

@@ -18,9 +18,11 @@ from outlast.adapters.aws.option import AwsOptions
 from outlast.adapters.aws.prepare import Preparation, prepare_with
 from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.blob import S3Blobs
-from outlast.adapters.aws.s3.collect import Collected, collect, min_age_s, named_in
+from outlast.adapters.aws.s3.collect import Collected, collect, min_age_s
 from outlast.adapters.aws.usage import Usage
+from outlast.journal.anchor import Witness, unseen
 from outlast.journal.lineage import Lineage
+from outlast.journal.reach import named_in
 from outlast.journal.stream import EventStore
 from outlast.kernel.clock import Clock
 from outlast.kernel.point import Points
@@ -77,6 +79,7 @@ class AwsEngine:
     async def open(
         cls, options: AwsOptions, clock: Clock, randomness: Randomness, points: Points, *,
         preparation: Preparation | None = None, hints: HintBounds | None = None,
+        witness: Witness = unseen,
     ) -> AsyncGenerator[AwsEngine]:  # fmt: skip
         """The stores of `options`, which must be there, or are made with `preparation` (`prepare.py`). Credentials come
         from the standard chain.
@@ -99,7 +102,7 @@ class AwsEngine:
             table = Table(options.table, calls["dynamodb"], clock)
             lineage = await lineage_of(table, options.region, randomness, options.first)
             blobs = S3Blobs(options.bucket, calls["s3"], points)
-            journal = DynamoJournal(table, lineage, blobs, clock, points, hints)
+            journal = DynamoJournal(table, lineage, blobs, clock, points, hints, witness)
             try:
                 yield cls(
                     journal, blobs, DynamoPresence(table, lineage), usage,

@@ -8,7 +8,7 @@ and `prepare`, leaves a mark of its table in the bucket (``tables/TABLE``).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 import msgspec
@@ -16,8 +16,10 @@ import msgspec
 from outlast.adapters.aws.dynamodb.retention import Retention, runs_max
 from outlast.adapters.aws.engine import AwsEngine
 from outlast.adapters.aws.option import AwsOptions
-from outlast.adapters.aws.s3.collect import named_by
 from outlast.adapters.aws.s3.owner import mark_table, tables_of
+from outlast.journal.index import RunEntry
+from outlast.journal.reach import named_by
+from outlast.journal.removal import record_removals
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import EventStore, StreamKey
 from outlast.kernel.clock import Clock
@@ -26,6 +28,8 @@ from outlast.kernel.randomness import Randomness
 from outlast.kernel.unit import duration_text
 
 Tell = Callable[[Literal["info", "warning"], str], None]
+
+MayGo = Callable[[RunEntry, float], Awaitable[bool]]
 
 _version = 1
 
@@ -46,9 +50,13 @@ class Housekeeping:
 
     def __init__(
         self, options: AwsOptions, engine: AwsEngine, store: EventStore, clock: Clock, randomness: Randomness,
-        tell: Tell, keep_s: float, *, archive: bool = False, bounds: HousekeepingBounds | None = None,
+        tell: Tell, keep_s: float, *, archive: bool = False, may_go: MayGo | None = None,
+        bounds: HousekeepingBounds | None = None,
     ) -> None:  # fmt: skip
-        """`keep_s`: how long a run stays after its end. `archive`: it is archived before it goes."""
+        """`keep_s`: how long a run stays after its end. `archive`: it is archived before it goes. `may_go`: whether
+        nobody may need it any more, given its entry and the time before which it must have ended.
+        """
+        self._may_go = may_go
         self._options = options
         self._engine = engine
         self._store = store
@@ -60,6 +68,7 @@ class Housekeeping:
         self._bounds = bounds or HousekeepingBounds()
         self._retention: Retention | None = None
         self._said = ""
+        self._unarchived = 0
 
     async def run(self) -> None:
         """Until cancelled. What fails is said once, and done by the next round."""
@@ -77,17 +86,17 @@ class Housekeeping:
         """Let every run go that ended long enough ago; how many. Raises StoreError."""
         if self._retention is None:
             self._retention = await self._made()
-        told = kept = 0
+        told, self._unarchived = 0, 0
         while True:
-            walked = await self._retention.walk(first=self._archived if self._archive else None)
-            told, kept = told + walked.told, walked.kept
+            walked = await self._retention.walk(first=self._prepared)
+            told += walked.told
             if walked.told < runs_max and walked.removed < runs_max:
                 break
         if told:
             text = f"{told} runs that ended more than {duration_text(self._keep_s)} ago will be gone in a day"
             self._tell("info", text + (", they are archived" if self._archive else ""))
-        if kept:
-            self._complain(f"{kept} runs stay, because they could not be archived")
+        if self._unarchived:
+            self._complain(f"{self._unarchived} runs stay, because they could not be archived")
         return told
 
     async def collect(self) -> bool:
@@ -118,6 +127,26 @@ class Housekeeping:
         expires = told["TimeToLiveDescription"].get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
         days = self._keep_s / (24 * 3600.0)
         return Retention(engine.table, engine.journal.lineage, self._clock, days, by_table=expires)
+
+    async def _prepared(self, run: str) -> bool:
+        """Whether a run may be told that it goes: archived if that is wanted, and its removal on record."""
+        journal = self._engine.journal
+        if self._may_go is not None:
+            entry = await journal.entry(run)
+            try:
+                if entry is None or not await self._may_go(entry, self._clock.now() - self._keep_s):
+                    return False
+            except StoreCorrupt as error:
+                self._complain(f"run {run} stays, it cannot be read: {error}")
+                return False
+        if self._archive and not await self._archived(run):
+            self._unarchived += 1
+            return False
+        streams = [str(StreamKey(kind, run, journal.lineage)) for kind in ("inbox", "run")]
+        heads = [(stream, head) for stream in streams if (head := await journal.head(stream)).seq]
+        why = f"ended more than {duration_text(self._keep_s)} ago"
+        await record_removals(journal, heads, self._clock, self._randomness, why)
+        return True
 
     async def _archived(self, run: str) -> bool:
         """Whether a run and its inbox are in the archive. Raises StoreUnavailable."""

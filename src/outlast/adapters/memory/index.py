@@ -20,6 +20,10 @@ class MemoryIndex:
         entry = self._entries.get(patch.run) or RunEntry(patch.run)
         self._entries[patch.run] = entry.patched(patch)
 
+    def forget(self, run: str) -> None:
+        """Its run is removed."""
+        self._entries.pop(run, None)
+
     def entries(self) -> list[RunEntry]:
         """Every entry."""
         return list(self._entries.values())
@@ -49,6 +53,7 @@ class MemoryIndex:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
         found = [
             entry

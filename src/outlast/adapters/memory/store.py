@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 
 from outlast.adapters.memory.index import MemoryIndex
 from outlast.journal.chain import genesis, link
+from outlast.journal.index import ENDED, RunEntry
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener, Listeners
+from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import (
     Append,
@@ -87,6 +89,27 @@ class MemoryStore(MemoryIndex):
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._listeners.add(listener)
+
+    async def ended(self, before: float, after: tuple[float, str] = (0.0, ""), limit: int = 100) -> Sequence[RunEntry]:
+        """As in Shrinking."""
+        found = [
+            entry
+            for entry in self.entries()
+            if entry.state in ENDED and not entry.session and entry.updated_at <= before
+            and (entry.created_at, entry.run) > after
+        ]  # fmt: skip
+        return sorted(found, key=lambda entry: (entry.created_at, entry.run))[:limit]
+
+    async def remove(self, runs: Sequence[Ended]) -> None:
+        """As in Shrinking."""
+        for run in runs:
+            if all(self.end(stream) in (head, genesis(stream)) for stream, head in run.heads):
+                for stream, _ in run.heads:
+                    self._streams.pop(stream, None)
+                    self._snapshots.pop(stream, None)
+                for stream in run.snapshots:
+                    self._snapshots.pop(stream, None)
+                self.forget(run.run)
 
     async def save(self, snapshot: Snapshot) -> None:
         latest = self._snapshots.get(snapshot.stream)

@@ -19,10 +19,12 @@ from outlast.adapters.postgres.options import PostgresOptions
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.presence import PostgresPresence
 from outlast.adapters.postgres.refusal import Refusals
+from outlast.adapters.postgres.removed import without_removed
 from outlast.adapters.postgres.round import Round
 from outlast.adapters.postgres.server import Servers, database_of
 from outlast.adapters.postgres.session import Session
 from outlast.adapters.postgres.store import PostgresReader, PostgresStore
+from outlast.journal.anchor import Witness, unseen
 from outlast.journal.lineage import Lineage
 from outlast.journal.loss import Losses
 from outlast.kernel.clock import Clock
@@ -57,12 +59,14 @@ class PostgresEngine:
         lost: Callable[[LossReport], None] | None = None,
         losses: Losses | None = None,
         complain: Callable[[str], None] = _silent,
+        witness: Witness = unseen,
     ) -> AsyncGenerator[PostgresEngine]:
         """Open the database for reading and writing; the tables are made or upgraded if `options.migrate`.
 
         `lost` is told when acknowledged appends are missing after a failover; they stand in ``losses.jsonl`` too. In
         `losses` is noted what is missing of this process's and of the other processes of this host. `complain` gets a
-        line, not too often, where no server may be written to, and why.
+        line, not too often, where no server may be written to, and why. `witness` is told the heads that are
+        acknowledged.
 
         Raises StoreUnavailable (no primary, or one that may not be used), ConfigurationError (URL, permissions, another
         format), StoreCorrupt (the schema holds something else).
@@ -83,7 +87,9 @@ class PostgresEngine:
             stack.push_async_callback(hints.close)
             doorbell = Doorbell(servers, hints, options.schema, token, clock)
             stack.push_async_callback(doorbell.close)
-            round = Round(books.acknowledged, doorbell.ring, points, options.lock_s_max, strong=options.strong)
+            round = Round(
+                books.acknowledged, doorbell.ring, points, options.lock_s_max, strong=options.strong, witness=witness
+            )
             committer = Committer(servers, lineage, round)
             stack.push_async_callback(committer.close)
             await committer.connect()
@@ -165,7 +171,10 @@ class _Books:
         if standing is not None and (system, timeline) != self._learnt_at:
             await self._learn(session, (system, timeline), failover)
             self._learnt_at = (system, timeline)
-        missing = await self.acknowledged.missing(session, system)
+        absent = await self.acknowledged.missing(session, system)
+        missing = await without_removed(session, absent)
+        if absent and not missing:
+            self.acknowledged.forget(absent)
         if not missing:
             return
         report = LossReport(
@@ -176,7 +185,7 @@ class _Books:
             write_loss(self._path, report)
         self._found.append(report)
         del self._found[:-losses_max]
-        self.acknowledged.forget(missing)
+        self.acknowledged.forget(absent)
         if self._lost is not None:
             self._lost(report)
 
@@ -187,7 +196,7 @@ class _Books:
         known = self.memory.known
         before = self._learnt_at or (None if known is None else (known.system, known.timeline))
         if before is not None and before != server:
-            missing = await self.acknowledged.missing_of_others(session, server[0])
+            missing = await without_removed(session, await self.acknowledged.missing_of_others(session, server[0]))
             self._losses.note(missing, failover, ours=False)
         with suppress(StoreError):  # a file that is damaged shows when it is asked for: it must not keep runs waiting
             for report in await asyncio.to_thread(self.losses):

@@ -7,7 +7,7 @@ from typing import Any
 
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.statement import FIELDS
-from outlast.journal.index import RunEntry
+from outlast.journal.index import ENDED, RunEntry
 from outlast.kernel.error import NotFound
 
 _SELECT = f"SELECT {', '.join(FIELDS)} FROM run"  # noqa: S608 (names of fields)
@@ -78,6 +78,17 @@ async def listed(
         values += [rows[0][0], before]
     where = "WHERE " + " AND ".join(terms) if terms else ""
     return await _entries(pool, f"{where} ORDER BY created_at DESC, run DESC LIMIT %s", (*values, limit))
+
+
+async def ended(pool: Pool, before: float, after: tuple[float, str], limit: int) -> list[RunEntry]:
+    """As `Shrinking.ended`."""
+    created_at, run = after
+    return await _entries(
+        pool,
+        "WHERE created_at <= %s AND (created_at, run) > (%s, %s) AND updated_at <= %s AND session = '' "
+        "AND state = ANY (%s::text[]) ORDER BY created_at, run LIMIT %s",
+        (float(before), float(created_at), run, float(before), sorted(ENDED), limit),
+    )
 
 
 async def counts(pool: Pool) -> dict[str, int]:

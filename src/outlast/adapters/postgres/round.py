@@ -18,6 +18,7 @@ from psycopg import errors
 from outlast.adapters.postgres import statement
 from outlast.adapters.postgres.acknowledged import Acknowledged
 from outlast.adapters.postgres.session import Session, Standing
+from outlast.journal.anchor import Witness, unseen
 from outlast.journal.chain import genesis, link
 from outlast.journal.commit import Write
 from outlast.journal.stream import Append, Applied, Conflicted, Head, Notice, Outcome, Unknown
@@ -35,7 +36,7 @@ class Doubt(Exception):
 
 
 class Round:
-    """How rounds are carried out. `grown` is told what became durable."""
+    """How rounds are carried out. `grown` is told what became durable, `witness` where it ends, before anybody else."""
 
     def __init__(
         self,
@@ -45,7 +46,9 @@ class Round:
         lock_s_max: float,
         *,
         strong: bool,
+        witness: Witness = unseen,
     ) -> None:
+        self._witness = witness
         self._acknowledged = acknowledged
         self._grown = grown
         self._points = None if isinstance(points, NoPoints) else points
@@ -131,6 +134,7 @@ class Round:
         if standing is not None and lsn > standing.lsn:
             standing = session.standing = Standing(standing.system, standing.timeline, lsn)
         self._acknowledged.note(writes, standing.system if standing else "", standing.lsn if standing else 0)
+        self._witness([(write.append.stream, write.head) for write in writes])
 
     def _reach(self, place: Place, writes: Sequence[Write]) -> None:
         if self._points is not None:

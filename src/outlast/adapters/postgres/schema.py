@@ -73,7 +73,12 @@ FIRST = (
     """,
 )
 
-STEPS: tuple[Sequence[str], ...] = (FIRST,)
+_SECOND = (
+    # when a blob was put last: what nothing names goes once it is old
+    "ALTER TABLE blob ADD COLUMN put_at timestamptz NOT NULL DEFAULT now()",
+)
+
+STEPS: tuple[Sequence[str], ...] = (FIRST, _SECOND)
 """What leads from each format to the next: the first makes the tables. Released ones are never changed."""
 format_current = len(STEPS)
 """`meta.format`. A newer one is refused, an older one is upgraded when it is opened for writing."""
@@ -88,9 +93,12 @@ _WRITES = {
 }
 
 
-def grants(role: str, schema: str = "outlast", *, read_only: bool = False) -> str:
+_REMOVES = {"record": "DELETE", "run": "DELETE", "blob": "DELETE"}
+
+
+def grants(role: str, schema: str = "outlast", *, read_only: bool = False, removes: bool = False) -> str:
     """SQL that gives `role` what Outlast needs on a prepared schema, and no more: it can neither change nor delete a
-    record. Raises ConfigurationError.
+    record. `removes`: it lets ended runs go after their time, so it may delete. Raises ConfigurationError.
     """
     PostgresOptions(url="", schema=schema)
     if not role or "\x00" in role:
@@ -100,4 +108,6 @@ def grants(role: str, schema: str = "outlast", *, read_only: bool = False) -> st
     lines += [
         f"GRANT {'SELECT' if read_only else rights} ON {schema}.{table} TO {name};" for table, rights in _WRITES.items()
     ]
+    if removes:
+        lines += [f"GRANT {rights} ON {schema}.{table} TO {name};" for table, rights in _REMOVES.items()]
     return "\n".join(lines) + "\n"

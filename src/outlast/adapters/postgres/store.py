@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from outlast.adapters.postgres import entry as entries
+from outlast.adapters.postgres import removing, statement
 from outlast.adapters.postgres import snapshot as snapshots
-from outlast.adapters.postgres import statement
 from outlast.adapters.postgres.committer import Committer
 from outlast.adapters.postgres.doorbell import Doorbell
 from outlast.adapters.postgres.pool import Pool
@@ -17,6 +17,7 @@ from outlast.journal.chain import genesis
 from outlast.journal.index import Behind, RunEntry
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener
+from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Head, Outcome, Reply, StoredRecord, check_stream
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
@@ -27,8 +28,9 @@ _AFTER_ALL_OF_A_KIND = "0"  # the character after "/"
 class PostgresReader:
     """The reading half of EventStore and SnapshotStore, and a RunIndex: reads the primary.
 
-    `list` and `counts` read a replica where there is one: they may be behind, and a list says how far. `strong`: what
-    was read of a stream is on its synchronous standby before it is given. Raises StoreUnavailable, StoreCorrupt.
+    `list` and `counts` read a replica where there is one: they may be behind, and a list says how far, unless a fresh
+    one is asked for. `strong`: what was read of a stream is on its synchronous standby before it is given. Raises
+    StoreUnavailable, StoreCorrupt.
     """
 
     def __init__(self, pool: Pool, lineage: Lineage, replicas: Pool | None = None, *, strong: bool = False) -> None:
@@ -114,8 +116,9 @@ class PostgresReader:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
-        if self._replicas is not None:
+        if self._replicas is not None and not fresh:
             behind_s = await self.staleness()  # before the list is read: it is no older than that
             try:
                 found = await entries.listed(self._replicas, state, agent, session, before, limit)
@@ -123,6 +126,10 @@ class PostgresReader:
             except (StoreUnavailable, StoreCorrupt, NotFound):
                 pass  # it may be gone, or not have the tables or the run yet: the primary knows
         return await entries.listed(self._pool, state, agent, session, before, limit)
+
+    async def ended(self, before: float, after: tuple[float, str] = (0.0, ""), limit: int = 100) -> Sequence[RunEntry]:
+        """As in Shrinking."""
+        return await entries.ended(self._pool, before, after, limit)
 
     async def counts(self) -> dict[str, int]:
         if self._replicas is not None:
@@ -187,6 +194,13 @@ class PostgresStore(PostgresReader):
     async def save(self, snapshot: Snapshot) -> None:
         check_stream(snapshot.stream, self._lineage)
         await snapshots.save(self._hints, snapshot)  # always rebuildable: it waits for no standby
+
+    async def remove(self, runs: Sequence[Ended]) -> None:
+        """As in Shrinking. Waits for no standby: what comes back after a failover is removed again."""
+        for run in runs:
+            for stream, _ in run.heads:
+                check_stream(stream, self._lineage)
+        await removing.remove(self._hints, runs)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._doorbell.listen(listener)

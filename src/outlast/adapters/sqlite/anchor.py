@@ -85,6 +85,11 @@ class SqliteAnchors:
         with translating(self._path), self._connection:
             self._connection.executemany(_UPSERT, rows)
 
+    def forget_now(self, streams: Iterable[str]) -> None:
+        """These streams are removed on purpose: they are not to be missed."""
+        with translating(self._path), self._connection:
+            self._connection.executemany("DELETE FROM anchor WHERE stream = ?", [(stream,) for stream in streams])
+
     async def note(self, heads: Iterable[tuple[str, Head]]) -> None:
         self.note_now(heads)
 

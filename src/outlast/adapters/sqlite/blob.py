@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import re
 import stat
+import threading
+from collections.abc import Collection, Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from outlast.adapters.sqlite.filesystem import sync_directory
 from outlast.journal.blob import BlobRef, check_content
+from outlast.journal.reach import Swept
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreUnavailable
 from outlast.kernel.point import NoPoints, Points
 from outlast.kernel.randomness import Randomness
 
+lock_s_max = 2.0
+"""How long a put of what is there waits for a sweep, and a sweep for puts, in seconds."""
+_tries = 200
+_rest = threading.Event()  # never set: waiting for it is how a thread rests
 _NAME = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -47,7 +56,7 @@ class FileBlobs:
         self._points.reach("blob.before", ref.sha256)
         try:
             self._make(path.parent)
-            if not self._is_there(path, content):
+            if not path.exists() or not self._is_there(path, content):
                 self._write(path, content)
         except OSError as error:
             raise StoreUnavailable(
@@ -59,13 +68,60 @@ class FileBlobs:
 
     def _is_there(self, path: Path, content: bytes) -> bool:
         """Whether it is there whole; then it is also made durable: who put it may have died before its last sync."""
-        try:
-            if _read(path, len(content)) != content:
+        with self._held(fcntl.LOCK_SH):  # else it could be swept after it was found to be there
+            try:
+                if _read(path, len(content)) != content:
+                    return False
+                os.utime(path)  # put now: young again
+            except FileNotFoundError:
                 return False
-        except FileNotFoundError:
-            return False
         sync_directory(path.parent)
         return True
+
+    async def sweep(self, named: Collection[str], older_than_s: float) -> Swept:
+        """As in SweptBlobs."""
+        return await asyncio.to_thread(self._sweep, named, older_than_s)
+
+    def _sweep(self, named: Collection[str], older_than_s: float) -> Swept:
+        blobs = removed = 0
+        try:
+            for path in self._directory.glob("??/*"):
+                if _NAME.match(path.name):
+                    blobs += 1
+                    removed += path.name not in named and self._is_swept(path, older_than_s)
+        except OSError as error:
+            raise StoreUnavailable(f"blobs in {self._directory} cannot be swept: {error.strerror}") from None
+        return Swept(blobs, removed)
+
+    def _is_swept(self, path: Path, older_than_s: float) -> bool:
+        """Whether a blob was old, and now is gone. Old by the file system's own time, which dates its files."""
+        with self._held(fcntl.LOCK_EX) as now:
+            try:
+                if now - path.stat().st_mtime <= older_than_s:
+                    return False
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
+
+    @contextmanager
+    def _held(self, how: int) -> Generator[float]:
+        """Puts of what is there hold the directory together, a sweep holds it alone; the file system's time."""
+        lock = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            for _ in range(_tries):
+                with suppress(BlockingIOError):
+                    fcntl.flock(lock, how | fcntl.LOCK_NB)
+                    break
+                _rest.wait(lock_s_max / _tries)
+            else:
+                raise StoreUnavailable(
+                    f"blobs in {self._directory} are held by another process for over {lock_s_max} s (lock_s_max)"
+                )
+            os.utime(lock)
+            yield os.fstat(lock).st_mtime
+        finally:
+            os.close(lock)
 
     def _write(self, path: Path, content: bytes) -> None:
         temporary = path.parent / f".{self._randomness.token(12).hex()}.tmp"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from outlast.adapters.sqlite.connection import Connection
@@ -12,6 +12,7 @@ from outlast.adapters.sqlite.link import Link, answer_s_max
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener, Listeners
+from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Outcome, Reply, Unknown, check_append
 from outlast.kernel.clock import Clock
@@ -85,6 +86,10 @@ class SqliteClient(SqliteReader):
 
     async def save(self, snapshot: Snapshot) -> None:
         _known(await self._link.save(snapshot))
+
+    async def remove(self, runs: Sequence[Ended]) -> None:
+        """As in Shrinking."""
+        _known(await self._link.remove(runs))
 
     async def ping(self) -> None:
         """One round trip to the writing process. Raises StoreUnavailable."""

@@ -19,6 +19,7 @@ from outlast.adapters.sqlite.fault import translated
 from outlast.journal.chain import genesis
 from outlast.journal.commit import GroupCommit, Write
 from outlast.journal.lineage import Lineage
+from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Head, Notice, Outcome, check_append, check_stream
 from outlast.kernel.error import PayloadTooLarge, StoreError, StoreUnavailable, UsageError
@@ -136,6 +137,34 @@ class Engine(Generic[Ticket]):
             answer(ticket, saved)
         if saved is None and notify is not None:
             notify([Notice(write.append.stream, write.head.seq, write.append.hint) for write in writes])
+
+    def remove(self, runs: Sequence[Ended]) -> None:
+        """Remove runs, each wholly or not at all; one that does not end where it is said stays. Between two rounds.
+
+        Raises StoreUnavailable; then nothing was removed, or `fatal` says why nothing can be any more.
+        """
+        try:
+            self._cursor.execute("BEGIN IMMEDIATE")
+            for run in runs:
+                if all(self.head(stream) in (head, genesis(stream)) for stream, head in run.heads):
+                    self._remove(run)
+            self._cursor.execute("COMMIT")
+        except (apsw.Error, UnicodeDecodeError) as error:
+            raise StoreUnavailable(str(self._recover(error))) from None
+        finally:
+            streams = [stream for run in runs for stream, _ in run.heads]
+            self._group.forget(streams)
+            for stream in streams:
+                self._ids.pop(stream, None)
+                self.dirty.pop(stream, None)
+
+    def _remove(self, run: Ended) -> None:
+        for stream, _ in run.heads:
+            self._cursor.execute("DELETE FROM record WHERE stream = (SELECT id FROM stream WHERE key = ?)", (stream,))
+            self._cursor.execute("DELETE FROM stream WHERE key = ?", (stream,))
+        for stream in [*(stream for stream, _ in run.heads), *run.snapshots]:
+            self._cursor.execute("DELETE FROM snapshot WHERE stream = ?", (stream,))
+        self._cursor.execute("DELETE FROM run WHERE run = ?", (run.run,))
 
     def abandon(self, answer: Callable[[Ticket, Outcome | StoreUnavailable | None], None]) -> None:
         """Answer what waits without trying, because the engine cannot go on: Unknown."""

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET
 
 from outlast.adapters.sqlite.connection import Connection, Cursor
-from outlast.journal.index import HintPatch, RunEntry, State
+from outlast.journal.index import ENDED, HintPatch, RunEntry, State
 from outlast.kernel.error import NotFound
 
 _FIELDS = RunEntry.__struct_fields__
@@ -126,3 +126,12 @@ def counts(connection: Connection) -> dict[str, int]:
     """As `RunIndex.counts`."""
     rows = connection.execute("SELECT state, count(*) FROM run GROUP BY state")
     return {str(state): int(number) for state, number in rows.fetchall()}
+
+
+def ended(connection: Connection, before: float, after: tuple[float, str], limit: int) -> list[RunEntry]:
+    """As `Shrinking.ended`."""
+    where = (
+        "WHERE created_at <= ? AND (created_at, run) > (?, ?) AND updated_at <= ? AND session = '' "
+        f"AND state IN ({', '.join('?' * len(ENDED))}) ORDER BY created_at, run LIMIT ?"
+    )
+    return _entries(connection, where, (before, *after, before, *sorted(ENDED), limit))

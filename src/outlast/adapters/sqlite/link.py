@@ -20,6 +20,7 @@ from outlast.adapters.sqlite.wire import (
     Outcomes,
     Ping,
     Refused,
+    Remove,
     Save,
     Subscribe,
     Welcome,
@@ -29,6 +30,7 @@ from outlast.adapters.sqlite.wire import (
     frame_count_fit,
     protocol,
 )
+from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Notice, Reply, Unknown
 from outlast.kernel.clock import Clock
@@ -119,6 +121,13 @@ class Link:
         self._control(number, Save(number, snapshot))
         return future
 
+    def remove(self, runs: Sequence[Ended]) -> asyncio.Future[None]:
+        """Have runs removed. The future raises StoreUnavailable."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        number = self._request(future)
+        self._control(number, Remove(number, runs))
+        return future
+
     def ping(self) -> asyncio.Future[None]:
         """A round trip. The future raises StoreUnavailable."""
         future: asyncio.Future[None] = self._loop.create_future()
@@ -156,7 +165,7 @@ class Link:
             self._watch = self._loop.call_later(self._answer_s / 8, self._look)
         return number
 
-    def _control(self, number: int, message: Save | Ping) -> None:
+    def _control(self, number: int, message: Save | Ping | Remove) -> None:
         if self._channel is None:
             self._fail(number, f"the writing process cannot be reached at {self._path}")
         else:

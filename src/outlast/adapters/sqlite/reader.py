@@ -132,9 +132,15 @@ class SqliteReader:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
         with translating(self._path):
             return entries.listed(self._connection, state, agent, session, before, limit)
+
+    async def ended(self, before: float, after: tuple[float, str] = (0.0, ""), limit: int = 100) -> Sequence[RunEntry]:
+        """As in Shrinking."""
+        with translating(self._path):
+            return entries.ended(self._connection, before, after, limit)
 
     async def counts(self) -> dict[str, int]:
         with translating(self._path):

@@ -15,6 +15,7 @@ from outlast.adapters.sqlite.filesystem import WriteLock, check_local, mounts
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener, Listeners
+from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Notice, Outcome, Reply, Unknown
 from outlast.kernel.error import StoreCorrupt, StoreError, StoreUnavailable
@@ -144,6 +145,14 @@ class SqliteStore(SqliteReader):
         fault = await future
         if fault is not None:
             raise fault
+
+    async def remove(self, runs: Sequence[Ended]) -> None:
+        """As in Shrinking."""
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+        self._anchors.forget_now(stream for run in runs for stream, _ in run.heads)
+        self._engine.remove(runs)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         return self._listeners.add(listener)

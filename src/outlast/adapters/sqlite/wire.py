@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Notice, Outcome
 
@@ -46,7 +47,14 @@ class Ping(msgspec.Struct, frozen=True, array_like=True, tag=3):
     id: int
 
 
-Request = Appends | Save | Subscribe | Ping
+class Remove(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """Remove runs; answered by Done or Refused."""
+
+    id: int
+    runs: Sequence[Ended]
+
+
+Request = Appends | Save | Subscribe | Ping | Remove
 
 
 class Welcome(msgspec.Struct, frozen=True, array_like=True, tag=0):
@@ -64,7 +72,7 @@ class Outcomes(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Done(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """A Ping or Save was carried out."""
+    """A Ping, Save or Remove was carried out."""
 
     id: int
 

@@ -30,6 +30,7 @@ from outlast.adapters.sqlite.wire import (
     Notices,
     Ping,
     Refused,
+    Remove,
     Request,
     Save,
     Subscribe,
@@ -301,6 +302,13 @@ class _Turn:
                     peer.send(Refused(number, "too_large", str(error)))
                 except UsageError as error:
                     peer.send(Refused(number, "usage", str(error)))
+            case Remove(id=number, runs=runs):
+                try:
+                    self._anchors.forget_now(stream for run in runs for stream, _ in run.heads)
+                    self._engine.remove(runs)
+                    peer.send(Done(number))
+                except StoreError as error:
+                    peer.send(Refused(number, "unavailable", str(error)))
             case Subscribe():
                 if not peer.subscribed:
                     peer.subscribed = True

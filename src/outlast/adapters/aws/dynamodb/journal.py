@@ -9,6 +9,7 @@ from outlast.adapters.aws.dynamodb.index import Index
 from outlast.adapters.aws.dynamodb.snapshot import Snapshots
 from outlast.adapters.aws.dynamodb.stream import Streams, applied_head
 from outlast.adapters.aws.dynamodb.table import Table
+from outlast.journal.anchor import Witness, unseen
 from outlast.journal.blob import BlobStore
 from outlast.journal.index import RunEntry
 from outlast.journal.lineage import Lineage
@@ -36,13 +37,14 @@ class DynamoJournal:
     """EventStore, RunIndex and SnapshotStore. For one event loop; any number of processes share a table.
 
     `append` raises StoreUnavailable where sending it again is of no use: no table, no permission, no credentials.
-    Listeners hear of what this process appends.
+    Listeners hear of what this process appends; `witness` is told the heads that are acknowledged.
     """
 
     def __init__(
         self, table: Table, lineage: Lineage, blobs: BlobStore, clock: Clock, points: Points,
-        hints: HintBounds | None = None,
+        hints: HintBounds | None = None, witness: Witness = unseen,
     ) -> None:  # fmt: skip
+        self._witness = witness
         self._lineage = lineage
         self._streams = Streams(table, points)
         self._index = Index(table, lineage)
@@ -63,6 +65,7 @@ class DynamoJournal:
         if isinstance(outcome, Conflicted) and outcome.head == applied_head(append):
             outcome = Applied(outcome.head)  # sent again after its answer was lost: its hint may be lacking too
         if isinstance(outcome, Applied):
+            self._witness([(append.stream, outcome.head)])
             if append.hint is not None:  # of a new stream it is told already, unless a rival's was
                 await self._hints.tell(append.stream, append.head, append.hint)
             self._listeners.tell([Notice(append.stream, append.head, append.hint)])
@@ -107,6 +110,7 @@ class DynamoJournal:
         session: str | None = None,
         before: str | None = None,
         limit: int = 50,
+        fresh: bool = False,
     ) -> Sequence[RunEntry]:
         return await self._index.list(state, agent, session, before, limit)
 

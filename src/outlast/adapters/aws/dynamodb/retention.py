@@ -22,9 +22,9 @@ from outlast.adapters.aws.dynamodb import layout
 from outlast.adapters.aws.dynamodb.entry import entry_of
 from outlast.adapters.aws.dynamodb.size import Item
 from outlast.adapters.aws.dynamodb.table import Table, batch_keys_max, expiry_slack_s
-from outlast.cell.outbox import cursor_stream
 from outlast.journal.index import ENDED, RunEntry
 from outlast.journal.lineage import Lineage
+from outlast.journal.publication import cursor_stream
 from outlast.kernel.clock import Clock
 
 grace_s = 24 * 3600.0

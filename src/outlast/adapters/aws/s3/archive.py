@@ -67,7 +67,7 @@ class Archive:
 
     async def store(self, store: EventStore, stream: str, blobs: Iterable[str] = ()) -> Archived:
         """Archive a stream that will not grow any more; any number of times. Its chain is verified on the way. `blobs`
-        are those that it names (`collect.named_by`).
+        are those that it names (`journal/reach.py`).
 
         Raises UsageError for a stream without events, StoreCorrupt, StoreUnavailable.
         """

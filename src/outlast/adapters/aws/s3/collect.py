@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Collection
 from typing import Any
 
@@ -11,16 +10,11 @@ import msgspec
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.fault import CallFailed
 from outlast.adapters.aws.s3.blob import refresh_after_s
-from outlast.journal.seal import is_sealed
-from outlast.journal.stream import EventStore
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import StoreSealed, UsageError
+from outlast.kernel.error import UsageError
 
 min_age_s = 7 * 24 * 3600.0
 """Blobs younger than a week are left alone: an append that names one may still be coming."""
-_names = re.compile(rb"[0-9a-f]{64}")
-_page = 200
-_records = 50
 
 
 class Collected(msgspec.Struct, frozen=True):
@@ -33,37 +27,6 @@ class Collected(msgspec.Struct, frozen=True):
     unnamed_bytes: int
     removed: int
     locked: int
-
-
-async def named_in(store: EventStore, kinds: Collection[str] = ("run", "inbox", "session", "agent")) -> set[str]:
-    """Every blob that a stream may name: all that looks like a hash, so rather too much than too little.
-
-    Raises StoreError; StoreSealed if `store` gives records that it cannot open, since what those name is not known.
-    """
-    found: set[str] = set()
-    for kind in kinds:
-        after = ""
-        while page := await store.streams(kind, after, _page):
-            for stream in page:
-                found |= await named_by(store, stream)
-            after = page[-1]
-    return found
-
-
-async def named_by(store: EventStore, stream: str) -> set[str]:
-    """Every blob that one stream may name. Raises as `named_in`."""
-    found: set[str] = set()
-    seq = 0
-    while records := await store.read(stream, seq, _records):
-        for record in records:
-            if is_sealed(record):
-                raise StoreSealed(
-                    f"stream {stream}: record {record.seq} is sealed, so which blobs it names is not known: "
-                    "read it with the keys (stores.journal.encrypt)"
-                )
-            found.update(name.decode() for name in _names.findall(record.body))
-        seq = records[-1].seq + records[-1].count - 1
-    return found
 
 
 async def collect(

@@ -32,9 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # what CI says of a change must not depend on luck; everywhere else Hypothesis looks for what is new
-    hypothesis.settings.register_profile("ci", derandomize=True, database=None)
-    if os.environ.get("CI") == "true":
-        hypothesis.settings.load_profile("ci")
+    # nor on how busy the machine is
+    busy = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+    hypothesis.settings.register_profile("ci", derandomize=True, database=None, **busy)
+    hypothesis.settings.register_profile("here", **busy)
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -139,7 +139,7 @@ def _strategies(found: Estimate) -> object:
     table = Table(title="If the region is lost", title_justify="left", box=None, pad_edge=False)
     last = "until clients succeed, and what may be lost"
     for column in ("strategy", "USD a month", "unchecked", "against the first", last):
-        table.add_column(column, justify="right" if column in _sums else "left")
+        table.add_column(column, justify="right" if column in _sums else "left", no_wrap=column != last)
     first = found.strategies[0].usd if found.strategies else 0.0
     for one in found.strategies:
         name = one.strategy + (" (declared)" if one.declared else "")

@@ -24,8 +24,9 @@ from outlast.agent.platform import Platform
 from outlast.journal.audit import KINDS, Journal, Report, audit
 from outlast.journal.blob import BlobStore
 from outlast.journal.copy import Copied, Copy
+from outlast.journal.index import RunEntry
 from outlast.journal.seal import Sealer
-from outlast.journal.stream import EventStore
+from outlast.journal.stream import EventStore, StreamKey
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import Conflict
 from outlast.recover.cut import Cut, Unfinished
@@ -139,8 +140,9 @@ class Restore:
         return Restored(copied, told, await audit(self._target, self._to_blobs, sealer=self._sealer))
 
     async def _copy(self, kinds: tuple[str, ...]) -> Copied:
+        source = _Addressed(self._cut, self._target)
         return await Copy(
-            self._cut, self._target, self._from_blobs, self._to_blobs, self._clock, self._progress, self._sealer, kinds
+            source, self._target, self._from_blobs, self._to_blobs, self._clock, self._progress, self._sealer, kinds
         ).run()
 
     async def _tell(self, run: Unfinished) -> None:
@@ -151,6 +153,24 @@ class Restore:
         if run.inbox_known > run.inbox_kept:
             lost = ev.MailLost(f"{about}inbox:", "inbox", run.inbox_kept + 1, run.inbox_known, cause="restore")
             await post(self._platform, run.run, lost, unborn=True)
+
+
+class _Addressed:
+    """The cut, whose runs know of the letters that were written to them here."""
+
+    def __init__(self, cut: Cut, target: EventStore) -> None:
+        self._cut = cut
+        self._target = target
+        self.lineage = cut.lineage
+        self.read = cut.read
+        self.streams = cut.streams
+
+    async def entry(self, run: str) -> RunEntry | None:
+        entry = await self._cut.entry(run)
+        if entry is None:
+            return None
+        inbox = await self._target.head(str(StreamKey("inbox", run, self.lineage)))
+        return msgspec.structs.replace(entry, mail=inbox.seq)
 
 
 def _sum(one: Copied, other: Copied) -> Copied:

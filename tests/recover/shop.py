@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from outlast.adapters.host.clock import SystemClock
@@ -101,15 +102,13 @@ async def restore(
 ) -> Restored:
     made = await cut(depot, at)
     behind = getattr(store, "behind", store)
+
+    @contextlib.asynccontextmanager
+    async def seen() -> AsyncIterator[Platform]:
+        yield platform(behind, blobs)
+
     return await Restore(
-        made,
-        DepotBlobs(depot),
-        store,
-        blobs,
-        platform(behind, blobs),
-        log or Memory(),
-        "test",
-        nothing_later=nothing_later,
+        made, DepotBlobs(depot), store, blobs, seen, log or Memory(), SystemClock(), "test", nothing_later=nothing_later
     ).run()
 
 

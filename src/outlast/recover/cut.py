@@ -84,9 +84,20 @@ class Cut:
             if head is not None:
                 cut.heads[stream] = head
         await cut._find_unfinished()
-        for stream in sorted(cut.heads):
-            cut._sorted.setdefault(stream.partition("/")[0], []).append(stream)
+        cut._sort()
         return cut
+
+    @classmethod
+    def whole(cls, contents: Contents) -> Cut:
+        """All of it, without looking at what had ended: for who only reads streams."""
+        cut = cls(contents, None, None, {})
+        cut.heads = contents.chain.heads()
+        cut._sort()
+        return cut
+
+    def _sort(self) -> None:
+        for stream in sorted(self.heads):
+            self._sorted.setdefault(stream.partition("/")[0], []).append(stream)
 
     @property
     def lineage(self) -> Lineage:

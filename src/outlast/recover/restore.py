@@ -13,6 +13,7 @@ then the letters, then the runs, then sessions.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Literal, Protocol
 
 import msgspec
@@ -84,7 +85,7 @@ def whom(cut: Cut, nothing_later: bool) -> list[Unfinished]:
 
 
 class Restore:
-    """One restore. `platform` is the target as agents see it; `target`, `to_blobs` hold what is stored."""
+    """One restore. `target` and `to_blobs` hold what is stored."""
 
     def __init__(
         self,
@@ -92,28 +93,30 @@ class Restore:
         from_blobs: BlobStore,
         target: Target,
         to_blobs: BlobStore,
-        platform: Platform,
+        seen: Callable[[], AbstractAsyncContextManager[Platform]],
         log: Log,
+        clock: Clock,
         name: str,
         *,
         nothing_later: bool = False,
         sealer: Sealer | None = None,
         progress: Callable[[Copied], None] = lambda copied: None,
     ) -> None:
-        """`name` names the restore in the letters: the same each time that it goes on, and no other's.
-        `nothing_later`: the operator says that nothing was done after the newest backup.
+        """`seen` opens the target as agents see it, once its keys are there. `name` names the restore in the letters:
+        the same each time that it goes on, and no other's. `nothing_later`: the operator says that nothing was done
+        after the newest backup.
         """
         self._cut = cut
         self._from_blobs = from_blobs
         self._target = target
         self._to_blobs = to_blobs
-        self._platform = platform
+        self._seen = seen
         self._log = log
         self._name = name
         self._nothing_later = nothing_later
         self._sealer = sealer
         self._progress = progress
-        self._clock: Clock = platform.clock
+        self._clock = clock
 
     async def run(self) -> Restored:
         """Restore, or go on. Raises Conflict if the target holds another history, StoreCorrupt, StoreUnavailable."""
@@ -123,14 +126,15 @@ class Restore:
             log.reach("letters")
         runs = whom(self._cut, self._nothing_later)
         if log.phase == "letters":
-            for run in runs:
-                await self._tell(run)
-            for agent in self._cut.switched:
-                await stop_agent(
-                    self._platform, agent,
-                    f"restored ({self._name}); its switch was used later, which may have been to stop: look, then "
-                    "resume it",
-                )  # fmt: skip
+            async with self._seen() as platform:
+                for run in runs:
+                    await self._tell(platform, run)
+                for agent in self._cut.switched:
+                    await stop_agent(
+                        platform, agent,
+                        f"restored ({self._name}); its switch was used later, which may have been to stop: look, then "
+                        "resume it",
+                    )  # fmt: skip
             log.reach("runs")
         if log.phase == "runs":
             copied = _sum(copied, await self._copy(_after))
@@ -145,14 +149,14 @@ class Restore:
             source, self._target, self._from_blobs, self._to_blobs, self._clock, self._progress, self._sealer, kinds
         ).run()
 
-    async def _tell(self, run: Unfinished) -> None:
+    async def _tell(self, platform: Platform, run: Unfinished) -> None:
         about = f"lost:restored {self._name}:"
         if run.known > run.kept or not self._nothing_later:
             lost = ev.MailLost(f"{about}run:", "run", run.kept + 1, max(run.known, run.kept), cause="restore")
-            await post(self._platform, run.run, lost, unborn=True)
+            await post(platform, run.run, lost, unborn=True)
         if run.inbox_known > run.inbox_kept:
             lost = ev.MailLost(f"{about}inbox:", "inbox", run.inbox_kept + 1, run.inbox_known, cause="restore")
-            await post(self._platform, run.run, lost, unborn=True)
+            await post(platform, run.run, lost, unborn=True)
 
 
 class _Addressed:

@@ -1,4 +1,6 @@
-"""What one host of a store does for all of them: publishes what happened, and keeps the store in order."""
+"""What one host of a store does for all of them: publishes what happened, backs up, and keeps the store in
+order.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,10 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.agent.platform import Platform
 from outlast.blueprint.schema import Blueprint, DynamoJournal, Publish
-from outlast.bootstrap.duty import kept, publish_place
+from outlast.bootstrap.duty import backs_up, kept, publish_place
 from outlast.bootstrap.engine import aws_options, place_of
 from outlast.bootstrap.platform import open_client_platform
+from outlast.bootstrap.safekeeping import Safekeeping
 from outlast.cell.outbox import Outbox, OutboxBounds
 from outlast.kernel.error import OutlastError
 from outlast.kernel.point import NoPoints
@@ -52,6 +55,8 @@ async def keep(home: Path, blueprint: Blueprint, tell: Tell, ready: Callable[[],
         said = kept(blueprint)
         if said is not None and aws is not None:
             works.append(_housekeeping(blueprint, said, platform, aws, tell))
+        if backs_up(blueprint):
+            works.append(Safekeeping(home, blueprint, tell).run())
         ready()
         await _until(stop, works)
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -103,10 +102,12 @@ async def restore(
     *,
     backup: str = "",
     nothing_later: bool = False,
+    keys: tuple[Path, Blueprint] | None = None,
     progress: Callable[[Copied], None] = lambda copied: None,
 ) -> Outcome:
     """Restore into the empty store of project directory `home`, which is made if it is not there; one that broke off
-    goes on. `at` is seconds since 1970, None the newest backup as it is.
+    goes on. `at` is seconds since 1970, None the newest backup as it is. `keys`: another project, and its blueprint,
+    whose engine and keys are used; default: this one's own.
 
     Raises Conflict if that store is not empty, is in use or another restore broke off there; NotFound, UsageError,
     StoreCorrupt, StoreSealed, StoreUnavailable, ConfigurationError.
@@ -124,7 +125,7 @@ async def restore(
             f"a restore of {earlier.name} from {earlier.place} broke off in {home}: do that one again, or remove "
             f"{state.path} (and what it wrote into a shared store) to begin anew"
         )
-    blueprint = load(home)
+    owner, blueprint = keys or (home, load(home))
     async with AsyncExitStack() as stack:
         state.make(restoring=True)
         stack.callback(DirectoryLock(state.path).close)
@@ -135,12 +136,12 @@ async def restore(
             await check_rest(engine.presence)
         contents = Contents(depot, chosen.chain)
         whole = cast(Journal, Cut.whole(contents))
-        sealer = await stack.enter_async_context(open_sealer(home, blueprint, whole, write=False))
+        sealer = await stack.enter_async_context(open_sealer(owner, blueprint, whole, write=False))
         cut = await Cut.make(contents, at, sealer, chosen.known)
         log = _Log(state, earlier or order, lambda: _sync_journal(state))
         restored = await Restore(
             cut, DepotBlobs(depot), cast(Target, engine.journal), engine.blobs,
-            lambda: _seen(state, blueprint, engine), log, clock, order.name,
+            lambda: _seen(state, owner, blueprint, engine), log, clock, order.name,
             nothing_later=nothing_later, sealer=sealer, progress=progress,
         ).run()  # fmt: skip
         written = await _configuration(depot, chosen, home)
@@ -196,10 +197,10 @@ def _check_lineage(engine: Engine, lineage: Lineage) -> None:
 
 
 @asynccontextmanager
-async def _seen(state: StateDirectory, blueprint: Blueprint, engine: Engine) -> AsyncGenerator[Platform]:
+async def _seen(state: StateDirectory, owner: Path, blueprint: Blueprint, engine: Engine) -> AsyncGenerator[Platform]:
     """The target as agents see it: letters are sealed like all the rest."""
     clock = SystemClock()
-    async with sealing(state.home, blueprint, replace(engine, losses=engine.losses)) as seen:
+    async with sealing(owner, blueprint, engine) as seen:
         yield Platform(
             clock=clock,
             randomness=OsRandomness(),

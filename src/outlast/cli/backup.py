@@ -164,6 +164,51 @@ def verify(
         raise typer.Exit(ExitCode.FAILED)
 
 
+@backup_app.command("test")
+def try_(place: Where = None, home: Home = None, json: Json = False) -> None:
+    """Restore the newest backup into a temporary store, verify it, and note how long that took.
+
+    Exit code 1 if it cannot be restored, or is not what was written. The result is kept beside the backups, and in .outlast/evidence.jsonl, which `outlast assess` reads.
+
+    For example:
+
+        outlast backup test
+    """
+    import asyncio
+
+    import msgspec
+
+    from outlast.blueprint.load import load
+    from outlast.bootstrap.backing import place_named
+    from outlast.bootstrap.depot import open_depot
+    from outlast.bootstrap.trial import try_restore
+    from outlast.cli.home import project
+    from outlast.cli.output import plain, print_json
+    from outlast.recover.trial import Trial
+
+    directory = project(home)
+    blueprint = load(directory)
+
+    async def do() -> Trial:
+        async with open_depot(place_named(blueprint, place), directory) as depot:
+            return await try_restore(directory, blueprint, depot)
+
+    trial = asyncio.run(do())
+    if json:
+        print_json(msgspec.to_builtins(trial))
+    elif trial.passed:
+        print(
+            plain(
+                f"{trial.backup} was restored and verified in {trial.took_s:.1f} s: {trial.streams} streams, "
+                f"{trial.events} events; it was {trial.age_s:.0f} s old"
+            )
+        )
+    else:
+        print(plain(f"{trial.backup} could NOT be restored: {trial.why}"))
+    if not trial.passed:
+        raise typer.Exit(ExitCode.FAILED)
+
+
 @backup_app.command()
 def prune(
     place: Where = None,

@@ -113,7 +113,7 @@ class Backup:
             self._locked_until = begun_at + terms.lock_s + terms.chain_s
         await mark_depot(self._depot)
         ends = await survey(self._source)
-        catalog = await Catalog.read(self._depot)
+        catalog = await Catalog.latest(self._depot)
         series = await find_series(self._depot, catalog, self._source, ends, terms.lets_go)
         if series.name == "":
             series = msgspec.structs.replace(series, name=new_id("series", self._clock, self._randomness))

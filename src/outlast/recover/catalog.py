@@ -48,6 +48,29 @@ class Catalog:
     async def read(cls, depot: Depot) -> Catalog:
         """Raises StoreUnavailable, ConfigurationError for a later release's format."""
         names = await depot.names()
+        return await cls._of(depot, names, [name for name in names if place_of(name) is not None])
+
+    @classmethod
+    async def latest(cls, depot: Depot) -> Catalog:
+        """Only the newest chain of each series: what the next backup needs to know. Raises as `read`."""
+        names = await depot.names()
+        found = cls([], names=names)
+        by_series: dict[str, list[str]] = {}
+        for name in names:
+            place = place_of(name)
+            if place is not None:
+                by_series.setdefault(place[0], []).append(name)
+        for manifests in by_series.values():
+            while manifests:
+                some = [manifests.pop() for _ in range(min(at_once, len(manifests)))]
+                part = await cls._of(depot, names, some)
+                found = cls(found.backups + part.backups, found.broken + part.broken, names)
+                if any(one.kind == "full" for one in part.backups):
+                    break
+        return found
+
+    @classmethod
+    async def _of(cls, depot: Depot, names: Sequence[str], manifests: Sequence[str]) -> Catalog:
         asked = asyncio.Semaphore(at_once)
 
         async def one(name: str) -> Manifest | Broken:
@@ -57,7 +80,7 @@ class Catalog:
                 except (StoreCorrupt, NotFound) as error:
                     return Broken(name, str(error))
 
-        found = await asyncio.gather(*(one(name) for name in names if place_of(name) is not None))
+        found = await asyncio.gather(*(one(name) for name in manifests))
         backups = [each for each in found if isinstance(each, Manifest)]
         return cls(backups, [each for each in found if isinstance(each, Broken)], names)
 

@@ -18,7 +18,7 @@ from outlast.journal.stream import Head
 from outlast.kernel.error import StoreCorrupt
 from outlast.recover.catalog import Catalog, Chain, readable_chain
 from outlast.recover.depot import Depot
-from outlast.recover.manifest import Stored, segment_name
+from outlast.recover.manifest import Stored, place_of, segment_name
 from outlast.recover.segment import Piece, read_segment
 from outlast.recover.survey import Source
 
@@ -98,7 +98,7 @@ async def _continued(
 
 def _unfinished(catalog: Catalog) -> dict[tuple[str, int], dict[int, str]]:
     """Segments without a manifest, by series and number, by part."""
-    complete = {(one.series, one.number) for one in catalog.backups}
+    complete = {place_of(name) for name in catalog.names}
     found: dict[tuple[str, int], dict[int, str]] = {}
     for name in catalog.names:
         match = _SEGMENT.match(name)

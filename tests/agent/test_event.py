@@ -20,8 +20,8 @@ LEFT_OUT: dict[str, dict[str, Any]] = {
     "step.done 1": {"kind": "tool", "attempt": 1, "by": "call", "mail": 0, "tokens": 0, "usd": 0.0},
     "step.failed 1": {"kind": "tool", "attempt": 1, "by": "call", "mail": 0},
     "mail.resolve 1": {"attempt": 0},
-    "mail.lost 1": {"worker": ""},
-    "run.lost 1": {"worker": ""},
+    "mail.lost 1": {"worker": "", "cause": "failover"},
+    "run.lost 1": {"worker": "", "cause": "failover"},
 }
 UNIONS = (ev.RunEvent, ev.Mail, ev.SessionEvent, ev.AgentEvent)
 MEMBERS = {member.__struct_config__.tag: member for union in UNIONS for member in union.__args__}

@@ -103,7 +103,8 @@ class RunRedriven(Event, frozen=True, tag="run.redriven"):
 
 
 class RunLost(Event, frozen=True, tag="run.lost"):
-    """Acknowledged events `first` to `last`, of its history or of its inbox, are gone: a failover lost them.
+    """Acknowledged events `first` to `last`, of its history or of its inbox, are gone: a failover lost them, or the
+    journal was restored to an earlier instant (then `last` is below `first` if nobody knows whether there were any).
 
     Of its history: from here on each `once` step may have been done already, and nobody remembers.
     """
@@ -114,6 +115,7 @@ class RunLost(Event, frozen=True, tag="run.lost"):
     mail: int
     worker: str = ""
     """Who may have acted, if it is known."""
+    cause: Literal["failover", "restore"] = "failover"
     v: int = version_field(1)
 
 

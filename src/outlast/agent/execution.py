@@ -19,7 +19,7 @@ from outlast.agent.farewell import tell_others
 from outlast.agent.gate import refusal
 from outlast.agent.handover import forward, make_successor, successor_of
 from outlast.agent.history import History
-from outlast.agent.loss import tell, why_lost
+from outlast.agent.loss import run_lost, tell, why_lost
 from outlast.agent.mail import Mailbox, inbox_key
 from outlast.agent.mute import muted_while
 from outlast.agent.parking import Parking
@@ -461,7 +461,7 @@ class Execution:
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
         self._waits.wake(fresh)
         if self._mailbox.lost and self._mailbox.cancel is None and not self.is_stopping():
-            told = [ev.RunLost(mail.of, mail.first, mail.last, n, mail.worker) for n, mail in self._mailbox.lost]
+            told = [run_lost(mail, number) for number, mail in self._mailbox.lost]
             self._mailbox.lost.clear()
             hold = self._hold("events_lost", why_lost(told), "", *told)
             self._holding = asyncio.get_running_loop().create_task(hold)

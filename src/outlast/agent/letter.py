@@ -63,6 +63,8 @@ class MailLost(Event, frozen=True, tag="mail.lost"):
     last: int
     worker: str = ""
     """The worker that they were acknowledged to, if it is known."""
+    cause: Literal["failover", "restore"] = "failover"
+    """restore: the journal is as it was before them; `last` below `first`: nobody knows whether there were any."""
     v: int = version_field(1)
 
 

@@ -1,4 +1,4 @@
-"""Runs learn what a failover took from them: by a letter in their inbox, before they go on.
+"""Runs learn what a failover, or a restore, took from them: by a letter in their inbox, before they go on.
 
 An engine that finds acknowledged events missing notes them in the `Losses` of its process. Whoever claims a run looks
 there first, and each worker tells all the others in the background, so that they learn of it wherever they are. A run
@@ -69,7 +69,8 @@ async def _tell(platform: Platform, gap: Gap) -> None:
         if key.kind in ("run", "inbox"):
             await _tell_run(platform, key, gap)
         elif key.kind == "agent":
-            await _stop(platform, key.id)
+            reason = "a failover lost what its switch was told last, which may have been to stop: look, then resume it"
+            await stop_agent(platform, key.id, reason)
     platform.losses.told(gap)
 
 
@@ -93,13 +94,27 @@ async def _tell_run(platform: Platform, key: StreamKey, gap: Gap) -> None:
         await post(platform, key.id, ev.MailWake(about + "again", key.id))
 
 
+def run_lost(mail: ev.MailLost, number: int) -> ev.RunLost:
+    """What a run records of letter `number`."""
+    return ev.RunLost(mail.of, mail.first, mail.last, number, mail.worker, mail.cause)
+
+
 def why_lost(told: Sequence[ev.RunLost]) -> str:
     """Why a run is held, for the person who is to decide."""
-    what = "; ".join(f"{_WHERE[one.of]} {one.first} to {one.last}" for one in told)
+    what = "; ".join(map(lost_events, told))
     advice = "look what it has done, then redrive it (or cancel it)"
     if any(one.of == "run" for one in told):
         advice += ": each `once` step from there on is first asked for by its verify, or by `outlast resolve`"
+    if any(one.cause == "restore" for one in told):
+        return f"the journal was restored from a backup, and what came later is not in it: {what}; {advice}"
     return f"a failover lost what was acknowledged: {what}; {advice}"
+
+
+def lost_events(lost: ev.RunLost) -> str:
+    """Which ones, in words."""
+    if lost.last < lost.first:
+        return f"{_WHERE[lost.of]} from {lost.first} on, if there were any"
+    return f"{_WHERE[lost.of]} {lost.first} to {lost.last}"
 
 
 _WHERE = {"run": "its events", "inbox": "the messages to it"}
@@ -111,8 +126,7 @@ def _is_among(letters: Sequence[Letter], about: str, worker: str) -> bool:
     return about + worker in ids if worker else any(id.startswith(about) for id in ids)
 
 
-async def _stop(platform: Platform, agent: str) -> None:
+async def stop_agent(platform: Platform, agent: str, reason: str) -> None:
     """What was lost may have been a stop: it stands until somebody has looked."""
     if await stopped_reason(platform, agent) is None:
-        reason = "a failover lost what its switch was told last, which may have been to stop: look, then resume it"
         await switch(platform, agent, ev.AgentStopped(reason))

@@ -160,7 +160,8 @@ class Once:
         assert lost is not None
         await self._begin(call)
         number = self._history.attempts.get(place, 0) + 1
-        reason = f"events {lost.first} to {lost.last} of this run were lost, and it may have been done in them"
+        what = f"from {lost.first} on" if lost.last < lost.first else f"{lost.first} to {lost.last}"
+        reason = f"events {what} of this run were lost, and it may have been done in them"
         key = self._steps.key(call)
         intended = ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s)
         await self._recorder.record(intended, ev.StepDoubted(place, number, reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,8 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     """How long a whole copy is kept; None: as `point_in_time`, and else 35 days."""
     versions: Seconds | None = None
     """How long an object's earlier versions are kept; None: there is only the latest."""
+    places: Mapping[Name, str] = {}
+    """Where `outlast up` writes them: ``home``, and by name of `copies`: a directory or ``s3://bucket/prefix``."""
     copies: tuple[Name, ...] = ()
     """Where copies lie besides: ``standby`` and other names of ``regions:``, ``vault``: another account."""
     lock: Seconds | None = None

@@ -9,7 +9,13 @@ from outlast.bootstrap.engine import place_of
 
 def has_duties(blueprint: Blueprint) -> bool:
     """Whether there is anything of that kind."""
-    return blueprint.stores.journal.publish is not None or keep_s(blueprint) is not None
+    return blueprint.stores.journal.publish is not None or keep_s(blueprint) is not None or backs_up(blueprint)
+
+
+def backs_up(blueprint: Blueprint) -> bool:
+    """Whether backups of the journal are taken by a schedule, and it is said where they lie."""
+    said = blueprint.backup.get("journal")
+    return said is not None and bool(said.places) and (said.full_every is not None or said.point_in_time is not None)
 
 
 def keep_s(blueprint: Blueprint) -> float | None:

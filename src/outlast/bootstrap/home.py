@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from outlast.blueprint.schema import Blueprint
-from outlast.kernel.error import ConfigurationError, StoreUnavailable
+from outlast.kernel.error import ConfigurationError, Conflict, StoreUnavailable
 
 state_directory = ".outlast"
 """Its name in the project directory."""
@@ -58,6 +58,8 @@ class StateDirectory:
         self.logs = self.path / "logs"
         self.up = self.path / "up.json"
         self.cell = self.path / "cell.json"
+        self.restoring = self.path / "restore.json"
+        """There while a restore into this directory is not finished."""
         self.postgres = self.path / "postgres.json"
         """How far PostgreSQL had come; ``losses.jsonl`` beside it says what a failover lost."""
 
@@ -79,8 +81,15 @@ class StateDirectory:
         name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"outlast-{os.getuid()}-{name}" / "writer.sock"
 
-    def make(self) -> None:
-        """Make the directories, for this user alone. Raises StoreUnavailable, ConfigurationError."""
+    def make(self, *, restoring: bool = False) -> None:
+        """Make the directories, for this user alone. Raises StoreUnavailable, ConfigurationError, and Conflict where a
+        restore broke off, for everybody but that restore itself.
+        """
+        if not restoring and self.restoring.exists():
+            raise Conflict(
+                f"a restore into {self.home} is not finished, so nothing may run there: do it again "
+                f"(`outlast restore`), or remove {self.path} to begin anew; {self.restoring.name} says what it was"
+            )
         for directory in (self.path, self.socket.parent):
             try:
                 directory.mkdir(mode=0o700, parents=True, exist_ok=True)

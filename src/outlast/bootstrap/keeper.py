@@ -1,4 +1,6 @@
-"""What one host of a store does for all of them: publishes what happened, and keeps the store in order."""
+"""What one host of a store does for all of them: publishes what happened, backs up, and keeps the store in
+order.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,11 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.agent.platform import Platform
 from outlast.blueprint.schema import Blueprint, Publish
-from outlast.bootstrap.duty import keep_s, publish_place
+from outlast.bootstrap.duty import backs_up, keep_s, publish_place
 from outlast.bootstrap.engine import aws_options, is_shared, open_engine, place_of
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.platform import open_client_platform
+from outlast.bootstrap.safekeeping import Safekeeping
 from outlast.cell.outbox import Outbox, OutboxBounds
 from outlast.cell.retention import Retention, Shrinkable, may_go
 from outlast.journal.reach import SweptBlobs
@@ -59,6 +62,8 @@ async def keep(home: Path, blueprint: Blueprint, tell: Tell, ready: Callable[[],
         elif kept_s is not None:
             store, blobs = await stack.enter_async_context(_shrinkable(home, blueprint))
             works.append(Retention(platform, store, blobs, tell, kept_s, published=publish is not None).run())
+        if backs_up(blueprint):
+            works.append(Safekeeping(home, blueprint, tell).run())
         ready()
         await _until(stop, works)
 

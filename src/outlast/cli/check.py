@@ -24,14 +24,19 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.lock import holder
 from outlast.blueprint.load import blueprint_file, check_agents, load
 from outlast.blueprint.schema import Blueprint, Listen
+from outlast.bootstrap.backing import wanted
 from outlast.bootstrap.backlog import backlog
+from outlast.bootstrap.depot import open_depot
 from outlast.bootstrap.engine import is_shared, open_engine
 from outlast.bootstrap.home import state_directory
+from outlast.bootstrap.safekeeping import done_at, places_of, read_failures
 from outlast.bootstrap.vault import vault
 from outlast.cli.home import project
 from outlast.kernel.error import ConfigurationError, NotFound, OutlastError, StoreUnavailable
 from outlast.kernel.point import NoPoints
 from outlast.kernel.unit import duration_text
+from outlast.recover.schedule import Done, Plan, lateness
+from outlast.recover.trial import Trial, last_trial
 
 app_import_timeout_s = 60.0
 """How long importing the user's app may take."""
@@ -92,6 +97,8 @@ def run_checks(home: Path | None) -> Iterator[Check]:
         yield _engine(blueprint, directory)
     if blueprint.stores.journal.publish is not None:
         yield _publication(blueprint, directory)
+    if "journal" in blueprint.backup:
+        yield from _backups(blueprint, directory)
     yield _address(blueprint.server.listen, directory)
     yield _app(blueprint, directory)
 
@@ -247,6 +254,39 @@ def _publication(blueprint: Blueprint, directory: Path) -> Check:
         text = f"of the {found.looked} newest runs that have ended, {len(found.behind)} are not wholly published"
         return Check(name, "warning", text, "`outlast up` says why, on the host whose keeper runs: read what it said")
     return Check(name, "ok", f"the {found.looked} newest runs that have ended are published")
+
+
+def _backups(blueprint: Blueprint, directory: Path) -> Iterator[Check]:
+    places, missing = places_of(blueprint)
+    if missing:
+        text = f"nothing says where they lie: {', '.join(missing)}"
+        yield Check("backups", "warning", text, "write backup: {journal: {places: {home: …}}}, one for each of copies")
+    for name, place in places.items():
+        yield _backup(blueprint, directory, name, place)
+
+
+def _backup(blueprint: Blueprint, directory: Path, name: str, place: str) -> Check:
+    title = f"backups ({name})"
+
+    async def look() -> tuple[Done, Trial | None]:
+        async with open_depot(place, directory) as depot:
+            return await done_at(depot), await last_trial(depot)
+
+    try:
+        done, trial = asyncio.run(look())
+    except OutlastError as error:
+        return Check(title, "failed", "cannot be looked at", str(error))
+    for failure in read_failures(directory):
+        if failure.place == name:
+            return Check(title, "failed", f"{failure.task}: {failure.why}", "mend that; `outlast up` tries again")
+    if trial is not None and not trial.passed:
+        return Check(title, "failed", f"{trial.backup} could not be restored: {trial.why}", "outlast backup verify")
+    now = SystemClock().now()
+    late = lateness(Plan.of(wanted(blueprint)), done, now)
+    if late:
+        return Check(title, "warning", "; ".join(late), "keep `outlast up` running, or run `outlast backup` yourself")
+    tested = f", restored and verified in {trial.took_s:.1f} s" if trial is not None else ""
+    return Check(title, "ok", f"the newest is {duration_text(round(now - done.newest_at))} old{tested}")
 
 
 def _address(listen: Listen, directory: Path) -> Check:

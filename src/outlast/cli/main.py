@@ -50,6 +50,8 @@ _plan = "Say what the objectives imply, why, and what would change if one of the
 _cost = "Estimate what a system costs in a month: by component, by promise, by strategy for a lost region."
 _failures = "List what can fail, how it shows, what protects it, and which drill would prove it."
 _queues = "Look at the queues that agents read; let dead letters try again."
+_backup = "Back up the journal now; list, verify and prune backups."
+_restore = "Restore the journal from a backup, as it was at an instant, into an empty store."
 _migrate = "Copy the whole journal, with its blobs, from one engine to another, and verify the copy."
 
 COMMANDS: dict[str, Entry] = {
@@ -72,6 +74,8 @@ COMMANDS: dict[str, Entry] = {
     "audit": Entry("audit", "audit_app", "Operate", "Verify the journal's hash chain, or show its records."),
     "store": Entry("store", "store_app", "Operate", _store),
     "queues": Entry("queues", "queues_app", "Operate", _queues),
+    "backup": Entry("backup", "backup_app", "Operate", _backup),
+    "restore": Entry("restore", "restore", "Operate", _restore),
     "migrate": Entry("migrate", "migrate", "Operate", _migrate),
     "keys": Entry("keys", "keys_app", "Operate", "Make and rotate the keys that payloads are encrypted with."),
     "assess": Entry("assess", "assess", "Design", "Say where a described system breaks, and what would mend it."),

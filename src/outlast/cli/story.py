@@ -150,13 +150,18 @@ class Teller:
             if kind == "run.released":
                 return "▹", "cyan", f"worker {before} lets go of it"
         lost = f"{'events' if data.get('of') == 'run' else 'messages'} {data.get('first')} to {data.get('last')}"
+        how = "a failover lost what was acknowledged"
+        if data.get("cause") == "restore":
+            how = "the journal was restored to before"
+            if int(data.get("last") or 0) < int(data.get("first") or 0):
+                lost = lost.replace(f" to {data.get('last')}", " and later, if there were any")
         texts = {
             "run.created": ("○", "cyan", f"created, agent {data.get('agent')}"),
             "run.parked": ("·", "dim", f"rests outside any worker: {data.get('reason')}"),
             "run.held": ("!", "bold yellow", f"held for a person: {data.get('reason')}"),
             "run.quarantined": ("!", "bold red", f"quarantined: {data.get('reason')}"),
             "run.redriven": ("↻", "cyan", "redriven by a person"),
-            "run.lost": ("!", "bold red", f"a failover lost what was acknowledged: {lost}"),
+            "run.lost": ("!", "bold red", f"{how}: {lost}"),
             "run.cancelling": ("■", "yellow", f"cancellation was asked for: {data.get('reason')}"),
             "run.trial": ("·", "dim", "will be tried in a worker of its own"),
         }

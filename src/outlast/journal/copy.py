@@ -84,8 +84,11 @@ class Copy:
         clock: Clock,
         progress: Callable[[Copied], None] = lambda copied: None,
         sealer: Sealer | None = None,
+        kinds: Sequence[str] = KINDS,
     ) -> None:
-        """Stores and blobs are those that hold what is stored; `sealer` opens records to see which blobs they name."""
+        """Stores and blobs are those that hold what is stored; `sealer` opens records to see which blobs they name.
+        Only streams of `kinds` are copied, in that order.
+        """
         self._source = source
         self._target = target
         self._from_blobs = from_blobs
@@ -93,6 +96,7 @@ class Copy:
         self._clock = clock
         self._progress = progress
         self._sealer = sealer
+        self._kinds = kinds
         self._blobs: set[BlobRef] = set()
         self.copied = Copied()
 
@@ -103,7 +107,7 @@ class Copy:
                 f"the target has lineage {self._target.lineage}, the source {self._source.lineage}: copy into an empty "
                 "store, or into the one where an earlier copy broke off"
             )
-        for kind in KINDS:
+        for kind in self._kinds:
             after = ""
             while page := await self._source.streams(kind, after, _page):
                 for stream in page:
@@ -139,7 +143,7 @@ class Copy:
         self._progress(self.copied)
 
     async def _record(self, stream: str, head: Head, record: StoredRecord, hint: HintPatch | None) -> None:
-        for ref in await self._named(stream, record):
+        for ref in await blobs_of(stream, record, self._sealer):
             if ref not in self._blobs:
                 await self._to_blobs.put(await self._from_blobs.get(ref))
                 self._blobs.add(ref)
@@ -159,13 +163,14 @@ class Copy:
             await self._target.save(cursor)
             self.copied.cursors += 1
 
-    async def _named(self, stream: str, record: StoredRecord) -> Iterable[BlobRef]:
-        """The blobs that a record names."""
-        if is_sealed(record):
-            if self._sealer is None:
-                raise StoreSealed(f"stream {stream} is sealed: give the keys (encrypt: …), to see which blobs it names")
-            record = await open_record(stream, record, self._sealer)
-        return references(_events.decode(record.body).events) if b'"sha256"' in record.body else ()
+
+async def blobs_of(stream: str, record: StoredRecord, sealer: Sealer | None) -> Iterable[BlobRef]:
+    """The blobs that a record names. Raises StoreSealed if it is sealed and there are no keys, StoreCorrupt."""
+    if is_sealed(record):
+        if sealer is None:
+            raise StoreSealed(f"stream {stream} is sealed: give the keys (encrypt: …), to see which blobs it names")
+        record = await open_record(stream, record, sealer)
+    return references(_events.decode(record.body).events) if b'"sha256"' in record.body else ()
 
 
 def _other(stream: str, there: Head) -> Conflict:

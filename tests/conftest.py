@@ -2,8 +2,7 @@
 
 Tests are plain functions; ``async def test_…`` runs on an event loop of its own (pytest-asyncio, auto mode: no marker
 needed). Every test is ended after 120 s (pytest-timeout), a slow one after 600; ``@pytest.mark.timeout(300)`` says
-another bound. Warnings are
-errors. Tests wait on conditions with a deadline (`until`), never with a bare sleep.
+another bound. Warnings are errors. Tests wait on conditions with a deadline (`until`), never with a bare sleep.
 """
 
 from __future__ import annotations
@@ -31,10 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # how long an example takes says something of the machine, and nothing of the code
+    patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.register_profile("patient", patient)
     # what CI says of a change must not depend on luck; everywhere else Hypothesis looks for what is new
-    hypothesis.settings.register_profile("ci", derandomize=True, database=None)
-    if os.environ.get("CI") == "true":
-        hypothesis.settings.load_profile("ci")
+    hypothesis.settings.register_profile("ci", patient, derandomize=True, database=None)
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,8 +1,9 @@
 """What all tests share.
 
 Tests are plain functions; ``async def test_…`` runs on an event loop of its own (pytest-asyncio, auto mode: no marker
-needed). Every test is ended after 120 s (pytest-timeout), a slow one after 600; ``@pytest.mark.timeout(300)`` says
-another bound. Warnings are errors. Tests wait on conditions with a deadline (`until`), never with a bare sleep.
+needed). Every test is ended after 120 s (pytest-timeout), one that is marked as slow, as a crash test or for a real
+model after 600; ``@pytest.mark.timeout(300)`` says another bound. Warnings are errors. Tests wait on conditions with a
+deadline (`until`), never with a bare sleep.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import hypothesis
 import pytest
 
 _slow_s, _processes_s, _quick_s = 10.0, 3.0, 0.1  # a guess of what a test takes, where its mark does not say it
-_slow_s_max = 600.0
+_heavy, _heavy_s_max = ("slow", "crash", "real_model"), 600.0  # on a machine that is busy with something else
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,11 +43,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take longest come first (``pytest.mark.slow(60)``): no worker is left alone with one at the end."""
     spans: dict[Path, float] = defaultdict(float)
     for item in items:
+        if item.get_closest_marker("timeout") is None and any(map(item.get_closest_marker, _heavy)):
+            item.add_marker(pytest.mark.timeout(_heavy_s_max))
         slow = item.get_closest_marker("slow")
         if slow is not None:
             spans[item.path] += sum(slow.args) or _slow_s
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(_slow_s_max))
         elif item.get_closest_marker("crash") is not None:
             spans[item.path] += _processes_s
         else:

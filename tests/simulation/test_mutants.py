@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from outlast.simulation.catalog import combinations
@@ -40,6 +41,13 @@ async def test_every_mutant_is_caught(part: int) -> None:
     found = await hunt(list(MUTANTS.values())[part::PARTS], 2, quiet, hinted=True)
     missed = [caught.name for caught in found if not caught.seeds]
     assert not missed, f"within {seeds_max} seeds nothing was violated by {missed}"
+
+
+async def test_a_seed_that_showed_a_mutant_is_tried_first_where_that_is_asked_for() -> None:
+    mutant = msgspec.structs.replace(MUTANTS["generous-budget"], workload="budgets", faults="none", shown_by=4)
+    (nowhere,) = await hunt([mutant], 1, quiet, limit=0)
+    (there,) = await hunt([mutant], 1, quiet, limit=0, hinted=True)
+    assert (nowhere.seeds, there.seeds, there.seed) == (0, 1, 4)
 
 
 def test_production_code_does_not_know_that_it_is_simulated() -> None:

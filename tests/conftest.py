@@ -1,8 +1,8 @@
 """What all tests share.
 
 Tests are plain functions; ``async def test_…`` runs on an event loop of its own (pytest-asyncio, auto mode: no marker
-needed). Every test is ended after 120 s (pytest-timeout), one that is marked as slow, as a crash test or for a real
-model after 600; ``@pytest.mark.timeout(300)`` says another bound. Warnings are errors. Tests wait on conditions with a
+needed). Every test is ended after 300 s (pytest-timeout), one that is marked as slow, as a crash test or for a real
+model after 600; ``@pytest.mark.timeout(900)`` says another bound. Warnings are errors. Tests wait on conditions with a
 deadline (`until`), never with a bare sleep.
 """
 

@@ -1,9 +1,9 @@
 """What all tests share.
 
 Tests are plain functions; ``async def test_…`` runs on an event loop of its own (pytest-asyncio, auto mode: no marker
-needed). Every test is ended after 120 s (pytest-timeout), a slow one after 600; ``@pytest.mark.timeout(300)`` says
-another bound. Warnings are
-errors. Tests wait on conditions with a deadline (`until`), never with a bare sleep.
+needed). Every test is ended after 300 s (pytest-timeout), one that is marked as slow, as a crash test or for a real
+model after 600; ``@pytest.mark.timeout(900)`` says another bound. Warnings are errors. Tests wait on conditions with a
+deadline (`until`), never with a bare sleep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import hypothesis
 import pytest
 
 _slow_s, _processes_s, _quick_s = 10.0, 3.0, 0.1  # a guess of what a test takes, where its mark does not say it
-_slow_s_max = 600.0
+_heavy, _heavy_s_max = ("slow", "crash", "real_model"), 600.0  # on a machine that is busy with something else
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,23 +31,23 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # how long an example takes says something of the machine, and nothing of the code
+    patient = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    hypothesis.settings.register_profile("patient", patient)
     # what CI says of a change must not depend on luck; everywhere else Hypothesis looks for what is new
-    # nor on how busy the machine is
-    busy = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
-    hypothesis.settings.register_profile("ci", derandomize=True, database=None, **busy)
-    hypothesis.settings.register_profile("here", **busy)
-    hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
+    hypothesis.settings.register_profile("ci", patient, derandomize=True, database=None)
+    hypothesis.settings.load_profile("ci" if os.environ.get("CI") == "true" else "patient")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take longest come first (``pytest.mark.slow(60)``): no worker is left alone with one at the end."""
     spans: dict[Path, float] = defaultdict(float)
     for item in items:
+        if item.get_closest_marker("timeout") is None and any(map(item.get_closest_marker, _heavy)):
+            item.add_marker(pytest.mark.timeout(_heavy_s_max))
         slow = item.get_closest_marker("slow")
         if slow is not None:
             spans[item.path] += sum(slow.args) or _slow_s
-            if item.get_closest_marker("timeout") is None:
-                item.add_marker(pytest.mark.timeout(_slow_s_max))
         elif item.get_closest_marker("crash") is not None:
             spans[item.path] += _processes_s
         else:

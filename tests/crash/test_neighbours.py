@@ -12,7 +12,7 @@ import pytest
 from outlast.cell.bound import Bounds
 from tests.crash.system import System
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 
 BOUNDS = Bounds(kill_after_s=3.0)
 

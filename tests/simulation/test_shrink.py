@@ -25,7 +25,7 @@ def test_what_is_needed_stays_and_nothing_else(items: list[int], needed: set[int
 @pytest.mark.slow
 def test_a_failing_schedule_becomes_a_small_one_that_fails_by_the_same_rule() -> None:
     case = pick(2, "doubt", "zombies", mutant="trust-silence")
-    shrunk = next(filter(None, (shrink(pick(seed, "doubt", "zombies", mutant=case.mutant), 150, print)
+    shrunk = next(filter(None, (shrink(pick(seed, "doubt", "zombies", mutant=case.mutant), 50, print)
                                 for seed in range(1, 20))))  # fmt: skip
     assert len(shrunk.acts) <= 3
     assert any(violation.startswith("doubled") for violation in shrunk.violations)

@@ -66,7 +66,7 @@ async def send(queue: Any, bodies: Sequence[bytes]) -> None:
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_consumers_killed_in_mid_batch_lose_and_double_nothing(ministack: Place, tmp_path: Path) -> None:
     documents = [f"document {number}" for number in range(40)]
     async with new_queue(ministack, hidden_s=1) as queue:
@@ -92,7 +92,7 @@ async def test_consumers_killed_in_mid_batch_lose_and_double_nothing(ministack: 
     assert all(sum(f'"{document}"' in each for each in inputs) == 1 for document in documents)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_calls_that_fail_or_are_lost_lose_and_double_nothing(ministack: Place) -> None:
     desk = Desk(app, {})
     async with new_queue(ministack) as direct, faulty(ministack, seed=7) as (proxy, place):
@@ -123,7 +123,7 @@ async def test_calls_that_fail_or_are_lost_lose_and_double_nothing(ministack: Pl
         await dead.close()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_dead_letters_of_sqs_are_redriven_under_their_identity(ministack: Place) -> None:
     desk = Desk(app, {})
     async with new_queue(ministack, receives_max=1) as queue:
@@ -138,7 +138,7 @@ async def test_dead_letters_of_sqs_are_redriven_under_their_identity(ministack: 
         assert desk
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 async def test_notices_reach_another_process_over_sqs(ministack: Place, until: Any) -> None:
     desk = Desk(app, {})
     async with new_queue(ministack, hidden_s=5, receives_max=3) as queue:

@@ -132,7 +132,7 @@ async def test_lost_and_damaged_checkpoints_only_repeat(ministack: Place) -> Non
     assert table.numbers() == [1, 2, 1, 2]
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(600)
 async def test_through_failing_and_lost_calls_every_change_comes_in_order(ministack: Place, until: Any) -> None:
     table = Table(ministack, "faults")
     async with faulty(ministack, seed=5) as (proxy, place):

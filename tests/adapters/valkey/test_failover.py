@@ -94,7 +94,7 @@ class Load:
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_a_primary_killed_under_load_costs_time_and_no_wrong_answer(tmp_path: Path, until: Any) -> None:
     with cluster(tmp_path) as servers:
         load = Load(servers[0].node)

@@ -116,3 +116,25 @@ def test_each_part_is_listed_with_what_it_costs_the_worst_first() -> None:
     assert [name for name, _ in found.losses] == ["core", "web"]
     assert found.lines[0].text.startswith("core")
     assert found.lines[0].value == "99%"
+
+
+def test_instances_that_two_alternatives_stand_on_are_not_counted_twice() -> None:
+    """Either model will do, and both answers come through one gateway of two instances."""
+    gate = service("gate", instances=2, needed=1, zones=("a", "b"), availability=Figure(0.9))
+    one, two = (service(name, availability=Figure(0.8)) for name in ("one", "two"))
+    web = service("web", classes=("live",), availability=Figure(1.0))
+    edges = (
+        Edge(source="web", target="one", any_of="models"),
+        Edge(source="web", target="two", any_of="models"),
+        Edge(source="one", target="gate"),
+        Edge(source="two", target="gate"),
+    )
+    found = availability(graph(web, one, two, gate, edges=edges), "live")
+    assert found.share == pytest.approx((1 - 0.1**2) * (1 - 0.2**2))
+
+
+def test_a_fleet_of_a_thousand_million_takes_no_longer() -> None:
+    web = service("web", classes=("live",), instances=10**9, needed=10**9 - 10**8, zones=("a", "b", "c"))
+    found = availability(graph(web, zone_availability=Figure(0.999)), "live")
+    assert found.method == "exact"
+    assert found.share == pytest.approx(0.999**3)

@@ -144,3 +144,28 @@ agents: {helper: {class: live}, counter: {class: batch}}
     assert finding.reason.startswith("live promises to survive zone")
     of_all = Evidence(drill="zone-off", at=NOW, passed=True, disruption="zone", rto_s=5)
     assert not found("OL-EVI-001", text, of_all)
+
+
+def test_a_name_that_is_asked_in_one_region_stands_in_no_zone_of_it() -> None:
+    text = """
+objectives: {live: {survive: {node: {rto: 1m}, zone: {rto: 1m}}}}
+regions: {home: {aws: eu-central-1}}
+agents: {helper: {class: live, workers: {min: 4, zones: 2}, needs: {writer: hard, pay: hard}}}
+models: {writer: {regions: [home], endpoints: [{name: a, bedrock: eu.a.one-v1}]}}
+external: {pay: {regions: [home]}}
+stores: {journal: {aws: dynamodb}}
+"""
+    assert not subjects("OL-REC-001", text) | subjects("OL-REC-002", text) | subjects("OL-AVL-002", text)
+
+
+def test_a_gateway_that_its_provider_keeps_within_a_zone_is_lost_with_the_zone_alone() -> None:
+    text = """
+objectives: {live: {survive: {node: {rto: 1m}, zone: {rto: 1m}}}}
+regions: {home: {aws: eu-central-1}}
+services:
+  web: {kind: container, aws: fargate, class: live, redundancy: {instances: 3, zones: 3}, needs: {way: hard}}
+  way: {kind: nat, aws: nat, redundancy: {instances: 1, zones: 1}}
+"""
+    assert not subjects("OL-REC-001", text) | subjects("OL-AVL-001", text)
+    assert subjects("OL-AVL-002", text) == {"way"}
+    assert subjects("OL-REC-002", text) == {"live.zone.rto"}

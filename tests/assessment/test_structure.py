@@ -6,11 +6,23 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast.assessment import structure
-from outlast.assessment.structure import Node, TooCorrelated, Variable, all_of, any_of, exact, k_of, leaf, sampled
+from outlast.assessment.structure import (
+    Node,
+    TooCorrelated,
+    Variable,
+    all_of,
+    any_of,
+    exact,
+    fleet,
+    k_of,
+    leaf,
+    sampled,
+    tail,
+)
 
 
 def leaves(count: int) -> list[Node]:
@@ -111,3 +123,85 @@ def test_what_would_take_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     node = all_of([any_of([a, b]) for a, b in itertools.combinations(shared, 2)])
     with pytest.raises(TooCorrelated):
         exact(node, each(node, 0.9))
+
+
+@settings(deadline=None)
+@given(
+    counts=st.lists(st.integers(0, 2), min_size=1, max_size=3),
+    needed=st.integers(0, 5),
+    chance=st.sampled_from([0.0, 0.3, 0.9, 1.0]),
+)
+def test_a_fleet_is_its_instances_in_their_zones_whoever_shares_these(
+    counts: list[int], needed: int, chance: float
+) -> None:
+    zones = [leaf("zone", str(i)) for i in range(len(counts))]
+    instances = [all_of([leaf("part", f"{i}.{j}"), zones[i]]) for i, count in enumerate(counts) for j in range(count)]
+    one = fleet(needed, [(("zone", str(i)), count) for i, count in enumerate(counts)], chance, ("fleet",))
+    many = k_of(needed, instances) if len(instances) != 1 or needed != 1 else instances[0]
+    up = {("part", f"{i}.{j}"): chance for i in range(3) for j in range(2)}
+    up |= {("zone", str(i)): 0.8 - 0.1 * i for i in range(3)}
+    beside = any_of([zones[0], all_of(zones)])
+    for build in (lambda node: node, lambda node: all_of([node, beside]), lambda node: k_of(1, [node, zones[-1]])):
+        assert exact(build(one), up) == pytest.approx(counted(build(many), up), abs=1e-12)
+
+
+def test_samples_of_a_fleet_agree_with_the_exact_sum() -> None:
+    zones = [(("zone", name), 2) for name in "abc"]
+    node = all_of([fleet(4, zones, 0.9, ("one",)), fleet(3, zones, 0.8, ("two",)), leaf("zone", "a")])
+    up = {("zone", name): 0.9 for name in "abc"}
+    found, error = sampled(node, up, seed=5)
+    assert abs(found - exact(node, up)) <= 5 * error
+
+
+@pytest.mark.parametrize(
+    ("needed", "count", "chance"), [(3, 4, 0.9), (1, 1, 0.5), (0, 0, 0.5), (5, 4, 0.9), (40, 50, 0.8)]
+)
+def test_the_tail_is_the_binomial_sum(needed: int, count: int, chance: float) -> None:
+    expected = sum(math.comb(count, i) * chance**i * (1 - chance) ** (count - i) for i in range(needed, count + 1))
+    assert tail(needed, count, chance) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("needed", [1970, 1980, 1990])
+def test_the_tail_of_very_many_is_near_the_sum(needed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    summed = tail.__wrapped__(needed, 2000, 0.99)
+    monkeypatch.setattr(structure, "instances_summed_max", 100)
+    assert tail.__wrapped__(needed, 2000, 0.99) == pytest.approx(summed, abs=0.02)
+    assert tail.__wrapped__(990_000_000, 1_000_000_000, 0.995) == 1.0
+
+
+def test_parts_of_one_shape_are_computed_once() -> None:
+    """A thousand services of three instances in three zones that they share: exact, and far below the bound."""
+    zones = [(("zone", name), 1) for name in "abc"]
+    node = all_of([fleet(2, zones, 0.99, ("fleet", str(i))) for i in range(1000)])
+    up = {("zone", name): 0.999 for name in "abc"}
+    alone = [tail(2, left, 0.99) ** 1000 for left in range(4)]
+    expected = sum(math.comb(3, i) * 0.999**i * 0.001 ** (3 - i) * alone[i] for i in range(4))
+    assert exact(node, up) == pytest.approx(expected)
+
+
+@given(needed=st.integers(0, 3), shape=st.sampled_from(["either", "both", "two of three"]))
+@settings(deadline=None)
+def test_a_fleet_that_several_branches_stand_on_is_one(needed: int, shape: str) -> None:
+    zones = [leaf("zone", str(i)) for i in range(2)]
+    many = k_of(needed, [all_of([leaf("part", str(i)), zones[i % 2]]) for i in range(3)])
+    one = fleet(needed, [(("zone", "0"), 2), (("zone", "1"), 1)], 0.7, ("fleet",))
+    up = {("zone", str(i)): 0.8 - 0.1 * i for i in range(2)} | {("part", str(i)): 0.7 for i in range(3)}
+    up |= {("own", str(i)): 0.6 for i in range(3)}
+
+    def built(shared: Node) -> Node:
+        branches = [all_of([leaf("own", str(i)), shared]) for i in range(2)]
+        if shape == "two of three":
+            return k_of(2, [*branches, any_of([leaf("own", "2"), zones[1]])])
+        return any_of(branches) if shape == "either" else all_of(branches)
+
+    assert exact(built(one), up) == pytest.approx(counted(built(many), up), abs=1e-12)
+    found, error = sampled(built(one), up, samples=50_000)
+    assert abs(found - exact(built(one), up)) <= 5 * error + 1e-9
+
+
+def test_what_is_often_away_is_sampled_less_often() -> None:
+    rarely, often = all_of(leaves(50)), all_of(leaves(500))
+    assert structure.samples_for(rarely, each(rarely, 0.999)) == structure.samples_default
+    assert structure.samples_for(often, each(often, 0.5)) == structure.samples_min
+    some = structure.samples_for(often, each(often, 0.98))
+    assert some * 500 * 0.02 == pytest.approx(structure.draws_max, rel=0.01)

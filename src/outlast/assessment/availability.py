@@ -25,10 +25,11 @@ from outlast.assessment.structure import (
     all_of,
     any_of,
     exact,
+    fleet,
     k_of,
     leaf,
     sampled,
-    samples_default,
+    samples_for,
 )
 
 outage_s = 3600.0
@@ -59,8 +60,9 @@ def availability(graph: Graph, work: str, seed: int = 1) -> Availability:
     try:
         share, error, method = exact(node, plan.up), 0.0, "exact"
     except TooCorrelated:
-        share, error = sampled(node, plan.up, seed)
-        method = f"Monte Carlo, {samples_default} samples, seed {seed}"
+        samples = samples_for(node, plan.up)
+        share, error = sampled(node, plan.up, seed, samples)
+        method = f"Monte Carlo, {samples} samples, seed {seed}"
     losses = _losses(plan, graph, work)
     return Availability(work, share, error, method, _lines(graph, work, losses, share, error, method), tuple(losses))
 
@@ -71,6 +73,7 @@ class _Plan:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self.up: dict[Variable, float] = {}
+        self._alone: dict[object, float] = {}
 
     def of_work(self, work: str) -> Node:
         """One region that has everything, together with what stands outside of all regions."""
@@ -160,12 +163,11 @@ class _Plan:
     def _site(self, component: Component, site: Site) -> Node:
         if not site.zones:
             return self._leaf(component.availability, "part", component.name, site.region)
-        instances: list[Node] = []
-        for i in range(site.instances):
-            zone = site.zones[i % len(site.zones)]
-            own = self._leaf(component.availability, "part", component.name, site.region, str(i))
-            instances.append(all_of([own, self._leaf(self._graph.system.zone_availability, "zone", zone)]))
-        return k_of(min(site.needed, len(instances)), instances)
+        needed, zones = min(site.needed, site.instances), list(_by_zone(site))
+        for zone, _ in zones:
+            self._leaf(self._graph.system.zone_availability, "zone", zone)
+        in_zones = [(("zone", zone), count) for zone, count in zones]
+        return fleet(needed, in_zones, component.availability.value, ("part", component.name, site.region))
 
     def _leaf(self, figure: Figure, *variable: str) -> Node:
         self.up[variable] = figure.value
@@ -175,7 +177,20 @@ class _Plan:
         """The availability of one component by itself, zones included."""
         home = self._home()
         has_home = any(site.region == home for site in component.sites)
-        return exact(self._own(component, home if has_home else None), self.up)
+        like = component.availability.value, component.sites, _takeover_loss(component)
+        found = self._alone.get(like)
+        if found is None:
+            found = self._alone[like] = exact(self._own(component, home if has_home else None), self.up)
+        return found
+
+
+def _by_zone(site: Site) -> Iterator[tuple[str, int]]:
+    """How many of its instances stand in each zone."""
+    each, more = divmod(site.instances, len(site.zones))
+    counts: dict[str, int] = {}
+    for i, zone in enumerate(site.zones):
+        counts[zone] = counts.get(zone, 0) + each + (i < more)
+    return ((zone, count) for zone, count in counts.items() if count)
 
 
 def _leaves(parts: list[Node]) -> frozenset[Variable]:

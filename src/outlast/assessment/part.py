@@ -160,8 +160,8 @@ def _classes(described: Described, declared: Declared) -> tuple[str, ...]:
 def _redundancy(described: Described, path: str, declared: Declared, known: Technology) -> dict[str, Any]:
     """Where it runs, how often, and how another zone takes over."""
     said = declared.redundancy
-    if known.outside and said is None and not declared.regions:
-        return {"sites": ()}
+    if known.outside and said is None:  # a name, or somebody else's: in no zone of ours
+        return {"sites": tuple(_site(region, (), 1, 1) for region in described.where(declared) if declared.regions)}
     regions = described.where(declared)
     if known.regional and said is None and _zones(declared) is None:
         return {"sites": tuple(_site(region, (), 1, 1) for region in regions)}
@@ -179,6 +179,8 @@ def _redundancy(described: Described, path: str, declared: Declared, known: Tech
         result["across_zones"] = _takeover(described, path, declared, known)
     elif led and instances > 1:
         result["across_processes"] = _takeover(described, path, declared, known)
+    elif known.within.mode != "none":
+        result["across_processes"] = known.within
     return result
 
 

@@ -32,6 +32,8 @@ class Technology(msgspec.Struct, frozen=True, kw_only=True):
     """How a copy in another zone takes over, where there is one."""
     quorum: int = 0
     """So many regions must hold it to be strongly consistent across them; 0: it cannot be."""
+    within: Copies = _none
+    """How its provider replaces a machine of it within its zone, where it does."""
     regions: Copies = _none
     """How its data comes to other regions by itself."""
     restart_s: Figure = Figure(30.0, "default", "an assumption: a supervised process")
@@ -141,7 +143,10 @@ _TECHNOLOGIES: dict[str, Technology] = {
     "sagemaker": msgspec.structs.replace(
         _compute, relaunch_s=Figure(480.0, "default", "an assumption: a GPU machine with its model")
     ),
-    "nat": Technology(availability=_said(0.999, "AWS NAT gateway SLA: 99.9%")),
+    "nat": Technology(
+        availability=_said(0.999, "AWS NAT gateway SLA: 99.9%"),
+        within=_copy("sync", 0.0, 0.0, "default", "AWS: a NAT gateway is redundant within its zone; not read again"),
+    ),
     "ebs": Technology(availability=_said(0.999, "Amazon EBS SLA: one volume 99.9%")),
     "postgres": _self_managed_sql,
     "mysql": _self_managed_sql,

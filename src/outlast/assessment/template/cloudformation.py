@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,9 @@ stacks_deep_max = 8
 """Bound of stacks within stacks."""
 
 _CDK_HASH = re.compile(r"(?<=[A-Za-z0-9])[0-9A-F]{8}\Z")
+_GENERIC = ("Service", "Cluster", "LB", "TaskDef", "Instance")
+"""Words of the CDK's own that name nothing alone."""
+_CDK_NESTED = re.compile(r"\.nested\.template\.json\Z")
 _NESTED = ("AWS::CloudFormation::Stack", "AWS::Serverless::Application")
 _QUIET_PREFIXES = ("AWS::CDK::", "AWS::CloudFormation::WaitCondition", "AWS::CloudFormation::Macro")
 
@@ -91,7 +95,23 @@ class _Reading:
                     inner = cast("dict[str, Any]", value).get(key)
                     words.extend(re.findall(r"[A-Za-z0-9_.-]+", str(inner)) if inner is not None else [])
         names = {posixpath.basename(stack.text.file): index for index, stack in enumerate(self._stacks)}
-        return next((names[word] for word in reversed(words) if word in names), None)
+        named = next((names[word] for word in reversed(words) if word in names), None)
+        return named if named is not None else self._only_nested()
+
+    @functools.cached_property
+    def _unnamed(self) -> list[int]:
+        """Files that the CDK wrote for stacks within stacks: it names them in the outer template, or leaves it."""
+        return [index for index, stack in enumerate(self._stacks) if _CDK_NESTED.search(stack.text.file)]
+
+    def _only_nested(self) -> int | None:
+        """Where an address says nothing, one stack within a stack and one file of the CDK's belong together."""
+        within = [
+            declared
+            for stack in self._stacks
+            for declared in stack.template["Resources"].values()
+            if isinstance(declared, dict) and cast("dict[str, Any]", declared).get("Type") in _NESTED
+        ]
+        return self._unnamed[0] if len(within) == len(self._unnamed) == 1 else None
 
     def stack(self, index: int, prefix: str, given: Mapping[str, Any], region: str, deep: int = 0) -> None:
         """Read one stack, and those within it first, so that their outputs are known."""
@@ -192,10 +212,8 @@ def _label(name: str, declared: Mapping[str, Any]) -> str:
     path = cast("dict[str, Any]", metadata).get("aws:cdk:path") if isinstance(metadata, dict) else None
     if isinstance(path, str):
         words = [word for word in path.split("/")[1:] if word not in ("Resource", "Default")]
+        while len(words) > 1 and words[-1] in _GENERIC and words[-2].endswith(words[-1]):
+            words.pop()  # such as Web/Service/Service
         if words:
-            return (
-                words[-1]
-                if words[-1] not in ("Service", "Cluster", "LB", "TaskDef", "Instance")
-                else "-".join(words[-2:])
-            )
+            return words[-1] if words[-1] not in _GENERIC else "-".join(words[-2:])
     return _CDK_HASH.sub("", name)

@@ -127,7 +127,7 @@ def _deployers(sketch: Sketch) -> None:
     needed = {target for part in sketch.parts.values() for target in part.needs}
     for name in made - needed:
         part = sketch.parts.get(name)
-        if part is not None and not part.needs:
+        if part is not None and not any(need.mode == "asynchronous" for need in part.needs.values()):
             del sketch.parts[name]
             for resource in part.resources:
                 sketch.leave(

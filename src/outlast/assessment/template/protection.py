@@ -25,6 +25,7 @@ _METRICS: tuple[tuple[str, str, str], ...] = (
     (r"UnHealthyHost|HealthyHost", "healthy_hosts", ""),
 )
 """A metric of CloudWatch, by a part of its name, and what it is called in a blueprint."""
+_SCALING = re.compile(r"ScalingPolicy|appautoscaling_policy|autoscaling_policy")
 _MILLISECONDS = ("AuroraReplicaLag", "AuroraGlobalDBReplicationLag", "ReplicationLatency", "IteratorAge")
 
 
@@ -172,12 +173,16 @@ def _alarm(sketch: Sketch, alarm: Resource) -> None:
 
 
 def _page(sketch: Sketch, alarm: Resource, said: dict[str, Any]) -> None:
-    for reference in alarm.refers("AlarmActions", "alarm_actions"):
+    named = alarm.refers("AlarmActions", "alarm_actions")
+    for reference in named:
+        resource = sketch.resource(reference)
+        if resource is not None and _SCALING.search(resource.type):
+            said["do"] = "scale"
         target = sketch.part(reference.resource)
         if target is not None and target.noun == "topic":
             said["page"] = sketch.escalation.setdefault(target.id, target.name)
     actions = [*listed(alarm.get("AlarmActions")), *listed(alarm.get("alarm_actions"))]
-    if "page" not in said and any(isinstance(action, str) or action is not None for action in actions):
+    if "page" not in said and "do" not in said and any(action is not None for action in actions):
         said["page"] = sketch.escalation.setdefault("", "oncall")
 
 

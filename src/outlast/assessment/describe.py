@@ -22,6 +22,7 @@ from outlast.assessment.system import (
     Mechanism,
     Objective,
     Routing,
+    Seen,
     Strategy,
     System,
 )
@@ -55,6 +56,7 @@ def describe(
     places: Mapping[str, Spot] | None = None,
     file: str = "outlast.yaml",
     evidence: tuple[Evidence, ...] = (),
+    observed: tuple[Seen, ...] = (),
 ) -> System:
     """The system of a blueprint; `places` as `blueprint.load.parse_placed` gives them."""
     described = Described(blueprint, places or {})
@@ -87,6 +89,7 @@ def describe(
         drills=_drills(described, components),
         drill_stops=bool(blueprint.drills.stop_if.errors),
         evidence=evidence,
+        observed=observed,
         deployment=_deployment(described),
     )
 

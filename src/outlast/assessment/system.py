@@ -384,6 +384,25 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """What git says of the directory of the blueprint; empty: nothing."""
 
 
+SeenKind = Literal["journal", "guard", "model", "endpoint", "agent", "tool"]
+"""How it was seen: in its own history, a guard or a name that the tool gave, a model step, a member of a pool, a child, a
+tool that acts on the world and does not say where."""
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """An edge that runs have shown: an agent has asked something, or a model one of its endpoints."""
+
+    source: str
+    target: str
+    kind: SeenKind
+    runs: int
+    """Runs that have shown it."""
+    last_at: float
+    """Seconds since 1970."""
+    via: tuple[str, ...] = ()
+    """The tools that asked."""
+
+
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """How a change reaches production."""
 
@@ -418,6 +437,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     drill_stops: bool = False
     """Whether something ends a drill that harms."""
     evidence: tuple[Evidence, ...] = ()
+    observed: tuple[Seen, ...] = ()
+    """What runs have shown of it, where somebody has looked."""
     deployment: Deployment | None = None
     zone_availability: Figure = Figure(0.9995, "default", "an assumption: 4.4 h a year; declare your own")
     region_availability: Figure = Figure(0.99995, "default", "an assumption: 26 min a year; declare your own")

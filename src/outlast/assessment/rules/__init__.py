@@ -13,6 +13,7 @@ from outlast.assessment.rules import (
     deployment,
     drill,
     load,
+    observed,
     queue,
     recovery,
     region,
@@ -35,6 +36,7 @@ FAMILIES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "AGT": ("Agents and models", agent.RULES),
     "OBS": ("Alarms", alarm.RULES),
     "EVI": ("Drills and evidence", drill.RULES),
+    "MAP": ("The description and what runs have shown", observed.RULES),
     "CHG": ("Deployments", deployment.RULES),
     "AWS": ("What services of AWS do and do not", aws.RULES),
 }

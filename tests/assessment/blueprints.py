@@ -9,7 +9,7 @@ import yaml
 
 from outlast.assessment.assess import Assessment, assess
 from outlast.assessment.describe import describe
-from outlast.assessment.system import Evidence, System
+from outlast.assessment.system import Evidence, Seen, System
 from outlast.blueprint.load import parse_placed
 
 NOW = 1_700_000_000.0
@@ -17,15 +17,15 @@ DAY = 86_400.0
 HERE = Path(__file__).parent
 
 
-def system_of(text: str, evidence: tuple[Evidence, ...] = ()) -> System:
+def system_of(text: str, evidence: tuple[Evidence, ...] = (), observed: tuple[Seen, ...] = ()) -> System:
     """The system that a blueprint describes."""
     blueprint, places = parse_placed(text.encode())
-    return describe(blueprint, places, "outlast.yaml", evidence)
+    return describe(blueprint, places, "outlast.yaml", evidence, observed)
 
 
-def assessment_of(text: str, evidence: tuple[Evidence, ...] = ()) -> Assessment:
+def assessment_of(text: str, evidence: tuple[Evidence, ...] = (), observed: tuple[Seen, ...] = ()) -> Assessment:
     """Its assessment at `NOW`."""
-    return assess(system_of(text, evidence), NOW)
+    return assess(system_of(text, evidence, observed), NOW)
 
 
 def written(values: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ via_max = 8
 """Tools that are named for one edge."""
 _runs_page = 200
 _records_page = 200
-_model = "model:"
+_model, _child = "model:", "agent:"
 
 
 class _Edge(msgspec.Struct):
@@ -57,7 +57,7 @@ class Trace:
                 self._agent = event.agent
                 self._note(event.agent, "journal", "journal", at)
             case ev.ChildStarted():
-                self._note(self._agent, event.name, "agent", at)
+                self._note(self._agent, event.name.removeprefix(_child), "agent", at)
             case ev.StepIntended():
                 self._intents[event.place] = event.name
             case ev.StepDone() | ev.StepFailedEvent():

@@ -385,8 +385,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 SeenKind = Literal["journal", "guard", "model", "endpoint", "agent", "tool"]
-"""How it was seen: in its own history, a guard or a name that the tool gave, a model step, a member of a pool, a child, a
-tool that acts on the world and does not say where."""
+"""How it was seen: in its own history, a guard or a name that the tool gave, a model step, a member of a pool, a child,
+a tool that acts on the world and does not say where."""
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):

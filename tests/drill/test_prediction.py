@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from outlast.adapters.host.clock import SystemClock
@@ -38,6 +39,13 @@ def test_lost_work_is_no_agreement_and_evidence_of_the_worst_kind() -> None:
     assert [(one.verdict, one.passed, one.rpo_s) for one in evidence_of(lossy, 1.0)] == [("failed", False, None)]
 
 
+def test_work_that_failed_was_not_lost_and_is_no_evidence_that_the_loss_is_survived() -> None:
+    one = msgspec.structs.replace(trial(("b",), ("b",)), failed=2)
+    failing = Verification(trials=(one,), precision=1.0, recall=1.0)
+    assert failing.agrees
+    assert [one.verdict for one in evidence_of(failing, 1.0)] == ["failed"]
+
+
 @pytest.mark.crash
 @pytest.mark.slow
 @pytest.mark.timeout(600)
@@ -48,4 +56,6 @@ async def test_what_is_affected_is_what_was_predicted(system: str) -> None:
     assert {one.component for one in found.trials} >= PARTS[system]
     assert any(one.observed for one in found.trials)
     assert all(one.acknowledged for one in found.trials)
-    assert {one.verdict for one in evidence_of(found, 1.0)} == {"passed"}
+    assert found.lost == 0
+    failed = {one.subject for one in evidence_of(found, 1.0) if one.verdict != "passed"}
+    assert failed == {"support-desk": {"writer"}, "document-intake": set[str]()}[system]

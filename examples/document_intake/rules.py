@@ -17,7 +17,7 @@ WORDS: dict[Label, str] = {
     "application": r"curriculum|résumé|apply for|application for|bewerbung",
 }
 """In this order: the first label whose words are found wins; else it is a letter."""
-NUMBER = re.compile(r"(?:invoice|contract|number|no\.?|nr\.?)\s*[:#]?\s*([A-Z]{0,4}-?\d[\w/-]{2,20})", re.IGNORECASE)
+NUMBER = re.compile(r"(?:invoice|contract|number|no\.?|nr\.?)\s*[:#]?\s*([A-Z]{0,4}-?\d[\w/-]{0,20})", re.IGNORECASE)
 TAG = re.compile(r"<[^>]*>")
 
 

@@ -89,12 +89,14 @@ def lookup(ctx: outlast.Context[Desk], number: str) -> Order | None:
 @app.tool(effect="once")
 def refund(ctx: outlast.Context[Desk], ticket: str, order: str, cents: int) -> Receipt:
     """Pay the price of an order back."""
+    ctx.uses("ledger")
     return ctx.deps.ledger.book(ctx.key, ticket, order, cents)
 
 
 @refund.verify
 def refund_is_booked(ctx: outlast.Context[Desk], ticket: str, order: str, cents: int) -> outlast.Verdict[Receipt]:
     """Asked when nobody can know whether the refund went out: the ledger can."""
+    ctx.uses("ledger")
     receipt = ctx.deps.ledger.find(ctx.key)
     return outlast.NotDone if receipt is None else outlast.Done(receipt)
 

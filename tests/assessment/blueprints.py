@@ -10,6 +10,7 @@ import yaml
 from outlast.assessment.assess import Assessment, assess
 from outlast.assessment.describe import describe
 from outlast.assessment.precaution import Evidence
+from outlast.assessment.seen import Seen
 from outlast.assessment.system import System
 from outlast.blueprint.load import parse_placed
 
@@ -18,15 +19,15 @@ DAY = 86_400.0
 HERE = Path(__file__).parent
 
 
-def system_of(text: str, evidence: tuple[Evidence, ...] = ()) -> System:
+def system_of(text: str, evidence: tuple[Evidence, ...] = (), observed: tuple[Seen, ...] = ()) -> System:
     """The system that a blueprint describes."""
     blueprint, places = parse_placed(text.encode())
-    return describe(blueprint, places, "outlast.yaml", evidence)
+    return describe(blueprint, places, "outlast.yaml", evidence, observed)
 
 
-def assessment_of(text: str, evidence: tuple[Evidence, ...] = ()) -> Assessment:
+def assessment_of(text: str, evidence: tuple[Evidence, ...] = (), observed: tuple[Seen, ...] = ()) -> Assessment:
     """Its assessment at `NOW`."""
-    return assess(system_of(text, evidence), NOW)
+    return assess(system_of(text, evidence, observed), NOW)
 
 
 def written(values: dict[str, Any]) -> str:

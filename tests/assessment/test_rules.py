@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -11,6 +12,7 @@ from outlast.assessment.finding import Finding
 from outlast.assessment.patch import patched
 from outlast.assessment.precaution import Evidence
 from outlast.assessment.rules import RULES
+from outlast.assessment.seen import Seen
 from outlast.blueprint.load import parse
 from tests.assessment.blueprints import DAY, HERE, NOW, assessment_of, written
 
@@ -20,7 +22,8 @@ CASES = _ALL
 
 
 def found(text: str, rule: str, evidence: tuple[Evidence, ...] = ()) -> list[Finding]:
-    return [finding for finding in assessment_of(text, evidence).findings if finding.rule == rule]
+    observed = tuple(msgspec.convert(one, Seen) for one in CASES[rule].get("observed", ()))
+    return [finding for finding in assessment_of(text, evidence, observed).findings if finding.rule == rule]
 
 
 def shown(said: list[dict[str, Any]] | None) -> tuple[Evidence, ...]:

@@ -100,7 +100,7 @@ def test_geographies_of_profiles_and_regions() -> None:
 def test_evidence_expires_after_thirty_days_and_the_latest_counts() -> None:
     old = Evidence(drill="zone-off", at=0.0, passed=True, disruption="zone", rto_s=5.0)
     new = Evidence(drill="zone-off", at=day_s, passed=False, disruption="zone", rto_s=500.0)
-    found = latest(system(WEB, evidence=(new, old)), "live", "zone", day_s)
+    found = latest(system(WEB, evidence=(new, old)), "live", "zone", day_s, ())
     assert found == new
     assert state_of(found, day_s) == "failed"
     assert state_of(old, 30 * day_s) == "current"
@@ -119,14 +119,17 @@ def test_of_each_component_the_newest_result_counts_and_of_these_the_worst() -> 
         shown("base", 3.0, None),
         shown("gone", 9.0, 500.0, passed=False),
     )
-    base = service("base")
-    assert latest(system(WEB, base, evidence=results), "live", "process", day_s) == results[1]
-    assert latest(system(WEB, base, evidence=results[:3]), "live", "process", day_s) == results[2]
+
+    def counts(results: tuple[Evidence, ...], now: float = day_s) -> Evidence | None:
+        return latest(system(WEB, evidence=results), "live", "process", now, ("web", "base"))
+
+    assert counts(results) == results[1]
+    assert counts(results[:3]) == results[2]
     failed = shown("web", 4.0, 1.0, passed=False)
-    assert latest(system(WEB, base, evidence=(*results, failed)), "live", "process", day_s) == failed
+    assert counts((*results, failed)) == failed
     fresh = shown("base", 40 * day_s, 1.0)
-    assert latest(system(WEB, base, evidence=(*results, fresh)), "live", "process", 41 * day_s) == fresh
-    assert latest(system(WEB, base, evidence=results), "live", "zone", day_s) is None
+    assert counts((*results, fresh), 41 * day_s) == fresh
+    assert latest(system(WEB, evidence=results), "live", "zone", day_s, ("web",)) is None
 
 
 def test_numbers_read_well() -> None:

@@ -18,7 +18,9 @@ def test_the_stage_is_a_copy_of_the_example_with_the_writer_in_its_blueprint(tmp
     blueprint = yaml.safe_load((stage.project / "outlast.yaml").read_text())
     assert blueprint["models"]["writer"]["endpoints"] == [{"name": "demo", "url": WRITER.url, "model": "small"}]
     assert blueprint["server"] == {"listen": "127.0.0.1:0"}
-    assert blueprint["agents"] == yaml.safe_load((example_directory() / "outlast.yaml").read_text())["agents"]
+    agents = yaml.safe_load((example_directory() / "outlast.yaml").read_text())["agents"]
+    agents["support"]["needs"]["writer"] = "hard"
+    assert blueprint["agents"] == agents
     assert stage.crew == 3
     assert not stage.ledger.exists()
     assert stage.ledger.parent.is_dir()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from outlast.kernel.use import note_use
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as _TypeVar
 
@@ -30,3 +32,10 @@ class Context(Generic[D]):
     """Seconds since 1970 by which this attempt must end."""
     remaining_s: float
     """Seconds that this attempt had when it began: pass them on as a time-out."""
+
+    def uses(self, component: str) -> None:
+        """Say that this step asks a component of ``outlast.yaml`` before which no guard stands.
+
+        It is recorded with the step's outcome, and ``outlast graph --observed`` tells it from what the file says.
+        """
+        note_use(component)

@@ -23,6 +23,7 @@ from outlast.agent.verdict import Done, Unknown, Verdict
 from outlast.journal.blob import load_payload
 from outlast.kernel.codec import decode
 from outlast.kernel.error import NotDone, StepFailed, TypeMismatch
+from outlast.kernel.use import used
 
 CLEARED: Any = object()
 """Another attempt is allowed."""
@@ -138,10 +139,14 @@ class Doubt:
         self._platform.points.reach("verify.before", step.name)
         assert step.verify is not None
         what = f"verify of {step.name} at {call.place}"
-        if is_async(step.verify):
-            verdict = await on_loop(step.verify, arguments, call.keywords, timeout_s, what)
-        else:
-            verdict = await in_thread(step.verify, arguments, call.keywords, timeout_s, what, self._threads)
+        token = used.set(call.uses)
+        try:
+            if is_async(step.verify):
+                verdict = await on_loop(step.verify, arguments, call.keywords, timeout_s, what)
+            else:
+                verdict = await in_thread(step.verify, arguments, call.keywords, timeout_s, what, self._threads)
+        finally:
+            used.reset(token)
         self._platform.points.reach("verify.after", step.name)
         return verdict
 

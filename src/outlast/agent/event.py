@@ -221,6 +221,8 @@ class StepDone(Event, frozen=True, tag="step.done"):
     mail: int = 0
     tokens: int = 0
     usd: float = 0.0
+    uses: tuple[str, ...] = ()
+    """The guards and model endpoints that it asked, and what its tool named itself."""
     v: int = version_field(1)
 
 
@@ -234,6 +236,8 @@ class StepFailedEvent(Event, frozen=True, tag="step.failed"):
     attempt: int = 1
     by: Literal["call", "person"] = "call"
     mail: int = 0
+    uses: tuple[str, ...] = ()
+    """As in StepDone."""
     v: int = version_field(1)
 
 

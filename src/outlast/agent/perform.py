@@ -24,6 +24,7 @@ from outlast.agent.step import Step, StepCall, current_frame
 from outlast.journal.blob import Payload, inline_bytes_max, load_payload, store_payload
 from outlast.kernel.codec import decode, encode
 from outlast.kernel.error import OutlastError, StepTimeout
+from outlast.kernel.use import used
 from outlast.policy.retry import Retry
 
 
@@ -167,8 +168,15 @@ class Performer:
         if wait > 0:
             await self._platform.clock.sleep(wait)
 
-    def attempt(self, call: StepCall[Any], number: int) -> Coroutine[Any, Any, Any]:
-        """One attempt at its function, in its time."""
+    async def attempt(self, call: StepCall[Any], number: int) -> Any:
+        """One attempt at its function, in its time; what it asks is noted."""
+        token = used.set(call.uses)
+        try:
+            return await self._attempt(call, number)
+        finally:
+            used.reset(token)
+
+    def _attempt(self, call: StepCall[Any], number: int) -> Coroutine[Any, Any, Any]:
         step, arguments = call.step, call.arguments
         if step.takes_context:
             timeout_s, context = self.bounds(call, number)
@@ -226,6 +234,8 @@ class Performer:
         if step.kind == "model":
             tokens, usd = _charges(value)
             event = msgspec.structs.replace(event, tokens=tokens, usd=usd)
+        if call.uses:
+            event = msgspec.structs.replace(event, uses=tuple(call.uses))
         call.frame.scope.now = await self._recorder.record(event)
         self._platform.points.reach("record.after", step.name)
         return given
@@ -243,7 +253,7 @@ class Performer:
         step = call.step
         event = ev.StepFailedEvent(
             call.place, step.name, digest(call), started, record_failure(error), step.kind, number,
-            "person" if mail else "call", mail,
+            "person" if mail else "call", mail, tuple(call.uses),
         )  # fmt: skip
         return await self._give_live(call, event, await self._recorder.record(event))
 

@@ -64,7 +64,7 @@ current_frame: ContextVar[Frame | None] = ContextVar("outlast_frame", default=No
 class StepCall(Generic[T]):
     """A step that has been called: it has its place. Await it, once, for its result."""
 
-    __slots__ = ("_awaited", "arguments", "counted", "frame", "keywords", "place", "step", "waiting")
+    __slots__ = ("_awaited", "arguments", "counted", "frame", "keywords", "place", "step", "uses", "waiting")
 
     def __init__(self, frame: Frame, step: Step, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         self.frame = frame
@@ -75,6 +75,8 @@ class StepCall(Generic[T]):
         self.counted = False
         """Whether the run counts the code that awaits it as busy (not so for a wrapper task of asyncio's)."""
         self.waiting = False
+        self.uses: list[str] = []
+        """What its attempts have asked."""
         self._awaited = False
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from outlast.assessment.objective import Load, Objective
 from outlast.assessment.part import parts, survive
 from outlast.assessment.precaution import Alarm, Backup, Deployment, Drill, Evidence
 from outlast.assessment.region import Failover, Mechanism, Routing, Strategy
+from outlast.assessment.seen import Seen
 from outlast.assessment.system import System
 from outlast.assessment.technology import technology
 from outlast.blueprint import alarm as declared_alarm
@@ -46,6 +47,7 @@ def describe(
     places: Mapping[str, Spot] | None = None,
     file: str = "outlast.yaml",
     evidence: tuple[Evidence, ...] = (),
+    observed: tuple[Seen, ...] = (),
 ) -> System:
     """The system of a blueprint; `places` as `blueprint.load.parse_placed` gives them."""
     described = Described(blueprint, places or {})
@@ -78,6 +80,7 @@ def describe(
         drills=_drills(described, components),
         drill_stops=bool(blueprint.drills.stop_if.errors),
         evidence=evidence,
+        observed=observed,
         deployment=_deployment(described),
         acceptances=tuple(_acceptances(described)),
     )

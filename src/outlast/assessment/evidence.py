@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from outlast.assessment.disruption import DisruptionKind
 from outlast.assessment.precaution import Evidence
 from outlast.assessment.promise import EvidenceState
@@ -12,20 +14,18 @@ evidence_days_max = 30
 day_s = 86400.0
 
 
-def latest(system: System, work: str, kind: DisruptionKind, now: float) -> Evidence | None:
+def latest(
+    system: System, work: str, kind: DisruptionKind, now: float, subjects: Collection[str]
+) -> Evidence | None:
     """What drills of that kind of disruption say today about that class of work.
 
-    Of each component that was broken the newest result counts, and of these the worst: one that failed, else the one
-    with the longest recovery. What has expired counts only where nothing else does, and what broke a component that is
-    not there any more not at all.
+    `subjects` are what such a disruption may hit. Of each the newest result counts, and of these the worst: one that
+    failed, else the one with the longest recovery. What has expired counts only where nothing else does, and what broke
+    something else, or what is not there any more, not at all.
     """
     newest: dict[str, Evidence] = {}
     for one in system.evidence:
-        if (
-            one.disruption != kind
-            or one.work not in ("", work)
-            or (one.subject and one.subject not in system.components)
-        ):
+        if one.disruption != kind or one.work not in ("", work) or (one.subject and one.subject not in subjects):
             continue
         known = newest.get(one.subject)
         if known is None or one.at >= known.at:

@@ -95,12 +95,13 @@ def _latency(graph: Graph, objective: Objective) -> Iterator[Promise]:
 def _survive(
     graph: Graph, now: float, work: str, kind: DisruptionKind, target: Target, recover: Recover
 ) -> Iterator[Promise]:
-    found = [recover(work, disruption) for disruption in subjects(graph, work, kind)]
+    hit = list(subjects(graph, work, kind))
+    found = [recover(work, disruption) for disruption in hit]
     if not found:
         return
     slowest = max(found, key=lambda one: one.rto_s)
     dearest = max(found, key=lambda one: one.rpo_s)
-    drill = latest(graph.system, work, kind, now)
+    drill = latest(graph.system, work, kind, now, {disruption.subject for disruption in hit})
     if target.rto_s is not None:
         estimate = _Estimate(slowest.disruption, slowest.rto_s, slowest.rto_lines)
         yield _promise(work, "rto", kind, target, estimate, drill, now)

@@ -25,6 +25,7 @@ from outlast.assessment.figure import Figure
 from outlast.assessment.objective import Load, Objective
 from outlast.assessment.precaution import Alarm, Backup, Deployment, Drill, Evidence
 from outlast.assessment.region import Failover, Region, Routing, Strategy
+from outlast.assessment.seen import Seen
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +52,8 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     drill_stops: bool = False
     """Whether something ends a drill that harms."""
     evidence: tuple[Evidence, ...] = ()
+    observed: tuple[Seen, ...] = ()
+    """What runs have shown of it, where somebody has looked."""
     deployment: Deployment | None = None
     acceptances: tuple[Acceptance, ...] = ()
     """Findings that the owner lives with for a time."""

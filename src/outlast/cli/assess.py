@@ -53,7 +53,7 @@ def assess(
             "--evidence",
             metavar="FILE",
             show_default=False,
-            help="What drills measured, a JSON object a line. Default: .outlast/evidence.jsonl next to the blueprint.",
+            help="What drills measured, one JSON object a line. Default: .outlast/evidence.jsonl beside the file.",
         ),
     ] = None,
     verify: Annotated[

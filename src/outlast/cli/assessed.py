@@ -7,11 +7,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from outlast.adapters.host.clock import SystemClock
 from outlast.assessment.assess import Assessment
 from outlast.assessment.describe import describe
 from outlast.assessment.finding import Edit
+from outlast.assessment.observed import Observation
 from outlast.assessment.patch import patched
+from outlast.assessment.seen import Seen
 from outlast.assessment.system import System
 from outlast.blueprint.document import yaml_bytes_max
 from outlast.blueprint.load import blueprint_file, name_of, parse, parse_placed, read
@@ -20,6 +24,11 @@ from outlast.cli.output import note
 from outlast.drill.evidence import evidence_file
 from outlast.drill.evidence import read as read_evidence
 from outlast.kernel.error import ConfigurationError, UsageError
+
+observed_file = Path(".outlast", "observed.json")
+"""Where ``outlast graph --observed`` leaves what it saw, relative to the directory of the blueprint."""
+observed_bytes_max = 4 * 1024 * 1024
+"""Bound of that file: 4 MiB."""
 
 
 def clock_now() -> float:
@@ -40,7 +49,21 @@ def read_system(file: Path | None, home: Path | None, evidence: Path | None = No
     found, warnings = read_evidence(evidence or path.parent / evidence_file, blueprint.name, clock_now())
     for warning in warnings:
         note(warning)
-    return path, describe(blueprint, places, str(path), found)
+    return path, describe(blueprint, places, str(path), found, _observed(path.parent / observed_file, blueprint.name))
+
+
+def _observed(path: Path, system: str) -> tuple[Seen, ...]:
+    """What runs of `system` have shown, where somebody has looked. Says why what is there does not count."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(observed_bytes_max + 1)
+        found = msgspec.json.decode(raw, type=Observation)
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        note(f"{path} does not count: {str(error)[:200]}; outlast graph --observed makes another")
+        return ()
+    return found.seen if found.system == system and found.v == 1 else ()
 
 
 def write_fixes(path: Path, assessment: Assessment, rules: Sequence[str]) -> None:

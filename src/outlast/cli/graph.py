@@ -53,18 +53,26 @@ def graph(
             help="svg, dot or mermaid. Default: by the file's ending, else svg.",
         ),
     ] = None,
+    observed: Annotated[
+        bool, typer.Option("--observed", help="Hold the file against what runs have used; exit 1 if the two differ.")
+    ] = False,
+    runs: Annotated[
+        int, typer.Option("--runs", metavar="N", min=1, max=1_000_000, help="With --observed: the newest N.")
+    ] = 10_000,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")] = False,
     home: Home = None,
 ) -> None:
     """Draw what needs what, and what fails when something fails.
 
-    The SVG needs nothing else: no network, no program beside a browser. Needs outlast.yaml and no app.
+    The SVG needs nothing else: no network, no program beside a browser. Needs outlast.yaml and no app. With --observed
+    it reads the journal instead, and says what runs asked that the file does not name, and the other way round.
 
     For example:
 
         outlast graph -o graph.svg
         outlast graph -o orders.svg --blast orders
         outlast graph --blast "zone eu-central-1a" --json | jq .blast.touches
+        outlast graph --observed
     """  # fmt: skip
     from outlast.assessment.graph import Graph
     from outlast.assessment.spread import spread
@@ -72,6 +80,12 @@ def graph(
     from outlast.cli.assessed import read_system
     from outlast.cli.output import note, print_json
 
+    if observed:
+        from outlast.cli.observed import run_observed
+
+        if blast is not None or format is not None:
+            raise UsageError("--observed draws nothing: leave out --blast and --format")
+        raise typer.Exit(run_observed(file, home, output, runs, json=json))
     kind = _format(format, output)
     if json and (format is not None or output is not None):
         raise UsageError("--json takes standard output and has a format of its own: leave out --format and -o")

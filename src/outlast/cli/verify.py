@@ -44,9 +44,8 @@ def _print(verification: Verification) -> None:
     for trial in verification.trials:
         agrees = set(trial.predicted) == set(trial.observed) and not trial.lost
         predicted, observed = ", ".join(trial.predicted) or "nothing", ", ".join(trial.observed) or "nothing"
-        served = (
-            "work waited until it was back" if trial.rto_s is None else f"work was done again after {trial.rto_s:.1f} s"
-        )
+        waited = f"{trial.failed} runs failed" if trial.failed else "work waited until it was back"
+        served = waited if trial.rto_s is None else f"work was done again after {trial.rto_s:.1f} s"
         screen.print(
             f"{trial.component}: predicted {predicted}; observed {observed}; {served}, {trial.lost} lost",
             style=None if agrees else "red",

@@ -76,6 +76,7 @@ def prepare(home: Path, writer: Writer, source: Path | None = None) -> Stage:
     stage.ledger.parent.mkdir()
     stage.token.parent.mkdir()
     blueprint["server"] = {"listen": "127.0.0.1:0"}
+    blueprint["agents"]["support"]["needs"]["writer"] = "hard"
     blueprint["models"] = {"writer": {"endpoints": [{"name": "demo", "url": writer.url, "model": writer.model}]}}
     (stage.project / "outlast.yaml").write_bytes(msgspec.json.encode(blueprint))  # JSON is YAML
     return stage

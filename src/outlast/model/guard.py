@@ -21,6 +21,7 @@ from outlast.kernel.error import ConfigurationError, OutlastError, UsageError
 from outlast.kernel.identity import check_name
 from outlast.kernel.randomness import derived
 from outlast.kernel.unit import Duration, seconds
+from outlast.kernel.use import note_use
 from outlast.model.cache import Cache, Hit
 from outlast.policy.breaker import Breaker, BreakerPolicy, State
 from outlast.policy.hedge import Hedge, HedgePolicy
@@ -170,6 +171,7 @@ class Guard:
         """
         now = asyncio.get_running_loop().time()
         self._calls += 1
+        note_use(self.name)
         hit: Hit[T] | None = None
         try:
             ask = functools.partial(self._ask, functools.partial(function, *arguments, **keywords))

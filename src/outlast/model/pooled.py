@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from outlast.kernel.use import note_use
 from outlast.model.ask import Ask
 from outlast.model.attempt import Attempt
 from outlast.model.endpoint import Completion, Endpoint, ModelRequest
@@ -42,6 +43,7 @@ class PooledEndpoint:
 
         async def send(attempt: Attempt) -> Completion:
             left_s = attempt.deadline - self.pool.clock.monotonic()
+            note_use(f"{self.pool.name}.{attempt.member.name}")
             endpoint = self._endpoints[attempt.member]
             completion = await endpoint.complete(msgspec.structs.replace(request, timeout_s=left_s))
             attempt.usage(completion.usage.input_tokens, completion.usage.output_tokens)

@@ -9,6 +9,8 @@ from outlast.assessment.disruption import DisruptionKind
 from outlast.assessment.evidence import day_s, evidence_days_max, latest, state_of
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Edit, Fix
+from outlast.assessment.judge import subjects
+from outlast.assessment.precaution import Evidence
 from outlast.assessment.rule import Rule, Weakness
 
 _NAMES: dict[DisruptionKind, str] = {
@@ -29,11 +31,16 @@ def _promised(facts: Facts) -> dict[DisruptionKind, list[str]]:
     return found
 
 
+def _shown(facts: Facts, work: str, kind: DisruptionKind) -> Evidence | None:
+    hit = {disruption.subject for disruption in subjects(facts.graph, work, kind)}
+    return latest(facts.system, work, kind, facts.now, hit)
+
+
 def _no_drill(facts: Facts) -> Iterator[Weakness]:
     planned = {drill.proves for drill in facts.system.drills}
     monthly: list[Any] = [drill.name for drill in facts.system.drills if drill.every_s == 30 * day_s]
     for kind, promising in _promised(facts).items():
-        works = [work for work in promising if latest(facts.system, work, kind, facts.now) is None]
+        works = [work for work in promising if not _shown(facts, work, kind)]
         if kind in planned or not works:
             continue
         fix = Fix(
@@ -53,7 +60,7 @@ def _no_drill(facts: Facts) -> Iterator[Weakness]:
 def _by_evidence(facts: Facts, state: str) -> Iterator[tuple[str, DisruptionKind, float, str]]:
     for kind, works in _promised(facts).items():
         for work in works:
-            found = latest(facts.system, work, kind, facts.now)
+            found = _shown(facts, work, kind)
             if found is not None and state_of(found, facts.now) == state:
                 yield work, kind, (facts.now - found.at) / day_s, found.drill
 

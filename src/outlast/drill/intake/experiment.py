@@ -56,9 +56,19 @@ class Experiment:
     """One drill over some outages."""
 
     def __init__(
-        self, home: Path, outages: Sequence[Outage], clock: Clock, told: Callable[[str], None], during: int = during
+        self,
+        home: Path,
+        outages: Sequence[Outage],
+        clock: Clock,
+        told: Callable[[str], None],
+        during: int = during,
+        source: Path | None = None,
     ) -> None:
-        """`home` is an empty directory; `during`: documents that are sent while a dependency is away."""
+        """`home` is an empty directory; `during`: documents that are sent while a dependency is away.
+
+        `source`: the example's directory, or that of a changed copy.
+        """
+        self._source = source
         self._home = home
         self._outages = outages
         self._clock = clock
@@ -72,7 +82,7 @@ class Experiment:
         begun = self._clock.monotonic()
         async with Guard() as guard, aiohttp.ClientSession() as session:
             self._session = session
-            async with IntakeStage(self._home, guard, self._clock, with_gates=True) as stage:
+            async with IntakeStage(self._home, guard, self._clock, with_gates=True, source=self._source) as stage:
                 self._stage = stage
                 self._told("starting the intake, its services and its models")
                 await stage.system.start()

@@ -14,7 +14,7 @@ import msgspec
 from outlast.drill.guard import Guard
 from outlast.drill.part import Part, scripted_model
 from outlast.drill.prediction.probe import Probe, gateway_of
-from outlast.drill.prediction.subject import gateway_up
+from outlast.drill.prediction.subject import Reckoning, gateway_up
 from outlast.drill.stage import example_directory
 from outlast.drill.system import System
 from outlast.kernel.clock import Clock
@@ -88,12 +88,9 @@ class Desk:
         """Earlier tickets do not count."""
         self._probe.acknowledged.clear()
 
-    async def unfinished(self, within_s: float) -> tuple[int, int]:
-        """Tickets that were acknowledged, and those of them without an answer."""
-        until = self._clock.monotonic() + within_s
-        runs = list(self._probe.acknowledged)
-        found = [await self._probe.ended(run, max(1.0, until - self._clock.monotonic())) for run in runs]
-        return len(runs), sum(view is None or view.state != "completed" for view in found)
+    async def reckoning(self, within_s: float) -> Reckoning:
+        """Of tickets."""
+        return await self._probe.reckoning(within_s)
 
     async def _whole_run(self) -> bool:
         """A run that is started now ends in time, and no lesser model answered in it."""

@@ -66,8 +66,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds from the blow until work that was begun after it was done; None: it waited until all was back."""
     acknowledged: int = 0
     """Pieces of work that were acknowledged while it was dead, those apart that met continual killing."""
+    failed: int = 0
+    """Of these: failed, and said so."""
     lost: int = 0
-    """Of these: not done within a minute of its return."""
+    """Of these: neither done nor failed within a minute of its return."""
 
 
 class Verification(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,7 +89,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def lost(self) -> int:
-        """Acknowledged work that was not done."""
+        """Acknowledged work that nobody heard of again."""
         return sum(trial.lost for trial in self.trials)
 
 
@@ -151,7 +153,7 @@ class _Experiment:
             rto_s = await self._blow(component)
         else:
             observed, signals, rto_s = await self._away(away)
-        acknowledged, lost = await subject.unfinished(whole_within_s)
+        reckoning = await subject.reckoning(whole_within_s)
         impact = spread(self._graph, Disruption("dependency", component))
         hidden = {*killed, *(subject.models if "front" in killed else ())}
         return Trial(
@@ -162,8 +164,9 @@ class _Experiment:
             signals=signals,
             disruption="process" if restarted else "dependency",
             rto_s=None if rto_s is None else round(rto_s, 3),
-            acknowledged=acknowledged,
-            lost=lost,
+            acknowledged=reckoning.acknowledged,
+            failed=reckoning.failed,
+            lost=reckoning.lost,
         )
 
     async def _away(self, names: Sequence[str]) -> tuple[set[str], int, float | None]:

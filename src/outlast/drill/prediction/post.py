@@ -14,7 +14,7 @@ from outlast.drill.intake.document import document
 from outlast.drill.intake.stage import IntakeStage, models, place
 from outlast.drill.part import Part
 from outlast.drill.prediction.probe import Probe, View, gateway_of
-from outlast.drill.prediction.subject import gateway_up
+from outlast.drill.prediction.subject import Reckoning, gateway_up
 from outlast.drill.system import System
 from outlast.kernel.clock import Clock
 
@@ -92,16 +92,12 @@ class Post:
         """Earlier documents do not count."""
         self._probe.acknowledged.clear()
 
-    async def unfinished(self, within_s: float) -> tuple[int, int]:
-        """Documents that were acknowledged, and those of them that are not filed although a person looked at them."""
-        until = self._clock.monotonic() + within_s
-        runs = list(self._probe.acknowledged)
-        lost = 0
-        for run in runs:
+    async def reckoning(self, within_s: float) -> Reckoning:
+        """Of documents; a person looks at each that asks for it."""
+        for run in self._probe.acknowledged:
             if (await self._probe.view(run)).state != "completed":
                 await self._probe.signal(run, "review", _review)
-                lost += not _completed(await self._probe.ended(run, max(1.0, until - self._clock.monotonic())))
-        return len(runs), lost
+        return await self._probe.reckoning(within_s)
 
     async def _whole_run(self) -> bool:
         """A document that is sent now is filed in time, and was read with everything."""

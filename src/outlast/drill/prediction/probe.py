@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from outlast.drill.prediction.subject import Reckoning
 from outlast.kernel.clock import Clock
 
 answer_within_s = 4.0
@@ -85,6 +86,16 @@ class Probe:
                 return view
             await self._clock.sleep(_poll_s)
         return None
+
+    async def reckoning(self, within_s: float) -> Reckoning:
+        """What became of all acknowledged runs, `within_s` from now at the latest."""
+        until = self._clock.monotonic() + within_s
+        failed = lost = 0
+        for run in self.acknowledged:
+            view = await self.ended(run, max(1.0, until - self._clock.monotonic()))
+            lost += view is None or view.state in ("held", "quarantined")
+            failed += view is not None and view.state in ("failed", "cancelled")
+        return Reckoning(len(self.acknowledged), failed, lost)
 
     async def view(self, run: str) -> View:
         """A run as it is now; nothing is known of it while nobody answers."""

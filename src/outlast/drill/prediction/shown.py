@@ -11,13 +11,13 @@ drill = "verify"
 def evidence_of(verification: Verification, at: float) -> list[Evidence]:
     """One result for each component that was killed. `at`: when, in seconds since 1970.
 
-    It passed if no acknowledged work was lost; that a prediction was wrong is the prediction's fault. A trial that
-    killed nothing, or met no work, is ``invalid``.
+    It passed if all acknowledged work was done in the end; that a prediction was wrong is the prediction's fault. A
+    trial that killed nothing, or met no work, is ``invalid``.
     """
     found: list[Evidence] = []
     for trial in verification.trials:
         valid = bool(trial.signals and trial.acknowledged)
-        passed = valid and not trial.lost
+        passed = valid and not (trial.lost or trial.failed)
         found.append(
             Evidence(
                 drill=drill,

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from outlast.drill.part import Part
 from outlast.drill.process import Process
 from outlast.drill.system import NotUp, System
@@ -17,6 +19,16 @@ gateway_within_s = 60.0
 _poll_s = 0.05
 supervised_kinds: Mapping[str, str] = {"journal": "writer", "front": "gateway"}
 """By component, the kind of the child of ``outlast up`` that it is; the agent is its workers."""
+
+
+class Reckoning(msgspec.Struct, frozen=True):
+    """Pieces of work: those that were acknowledged, and of these those that failed (and say so), and those that had
+    not ended in time.
+    """
+
+    acknowledged: int
+    failed: int
+    lost: int
 
 
 class Subject(AbstractAsyncContextManager["Subject"], Protocol):
@@ -59,8 +71,8 @@ class Subject(AbstractAsyncContextManager["Subject"], Protocol):
         """From now on, only work that begins from now on counts."""
         ...
 
-    async def unfinished(self, within_s: float) -> tuple[int, int]:
-        """How many pieces of acknowledged work there were, and how many of them have not ended within that time."""
+    async def reckoning(self, within_s: float) -> Reckoning:
+        """What became of all acknowledged work, `within_s` from now at the latest."""
         ...
 
 

@@ -24,8 +24,8 @@ def migrate(
     """Copy the whole journal, with its blobs, from one engine to another, and verify the copy.
 
     Nothing may run on either of them meanwhile. Chains are verified as they are read, keys and hashes stay what they
-    are, how far events were published goes along, and the source stays as it is. A copy that broke off goes on where it was. Afterwards set
-    `run_on: {local: {journal: ENGINE}}` in outlast.yaml; app.py does not change.
+    are, how far events were published goes along, and the source stays as it is. A copy that broke off goes on where it
+    was. Afterwards set `run_on: {local: {journal: ENGINE}}` in outlast.yaml; app.py does not change.
 
     For example:
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from outlast.adapters.memory.anchor import MemoryAnchors
 from outlast.adapters.memory.store import MemoryStore
 from outlast.agent.app import App
 from outlast.agent.create import run_key
@@ -238,12 +239,16 @@ async def test_a_walk_that_breaks_off_is_made_good_by_the_next_and_no_audit_is_a
         for run in runs:
             await d.until(run)
         house.clock.ahead_s = KEEP_S + 60
+        anchors = MemoryAnchors()
+        await anchors.note([(stream, d.store.end(stream)) for stream in d.store.contents()])
         with pytest.raises(StoreUnavailable):
             await house.keeping(Breaks(d.store, after=after)).walk()
-        assert (await audit(d.store)).flaws == []
+        assert (await audit(d.store, anchors=anchors)).flaws == []
         assert len(await house.on_record()) == 3, "the first page, before anything went"
         await house.keeping().walk()
         assert await house.there() == set()
+        report = await audit(d.store, anchors=anchors)
+        assert (report.flaws, report.anchors, report.removed) == ([], 5, 5)
         assert {one.stream for one in await house.on_record()} == {run_key(house.platform, run) for run in runs}
 
 

@@ -37,13 +37,13 @@ KEEP_S = 30 * DAY
 class House:
     """A house with a clock that can be put forward."""
 
-    def __init__(self, place: AwsOptions, opened: AwsEngine, *, archive: bool = False, store: Any = None, **more: Any) -> None:
+    def __init__(self, place: AwsOptions, opened: AwsEngine, *, store: Any = None, **more: Any) -> None:
         self.said: list[tuple[str, str]] = []
         self.opened = opened
         table, self.clock = moved(opened)
         del table
         self.keeping = Housekeeping(
-            place, opened, store or opened.journal, self.clock, OsRandomness(), self.tell, KEEP_S, archive=archive, **more
+            place, opened, store or opened.journal, self.clock, OsRandomness(), self.tell, KEEP_S, **more
         )
         self._collects_by(self.clock)
 

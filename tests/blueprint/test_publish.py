@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from outlast.blueprint.load import parse
-from outlast.blueprint.schema import Publish
+from outlast.blueprint.schema import Anchors, Publish
 from outlast.blueprint.secret import Secret
 from outlast.kernel.error import ConfigurationError
 
@@ -26,11 +26,26 @@ gateway: {shared: env:VALKEY_URL}
     assert blueprint.gateway.shared == Secret("env", "VALKEY_URL")
 
 
+def test_heads_may_be_anchored_in_s3_and_runs_may_go_on_any_engine() -> None:
+    journal = parse(b"""
+stores:
+  journal:
+    keep: 30d
+    anchors: {s3: outlast-anchors, prefix: desk/, region: eu-central-1, lock: 90d, every: 10s}
+""").stores.journal
+    assert journal.keep == 30 * 86400.0
+    assert journal.anchors == Anchors("outlast-anchors", "desk/", "eu-central-1", None, 90 * 86400.0, 10.0)
+    for text, said in ((b"{s3: No}", "expected a bucket"), (b"{s3: outlast-anchors, every: 0s}", "every")):
+        with pytest.raises(ConfigurationError, match=said):
+            parse(b"stores: {journal: {anchors: " + text + b"}}")
+
+
 def test_without_a_word_nobody_is_told_and_nothing_goes() -> None:
     journal = parse(b"stores: {journal: {dynamodb: {bucket: outlast-blobs}}}").stores.journal
     assert journal.publish is None
     assert journal.dynamodb is not None
     assert (journal.dynamodb.keep, journal.dynamodb.archive) == (None, False)
+    assert (journal.keep, journal.anchors) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,19 @@ def test_on_other_engines_the_bus_is_all_that_is_asked_of_aws() -> None:
     assert all(line.startswith("-- ") for line in after.splitlines())
 
 
+def test_whose_hosts_let_runs_go_or_anchor_in_s3_may_do_that_and_others_may_not() -> None:
+    anchors = "keep: 30d, anchors: {s3: outlast-anchors}"
+    asked = actions(permissions(on_dynamodb(publish=anchors.replace(", ", "\n    ", 1)), "worker", ACCOUNT))
+    assert "s3:DeleteObjectVersion" in asked["Objects"]
+    assert {"s3:PutObject", "s3:PutObjectRetention"} <= asked["Anchors"]
+    text = "stores: {{journal: {{postgres: {{url: env:P}}{more}}}}}\nrun_on: {{local: {{journal: postgres}}}}"
+    plain = permissions(parse(text.format(more="").encode()), "app", ACCOUNT)
+    assert "DELETE ON outlast.record" not in plain
+    grants = permissions(parse(text.format(more=f", {anchors}").encode()), "app", ACCOUNT)
+    assert "GRANT DELETE ON outlast.record" in grants
+    assert "arn:aws:s3:::outlast-anchors/anchors/*" in grants.partition("-- and on AWS:\n")[2]
+
+
 def test_a_bus_whose_region_nobody_says_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from outlast.adapters.memory.anchor import MemoryAnchors
 from outlast.adapters.memory.store import MemoryStore
 from outlast.agent.app import App
 from outlast.agent.create import run_key
@@ -207,6 +208,28 @@ class Breaks:
         raise StoreUnavailable("the process dies here")
 
 
+async def test_few_runs_go_at_once_and_a_large_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("outlast.cell.retention.removed_events_max", 8)
+    async with Desk(app, {}) as d:
+        await d.hire()
+        house = House(d, bounds=RetentionBounds(page=100))
+        runs = [await d.start("quick", "q") for _ in range(7)]
+        for run in runs:
+            await d.until(run)
+        size = (await d.store.head(run_key(house.platform, runs[0]))).seq
+        batches: list[int] = []
+
+        class Counting(Breaks):
+            async def remove(self, runs: Sequence[Ended]) -> None:
+                batches.append(sum(head.seq for run in runs for _, head in run.heads))
+                await self._behind.remove(runs)
+
+        house.clock.ahead_s = KEEP_S + 60
+        assert (await house.keeping(Counting(d.store, after=True)).walk()).removed == 7
+        assert sum(batches) == 7 * size
+        assert max(batches) <= max(8, size)
+
+
 @pytest.mark.parametrize("after", [False, True])
 async def test_a_walk_that_breaks_off_is_made_good_by_the_next_and_no_audit_is_alarmed(after: bool) -> None:
     async with Desk(app, {}) as d:
@@ -216,12 +239,16 @@ async def test_a_walk_that_breaks_off_is_made_good_by_the_next_and_no_audit_is_a
         for run in runs:
             await d.until(run)
         house.clock.ahead_s = KEEP_S + 60
+        anchors = MemoryAnchors()
+        await anchors.note([(stream, d.store.end(stream)) for stream in d.store.contents()])
         with pytest.raises(StoreUnavailable):
             await house.keeping(Breaks(d.store, after=after)).walk()
-        assert (await audit(d.store)).flaws == []
+        assert (await audit(d.store, anchors=anchors)).flaws == []
         assert len(await house.on_record()) == 3, "the first page, before anything went"
         await house.keeping().walk()
         assert await house.there() == set()
+        report = await audit(d.store, anchors=anchors)
+        assert (report.flaws, report.anchors, report.removed) == ([], 5, 5)
         assert {one.stream for one in await house.on_record()} == {run_key(house.platform, run) for run in runs}
 
 

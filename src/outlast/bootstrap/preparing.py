@@ -58,7 +58,10 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
             roles.append("keeper")
         if role == "worker" and blueprint.stores.journal.publish is not None:
             roles.extend(("follower", "publisher"))
-        return _shown(policy(aws_options(blueprint), account, roles, bus=_bus(blueprint, account)))
+        if role == "worker" and _anchors(blueprint):
+            roles.append("witness")
+        bus, anchors = _bus(blueprint, account), _anchors(blueprint)
+        return _shown(policy(aws_options(blueprint), account, roles, bus=bus, anchors=anchors))
     beside = ""
     if blueprint.stores.journal.publish is not None:
         from outlast.adapters.aws.permission import publisher_policy
@@ -67,12 +70,22 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
     if chosen == "postgres":
         from outlast.adapters.postgres.schema import grants
 
+        if _anchors(blueprint):
+            from outlast.adapters.aws.permission import witness_policy
+
+            beside += ("\n" if beside else "") + _shown(witness_policy(_anchors(blueprint)))
         postgres = blueprint.stores.journal.postgres
         assert postgres is not None
         commented = "".join(f"\n-- {line}" for line in beside.splitlines())
         granted = grants(role, postgres.namespace, removes=keep_s(blueprint) is not None)
         return granted.rstrip() + (f"\n-- and on AWS:{commented}" if beside else "")
     return beside or "# sqlite: the files of .outlast belong to the user that runs `outlast up`, and to nobody else"
+
+
+def _anchors(blueprint: Blueprint) -> str:
+    """Bucket and prefix of the anchors in S3, empty where none are."""
+    said = blueprint.stores.journal.anchors
+    return "" if said is None else f"{said.s3}/{said.prefix}"
 
 
 def _bus(blueprint: Blueprint, account: str) -> str:

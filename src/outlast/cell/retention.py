@@ -10,7 +10,7 @@ decide, the index only says where to look. An idempotency key is forgotten with 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -23,7 +23,7 @@ from outlast.agent.platform import Platform
 from outlast.journal.index import ENDED, RunEntry
 from outlast.journal.publication import cursor_stream
 from outlast.journal.reach import SweptBlobs, blob_age_s_min, named_in
-from outlast.journal.removal import Ended, Shrinking, record_removals, removed_count_max
+from outlast.journal.removal import Ended, Shrinking, record_removals, removed_count_max, removed_events_max
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import EventStore, Head, StreamKey
 from outlast.kernel.error import OutlastError, StoreCorrupt
@@ -101,8 +101,8 @@ class Retention:
             place = (page[-1].created_at, page[-1].run)
             going = [each for entry in page if (each := await self._going(entry, before)) is not None]
             kept += len(page) - len(going)
-            for start in range(0, len(going), removed_count_max):
-                removed += await self._remove(going[start : start + removed_count_max])
+            for batch in _batches(going):
+                removed += await self._remove(batch)
                 await self._platform.clock.sleep(self._bounds.rest_s)
         if removed:
             self._tell("info", f"{removed} runs that ended more than {duration_text(self._keep_s)} ago were removed")
@@ -189,6 +189,21 @@ async def is_published(platform: Platform, run: str) -> bool:
     stream = run_key(platform, run)
     cursor = await platform.snapshots.load(cursor_stream(stream))
     return cursor is not None and cursor.seq >= (await platform.store.head(stream)).seq
+
+
+def _batches(runs: Sequence[Ended]) -> Iterator[list[Ended]]:
+    """Runs in their order, as many together as may go in one transaction."""
+    batch: list[Ended] = []
+    events = 0
+    for run in runs:
+        size = sum(head.seq for _, head in run.heads)
+        if batch and (len(batch) >= removed_count_max or events + size > removed_events_max):
+            yield batch
+            batch, events = [], 0
+        batch.append(run)
+        events += size
+    if batch:
+        yield batch
 
 
 def _is_over(entry: RunEntry | None) -> bool:

@@ -41,7 +41,7 @@ class Anchoring:
         """Heads that were given up, because they could not be written for too long."""
 
     def see(self, heads: Sequence[tuple[str, Head]]) -> None:
-        """These streams have come so far. Never fails, and takes less than a microsecond for each."""
+        """These streams have come so far. Never fails, and takes about a microsecond for each."""
         waiting = self._waiting
         for stream, head in heads:
             waiting[stream] = head

@@ -83,6 +83,8 @@ class Shrinking(Protocol):
 
 removed_count_max = 20
 """Bound of the runs in one `remove`."""
+removed_events_max = 5_000
+"""Bound of their events; a run that has more goes alone. Who appends meanwhile waits."""
 
 
 class Readable(Protocol):

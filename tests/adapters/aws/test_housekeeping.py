@@ -17,11 +17,15 @@ from outlast.adapters.aws.s3.owner import mark_table, tables_of
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.keyring.document import Document, Entry
 from outlast.adapters.keyring.keyring import Keyring
+from outlast.adapters.memory.anchor import MemoryAnchors
+from outlast.journal.audit import audit
 from outlast.journal.chain import genesis
-from outlast.journal.index import HintPatch
+from outlast.journal.index import HintPatch, RunEntry
 from outlast.journal.publication import cursor_stream
+from outlast.journal.removal import removed_streams
 from outlast.journal.sealed import sealed
 from outlast.journal.snapshot import Snapshot
+from outlast.journal.stream import StreamKey
 from outlast.kernel.error import NotFound, StoreSealed
 from tests.adapters.aws.opening import engine, options
 from tests.adapters.aws.test_retention import DAY, Moved, a_run, moved
@@ -33,13 +37,13 @@ KEEP_S = 30 * DAY
 class House:
     """A house with a clock that can be put forward."""
 
-    def __init__(self, place: AwsOptions, opened: AwsEngine, *, archive: bool = False, store: Any = None) -> None:
+    def __init__(self, place: AwsOptions, opened: AwsEngine, *, store: Any = None, **more: Any) -> None:
         self.said: list[tuple[str, str]] = []
         self.opened = opened
         table, self.clock = moved(opened)
         del table
         self.keeping = Housekeeping(
-            place, opened, store or opened.journal, self.clock, OsRandomness(), self.tell, KEEP_S, archive=archive
+            place, opened, store or opened.journal, self.clock, OsRandomness(), self.tell, KEEP_S, **more
         )
         self._collects_by(self.clock)
 
@@ -85,6 +89,44 @@ async def test_runs_that_ended_long_ago_go_and_their_cursors_with_them(ministack
         house.clock.ahead_s = grace_s + 2
         assert await opened.journal.read(old) == []
         assert await opened.journal.load(cursor.stream) is None
+
+
+async def test_what_goes_is_on_record_first_and_an_audit_does_not_miss_it(ministack: str, short_dir: Path) -> None:
+    place = options(short_dir.name, ministack)
+    async with engine(place) as opened:
+        house, journal, anchors = House(place, opened), opened.journal, MemoryAnchors()
+        old = await a_run(opened, "old", 31, house.clock.now())
+        ends = {stream: await journal.head(stream) for stream in (old, key(journal, "old", "inbox"))}
+        await anchors.note(ends.items())
+        assert await house.keeping.walk() == 1
+        found = await removed_streams(journal)
+        assert {one.stream: (one.seq, one.hash) for one in found.values()} == {
+            stream: (head.seq, head.hash.hex()) for stream, head in ends.items()
+        }
+        house.clock.ahead_s = grace_s + 2
+        assert await journal.read(old) == []
+        report = await audit(journal, anchors=anchors)
+        assert [flaw for flaw in report.flaws if flaw.grave] == []
+        assert (report.removed, report.anchors) == (2, 2)
+
+
+async def test_what_somebody_may_still_need_is_neither_told_nor_on_record(ministack: str, short_dir: Path) -> None:
+    place = options(short_dir.name, ministack)
+    asked: list[tuple[str, float]] = []
+
+    async def may_go(entry: RunEntry, before: float) -> bool:
+        asked.append((entry.run, before))
+        return entry.run == "b"
+
+    async with engine(place) as opened:
+        house = House(place, opened, may_go=may_go)
+        for name in ("a", "b"):
+            await a_run(opened, name, 31, house.clock.now())
+        assert await house.keeping.walk() == 1
+        assert [await is_told(opened, name) for name in ("a", "b")] == [False, True]
+        assert {StreamKey.parse(stream).id for stream in await removed_streams(opened.journal)} == {"b"}
+        assert sorted(run for run, _ in asked) == ["a", "b"]
+        assert all(abs(house.clock.now() - KEEP_S - before) < 60 for _, before in asked)
 
 
 async def test_turns_of_sessions_and_children_of_open_parents_stay(ministack: str, short_dir: Path) -> None:

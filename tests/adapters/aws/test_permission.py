@@ -16,7 +16,7 @@ from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.retention import Retention
 from outlast.adapters.aws.eventbridge import EventBridge
 from outlast.adapters.aws.housekeeping import Housekeeping
-from outlast.adapters.aws.permission import OPERATIONS, bus_arn, policy
+from outlast.adapters.aws.permission import OPERATIONS, bus_arn, policy, witness_policy
 from outlast.adapters.aws.prepare import Preparation, prepare_with
 from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.collect import collect
@@ -27,9 +27,11 @@ from outlast.cell.presence import HostBeat
 from outlast.journal.chain import genesis
 from outlast.journal.index import HintPatch
 from outlast.journal.snapshot import Snapshot
+from outlast.journal.stream import Head
 from outlast.kernel.error import UsageError
 from tests.adapters.aws.opening import UNGUARDED, engine, options
 from tests.adapters.aws.proxy import faulty
+from tests.adapters.aws.test_anchor import bucket
 from tests.adapters.aws.test_blob import Later
 from tests.contracts.note import applied, key, note
 from tests.contracts.publisher import publication
@@ -51,6 +53,19 @@ async def test_a_workers_policy_is_what_a_worker_calls(ministack: str, short_dir
         )  # fmt: skip
         await opened.presence.leave("h")
         assert set(opened.usage.calls) == set(OPERATIONS["worker"])
+
+
+async def test_a_witness_policy_is_what_a_witness_calls(ministack: str, short_dir: Path) -> None:
+    async with bucket(ministack, short_dir) as place:
+        place.usage.calls.clear()
+        await place.log().write([("run/r@0.local.abcd", Head(1, bytes(32)))])
+        await place.known()
+        assert set(place.usage.calls) == set(OPERATIONS["witness"])
+    document = witness_policy("outlast-anchors/anchors/")
+    resources = {statement["Resource"] for statement in document["Statement"]}
+    assert resources == {"arn:aws:s3:::outlast-anchors/anchors/*", "arn:aws:s3:::outlast-anchors"}
+    with pytest.raises(UsageError, match="needs the bucket"):
+        policy(options("p", "http://127.0.0.1"), "1" * 12, "witness")
 
 
 async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir: Path) -> None:
@@ -142,7 +157,8 @@ async def test_a_preparers_policy_is_what_preparing_calls(ministack: str, short_
 def test_a_policy_names_one_table_one_bucket_and_no_wildcard_action() -> None:
     bus = bus_arn("outlast-x1", "eu-central-1", "123456789012")
     for role in OPERATIONS:
-        document = policy(options("x1", "http://127.0.0.1:1"), "123456789012", role, bus=bus)
+        place = options("x1", "http://127.0.0.1:1")
+        document = policy(place, "123456789012", role, bus=bus, anchors="outlast-x1-anchors/a/")
         for statement in document["Statement"]:
             assert statement["Effect"] == "Allow"
             assert statement["Action"]

@@ -14,10 +14,12 @@ from outlast.adapters.postgres.options import PostgresOptions
 from outlast.journal.blob import BlobRef
 from outlast.journal.index import HintPatch
 from outlast.journal.lineage import Lineage
+from outlast.journal.reach import blob_age_s_min
 from outlast.journal.snapshot import Snapshot
 from outlast.kernel.error import ConfigurationError, NotFound, OutlastError, StoreCorrupt, StoreUnavailable
 from tests.adapters.postgres.opening import Site, opened
 from tests.contracts.note import applied, everything, fill, key, note
+from tests.contracts.shrinking import a_run
 from tests.servers.postgres import PASSWORD, PostgresServer
 
 
@@ -70,6 +72,22 @@ async def test_a_role_without_rights_works_on_a_prepared_schema_and_can_neither_
         ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.format(site.schema))  # type: ignore[arg-type]
+
+
+async def test_only_a_role_that_may_removes_runs_and_blobs(site: Site, server: PostgresServer) -> None:
+    await prepare(PostgresOptions(url=site.url, schema=site.schema), OsRandomness())
+    url = role(server, "keeper")
+    server.execute(schema.grants("keeper", site.schema))
+    async with opened(Site(url, site.schema)) as engine:
+        run = await a_run(engine.journal, "old")
+        with pytest.raises(ConfigurationError, match="grant it what"):
+            await engine.journal.remove([run])
+        assert len(await everything(engine.journal, run.heads[-1][0])) == 3
+    server.execute(schema.grants("keeper", site.schema, removes=True))
+    async with opened(Site(url, site.schema)) as engine:
+        await engine.journal.remove([run])
+        assert await engine.journal.entry("old") is None
+        await engine.blobs.sweep(set(), blob_age_s_min)
 
 
 async def test_a_reader_reads_and_cannot_write(site: Site, server: PostgresServer) -> None:

@@ -12,12 +12,12 @@ from typing import Any, Literal
 from outlast.adapters.aws.option import AwsOptions
 from outlast.kernel.error import UsageError
 
-Role = Literal["worker", "keeper", "follower", "publisher", "preparer"]
+Role = Literal["worker", "keeper", "follower", "publisher", "witness", "preparer"]
 """worker: whoever runs agents, serves or reads · keeper: who archives streams, collects blobs and removes runs after
-their retention · follower: who hears from the table what grew · publisher: who publishes events · preparer: who makes
-table and bucket, once."""
+their retention · follower: who hears from the table what grew · publisher: who publishes events · witness: who
+anchors the ends of streams in a bucket, and reads them · preparer: who makes table and bucket, once."""
 
-Scope = Literal["table", "indexes", "stream", "bucket", "objects", "bus"]
+Scope = Literal["table", "indexes", "stream", "bucket", "objects", "bus", "anchors", "witness"]
 
 OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
     "worker": {
@@ -53,6 +53,13 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
         "dynamodbstreams:GetRecords": (("dynamodb:GetRecords", "stream"),),
     },
     "publisher": {"events:PutEvents": (("events:PutEvents", "bus"),)},
+    "witness": {
+        "s3:PutObject": (("s3:PutObject", "anchors"), ("s3:PutObjectRetention", "anchors")),
+        "s3:GetObject": (
+            ("s3:GetObject", "anchors"), ("s3:GetObjectVersion", "anchors"), ("s3:ListBucket", "witness"),
+        ),
+        "s3:ListObjectVersions": (("s3:ListBucketVersions", "witness"),),
+    },
     "preparer": {
         "dynamodb:DescribeTable": (("dynamodb:DescribeTable", "table"),),
         "dynamodb:CreateTable": (("dynamodb:CreateTable", "table"),),
@@ -73,18 +80,20 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
 
 
 def policy(
-    options: AwsOptions, account: str, role: Role | Sequence[Role] = "worker", partition: str = "aws", bus: str = ""
-) -> dict[str, Any]:
+    options: AwsOptions, account: str, role: Role | Sequence[Role] = "worker", partition: str = "aws", bus: str = "",
+    anchors: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """An IAM policy document for one role or several together, on one table and one bucket; `account` has 12 digits.
 
-    `bus` is the ARN of the event bus of a publisher (`bus_arn`). Raises UsageError.
+    `bus` is the ARN of the event bus of a publisher (`bus_arn`), `anchors` the ``BUCKET/PREFIX`` of a witness. Raises
+    UsageError.
     """
     _check_account(account)
     table = f"arn:{partition}:dynamodb:{options.region}:{account}:table/{options.table}"
     bucket = f"arn:{partition}:s3:::{options.bucket}"
     resources = {
         "table": table, "indexes": f"{table}/index/*", "stream": f"{table}/stream/*", "bucket": bucket,
-        "objects": f"{bucket}/*", "bus": bus,
+        "objects": f"{bucket}/*", "bus": bus, **_of_witness(anchors, partition),
     }  # fmt: skip
     return _document([role] if isinstance(role, str) else role, resources)
 
@@ -92,6 +101,16 @@ def policy(
 def publisher_policy(bus: str) -> dict[str, Any]:
     """An IAM policy document for who publishes to an event bus and does nothing else on AWS."""
     return _document(["publisher"], {"bus": bus})
+
+
+def witness_policy(anchors: str, partition: str = "aws") -> dict[str, Any]:
+    """An IAM policy document for who anchors below ``BUCKET/PREFIX`` and does nothing else on AWS."""
+    return _document(["witness"], _of_witness(anchors, partition))
+
+
+def _of_witness(anchors: str, partition: str) -> dict[str, str]:
+    arn = f"arn:{partition}:s3:::"
+    return {"anchors": f"{arn}{anchors}*", "witness": f"{arn}{anchors.partition('/')[0]}"} if anchors else {}
 
 
 def bus_arn(bus: str, region: str, account: str, partition: str = "aws") -> str:
@@ -115,6 +134,8 @@ def _document(roles: Sequence[Role], resources: Mapping[str, str]) -> dict[str, 
                 allowed.setdefault(scope, set()).add(action)
     if "bus" in allowed and not resources["bus"]:
         raise UsageError("a policy of a publisher needs the ARN of its event bus")
+    if "anchors" in allowed and "anchors" not in resources:
+        raise UsageError("a policy of a witness needs the bucket and prefix of its anchors")
     statements = [
         {"Sid": scope.capitalize(), "Effect": "Allow", "Action": sorted(actions), "Resource": resources[scope]}
         for scope, actions in sorted(allowed.items())

@@ -8,7 +8,7 @@ waits for it longer than `lock_timeout` gives up first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import LiteralString
 
 import psycopg
 
@@ -16,6 +16,7 @@ from outlast.adapters.postgres.fault import translating
 from outlast.adapters.postgres.pool import Pool
 from outlast.adapters.postgres.session import Row, Session
 from outlast.journal.removal import Ended
+from outlast.journal.stream import Head
 
 lock_ms = 500
 """How long it waits for appends that are under way; then it gives up, and is tried again later."""
@@ -26,7 +27,7 @@ _ENDS = """
         SELECT r.seq + r.count - 1 AS seq, r.hash FROM record r WHERE r.stream = w.stream ORDER BY r.seq DESC LIMIT 1
     ) e
 """
-_DELETES = (
+_DELETES: tuple[tuple[LiteralString, str], ...] = (
     ("DELETE FROM record WHERE stream = ANY (%s::text[])", "streams"),
     ("DELETE FROM snapshot WHERE stream = ANY (%s::text[])", "snapshots"),
     ("DELETE FROM run WHERE run = ANY (%s::text[])", "runs"),
@@ -57,11 +58,13 @@ async def remove(pool: Pool, runs: Sequence[Ended]) -> None:
 
 async def _unmoved(connection: psycopg.AsyncConnection[Row], runs: Sequence[Ended]) -> list[Ended]:
     """Those whose streams end where it is said, or are gone."""
-    places = [(number, stream, head) for number, run in enumerate(runs) for stream, head in run.heads]
-    values: tuple[Any, ...] = (list(range(len(places))), [stream for _, stream, _ in places])
+    places: list[tuple[int, str, Head]] = [
+        (number, stream, head) for number, run in enumerate(runs) for stream, head in run.heads
+    ]
+    values = (list(range(len(places))), [stream for _, stream, _ in places])
     moved: set[int] = set()
     for place, seq, digest in await (await connection.execute(_ENDS, values)).fetchall():
-        number, _, head = places[place]
+        number, _, head = places[int(place)]
         if (seq, bytes(digest)) != (head.seq, head.hash):
             moved.add(number)
     return [run for number, run in enumerate(runs) if number not in moved]

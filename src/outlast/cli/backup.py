@@ -168,7 +168,8 @@ def verify(
 def try_(place: Where = None, home: Home = None, json: Json = False) -> None:
     """Restore the newest backup into a temporary store, verify it, and note how long that took.
 
-    Exit code 1 if it cannot be restored, or is not what was written. The result is kept beside the backups, and in .outlast/evidence.jsonl, which `outlast assess` reads.
+    Exit code 1 if it cannot be restored, or is not what was written. The result is kept beside the backups, and in
+    .outlast/evidence.jsonl, which `outlast assess` reads.
 
     For example:
 

@@ -81,7 +81,7 @@ def place(request: pytest.FixtureRequest, servers: Servers, short_dir: Path, mon
         return str(short_dir / "depot")
     for name, value in credentials.items():
         monkeypatch.setenv(name, value)
-    bucket = f"backups-{short_dir.name.lower().replace('_', '-')}"
+    bucket = f"backups-{short_dir.name.lower().replace('_', '-')}-x"
     servers.client("s3").create_bucket(
         Bucket=bucket, ObjectLockEnabledForBucket=True,
         CreateBucketConfiguration={"LocationConstraint": "eu-central-1"},

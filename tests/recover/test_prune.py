@@ -151,6 +151,7 @@ async def test_the_plan_keeps_what_it_must(written: list[tuple[bool, int, int, i
             msgspec.structs.replace(
                 template,
                 series=f"series_{series}",
+                lineage="ab"[series // 2],
                 number=numbers[series],
                 kind="full" if full or numbers[series] == 1 else "increment",
                 begun_at=at,
@@ -165,10 +166,11 @@ async def test_the_plan_keeps_what_it_must(written: list[tuple[bool, int, int, i
     for one in kept.backups:
         kept.chain(one)  # raises if something it stands on is gone
     assert all(one.locked_until <= now for one in going)
-    assert catalog.newest() in kept.backups
-    for one in going:  # what is removed is as old as that, and a later full one that is as old as that is there
+    for one in going:  # what is removed is as old as that, and the same journal has a later one
         assert one.begun_at < now - keep_days * DAY
-        assert any(other.kind == "full" and one.begun_at <= other.begun_at for other in kept.backups)
+        assert any(one.begun_at <= other.begun_at and one.lineage == other.lineage for other in kept.backups)
+    for lineage in {one.lineage for one in made}:
+        assert Catalog([one for one in made if one.lineage == lineage]).newest() in kept.backups
 
 
 def test_the_default_is_35_days() -> None:

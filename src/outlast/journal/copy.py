@@ -8,6 +8,7 @@ a stream was published goes behind its records, so that nothing is told twice, o
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
@@ -85,9 +86,10 @@ class Copy:
         progress: Callable[[Copied], None] = lambda copied: None,
         sealer: Sealer | None = None,
         kinds: Sequence[str] = KINDS,
+        at_once: int = 1,
     ) -> None:
         """Stores and blobs are those that hold what is stored; `sealer` opens records to see which blobs they name.
-        Only streams of `kinds` are copied, in that order.
+        Only streams of `kinds` are copied, in that order, `at_once` of a kind at the same time: they share commits.
         """
         self._source = source
         self._target = target
@@ -97,6 +99,7 @@ class Copy:
         self._progress = progress
         self._sealer = sealer
         self._kinds = kinds
+        self._at_once = at_once
         self._blobs: set[BlobRef] = set()
         self.copied = Copied()
 
@@ -110,8 +113,12 @@ class Copy:
         for kind in self._kinds:
             after = ""
             while page := await self._source.streams(kind, after, _page):
-                for stream in page:
-                    await self._stream(stream)
+                for start in range(0, len(page), self._at_once):
+                    some = page[start : start + self._at_once]
+                    ended = await asyncio.gather(*map(self._stream, some), return_exceptions=True)
+                    for error in ended:
+                        if error is not None:
+                            raise error
                 after = page[-1]
         return self.copied
 

@@ -15,7 +15,7 @@ import msgspec
 from outlast.journal.blob import BlobRef, BlobStore
 from outlast.journal.chain import genesis, verify
 from outlast.journal.copy import blobs_of
-from outlast.journal.seal import Sealer
+from outlast.journal.seal import Sealer, is_sealed
 from outlast.journal.stream import Head, StoredRecord
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import NotFound, StoreCorrupt
@@ -227,6 +227,8 @@ class Backup:
         stream = piece.extent.stream
         fresh: dict[BlobRef, None] = {}
         for record in piece.records:
+            if b'"sha256"' not in record.body and not is_sealed(record):
+                continue  # the most, and soon seen
             fresh |= {ref: None for ref in await blobs_of(stream, record, self._sealer) if ref not in self._blobs}
         refs = list(fresh)
         for start in range(0, len(refs), _blobs_at_once):

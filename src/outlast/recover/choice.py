@@ -55,6 +55,12 @@ async def choose(depot: Depot, catalog: Catalog, at: float | None, id: str = "",
     not agree with what is there, StoreCorrupt, StoreUnavailable.
     """
     newest = catalog.check_found(depot)
+    lineages = sorted({one.lineage for one in catalog.backups})
+    if len(lineages) > 1 and not id:
+        raise UsageError(
+            f"{depot.where} holds backups of {len(lineages)} journals ({', '.join(lineages)[:200]}): name one with "
+            "--backup SERIES/NUMBER"
+        )
     backup = catalog.find(id) if id else newest
     series = catalog.of(backup.series)
     if at is not None and not id:

@@ -17,15 +17,16 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-import zlib
 from typing import Literal
 
 import msgspec
 
 from outlast.journal.blob import BlobRef
 from outlast.kernel.error import StoreCorrupt, UsageError
-from outlast.recover.segment import Extent, check_format
+from outlast.recover.segment import Extent, check_format, unpack
 
+index_expands_max = 1 << 30
+"""An index that unpacks to more than 1 GiB is not one: that is about four million streams."""
 mark_name = "outlast-backups.json"
 mark = b'{"outlast":"backups","format":1}\n'
 _NAME = re.compile(r"(series_[0-9a-z]{22})/([0-9]{7})/manifest\.json\Z")
@@ -192,6 +193,6 @@ def read_pruned(content: bytes) -> Index:
 
 def _read_index(name: str, content: bytes) -> Index:
     try:
-        return _indexes.decode(gzip.decompress(content))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OSError, EOFError, zlib.error) as error:
+        return _indexes.decode(unpack(content, index_expands_max))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise StoreCorrupt(f"{name} cannot be read: {error}") from None

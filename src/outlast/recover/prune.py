@@ -54,7 +54,16 @@ def chains_of(backups: Sequence[Manifest]) -> list[list[Manifest]]:
 
 
 def doomed(backups: Sequence[Manifest], now: float, keep_s: float = keep_s) -> list[Manifest]:
-    """The backups that nothing asks for at `now` (seconds since 1970), each after those that stand on it."""
+    """The backups that nothing asks for at `now` (seconds since 1970), each after those that stand on it. Journals that
+    share a depot are told apart by their lineage.
+    """
+    found: list[Manifest] = []
+    for lineage in sorted({one.lineage for one in backups}):
+        found += _doomed([one for one in backups if one.lineage == lineage], now, keep_s)
+    return found
+
+
+def _doomed(backups: Sequence[Manifest], now: float, keep_s: float) -> list[Manifest]:
     chains = chains_of(backups)
     usable = [chain for chain in chains if chain[0].kind == "full"]
     newest = max(usable, key=lambda chain: chain[-1].begun_at, default=None)

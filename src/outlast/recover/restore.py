@@ -37,6 +37,8 @@ Phase = Literal["before", "letters", "runs", "done"]
 """before: keys, inboxes and switches are copied · letters: runs are told what they lost · runs: these and sessions are
 copied · done."""
 
+_at_once = 64
+"""Streams that are written at the same time."""
 _before, _after = ("key", "inbox", "agent"), ("run", "session")
 
 
@@ -147,7 +149,15 @@ class Restore:
     async def _copy(self, kinds: tuple[str, ...]) -> Copied:
         source = _Addressed(self._cut, self._target)
         return await Copy(
-            source, self._target, self._from_blobs, self._to_blobs, self._clock, self._progress, self._sealer, kinds
+            source,
+            self._target,
+            self._from_blobs,
+            self._to_blobs,
+            self._clock,
+            self._progress,
+            self._sealer,
+            kinds,
+            _at_once,
         ).run()
 
     async def _tell(self, platform: Platform, run: Unfinished) -> None:

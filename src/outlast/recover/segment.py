@@ -141,11 +141,11 @@ def read_segment(name: str, content: bytes) -> tuple[Title, list[Piece]]:
         raise StoreCorrupt(f"segment {name}: {error}") from None
 
 
-def unpack(content: bytes) -> bytes:
-    """Undo gzip, within `segment_expands_max`. Raises ValueError."""
+def unpack(content: bytes, bytes_max: int = segment_expands_max) -> bytes:
+    """Undo gzip, within a bound. Raises ValueError."""
     unpacking = zlib.decompressobj(wbits=31)
     try:
-        text = unpacking.decompress(content, segment_expands_max)
+        text = unpacking.decompress(content, bytes_max)
     except zlib.error as error:
         raise ValueError(str(error)) from None
     if not unpacking.eof or unpacking.unused_data:

@@ -28,7 +28,7 @@ def client(address: str) -> Any:
 
 def bucket(address: str, name: str) -> str:
     """A bucket with object lock."""
-    name = "depot-" + name.lower().replace("_", "-")
+    name = "depot-" + name.lower().replace("_", "-") + "-x"
     s3 = client(address)
     if name not in [one["Name"] for one in s3.list_buckets()["Buckets"]]:
         s3.create_bucket(

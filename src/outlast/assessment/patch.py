@@ -18,7 +18,9 @@ from outlast.blueprint.document import Document
 from outlast.kernel.error import ConfigurationError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.:/%+ -]*\Z")
-_AMBIGUOUS = re.compile(r"(true|false|yes|no|on|off|null|~|[0-9_.]+|[0-9]+:[0-9:]+)\Z", re.IGNORECASE)
+_AMBIGUOUS = re.compile(
+    r"(true|false|yes|no|on|off|null|~|[0-9_.]+|[0-9]+:[0-9:]+|[0-9]{4}-[0-9]{1,2}-[0-9].*)\Z", re.IGNORECASE
+)
 _UNPRINTED = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 _INDEXED = re.compile(r"(.+)\[([0-9]+)\]\Z")
 _ALONE = {

@@ -6,8 +6,8 @@ that it may have been done (`agent/loss.py`). Runs that are known to have begun 
 starts one again by its idempotency key finds it held. Only where the operator says that the old cell did nothing after
 the last backup, and the backups know of nothing either, does a run simply go on.
 
-The order is such that a restore which breaks off never leaves a run that goes on unheld: keys, inboxes and switches,
-then the letters, then the runs, then sessions.
+The order is such that a restore which breaks off never leaves a run that goes on unheld: keys, inboxes, switches and
+removals, then the letters, then the runs, then sessions.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from outlast.kernel.error import Conflict
 from outlast.recover.cut import Cut, Unfinished
 
 Phase = Literal["before", "letters", "runs", "done"]
-"""before: keys, inboxes and switches are copied · letters: runs are told what they lost · runs: these and sessions are
-copied · done."""
+"""before: keys, inboxes, switches and removals are copied · letters: runs are told what they lost · runs: these and
+sessions are copied · done."""
 
 _at_once = 64
 """Streams that are written at the same time."""
-_before, _after = ("key", "inbox", "agent"), ("run", "session")
+_before, _after = ("key", "inbox", "agent", "removal"), ("run", "session")
 
 
 class Target(EventStore, SnapshotStore, Journal, Protocol):

@@ -15,7 +15,7 @@ from typing import Protocol
 from outlast.journal.lineage import Lineage
 from outlast.journal.stream import Head, StoredRecord
 
-kinds = ("session", "run", "inbox", "agent", "key")
+kinds = ("session", "run", "inbox", "agent", "removal", "key")
 _page = 500
 _at_once = 64
 

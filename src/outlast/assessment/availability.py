@@ -163,7 +163,7 @@ class _Plan:
     def _site(self, component: Component, site: Site) -> Node:
         if not site.zones:
             return self._leaf(component.availability, "part", component.name, site.region)
-        needed, zones = min(site.needed, site.instances), list(_by_zone(site))
+        needed, zones = min(site.needed, site.instances), site.by_zone().items()
         for zone, _ in zones:
             self._leaf(self._graph.system.zone_availability, "zone", zone)
         in_zones = [(("zone", zone), count) for zone, count in zones]
@@ -182,15 +182,6 @@ class _Plan:
         if found is None:
             found = self._alone[like] = exact(self._own(component, home if has_home else None), self.up)
         return found
-
-
-def _by_zone(site: Site) -> Iterator[tuple[str, int]]:
-    """How many of its instances stand in each zone."""
-    each, more = divmod(site.instances, len(site.zones))
-    counts: dict[str, int] = {}
-    for i, zone in enumerate(site.zones):
-        counts[zone] = counts.get(zone, 0) + each + (i < more)
-    return ((zone, count) for zone, count in counts.items() if count)
 
 
 def _leaves(parts: list[Node]) -> frozenset[Variable]:

@@ -98,7 +98,7 @@ def _in_one_zone(facts: Facts) -> Iterator[Weakness]:
         if component.kind in ("training", "model") or not facts.graph.works_of[component.name]:
             continue
         for site in _serving(component):
-            zones = {site.zones[i % len(site.zones)] for i in range(site.instances)} if site.zones else set[str]()
+            zones = set(site.by_zone())
             if site.region not in many or len(zones) != 1 or facts.radius(component.name) == 0:
                 continue
             zone = zones.pop()

@@ -74,9 +74,11 @@ class _Plan:
         self._graph = graph
         self.up: dict[Variable, float] = {}
         self._alone: dict[object, float] = {}
+        self._work = ""
 
     def of_work(self, work: str) -> Node:
         """One region that has everything, together with what stands outside of all regions."""
+        self._work = work
         entries = self._graph.entries[work]
         found = [self._in_region(entries, region.name) for region in self._graph.system.regions]
         regions = [parts for parts in found if parts is not None]
@@ -128,6 +130,8 @@ class _Plan:
             parts.append(self._own(self._graph.component(name), region))
             parts.extend(self._majority(self._graph.component(name)))
             for edge in self._graph.needs[name]:
+                if not self._graph.leads(self._work, edge):
+                    continue
                 if edge.any_of and edge.synchronous:
                     groups.setdefault((name, edge.any_of), []).append(edge)
                 elif edge.hard and edge.synchronous:

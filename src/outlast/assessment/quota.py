@@ -42,6 +42,8 @@ def _calls(graph: Graph, work: str) -> dict[str, float]:
         following: dict[str, float] = {}
         for name in front:
             for edge in graph.needs[name]:
+                if not graph.leads(work, edge):
+                    continue
                 total = calls[name] * edge.calls
                 if total > max(calls.get(edge.target, 0.0), following.get(edge.target, 0.0)):
                     following[edge.target] = total

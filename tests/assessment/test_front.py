@@ -86,3 +86,10 @@ stores: {journal: {aws: dynamodb}}
         for zone in ("4h", "10s")
     ]
     assert {subject for subject in chosen[0] if chosen[0][subject] != chosen[1][subject]} == {"shop"}
+
+
+def test_the_time_of_a_turn_is_that_of_its_own_way() -> None:
+    text = SHOP.replace("{shop: hard, reports: hard, login: hard}", "{shop: {timeout: 2s}, reports: {timeout: 9m}}")
+    text = text.replace("live: {survive", "live: {latency: {request_p99: 5s}, survive")
+    (promise,) = (one for one in Facts(system_of(text), NOW).promises if one.measure == "latency")
+    assert (promise.estimated, promise.status) == (2.0, "met by design")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from outlast.assessment.edge import Edge
 from outlast.assessment.system import System
 from tests.assessment.blueprints import system_of

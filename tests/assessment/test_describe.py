@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from outlast.assessment.edge import Edge
 from outlast.assessment.system import System
 from tests.assessment.blueprints import system_of
@@ -100,3 +102,11 @@ def test_names_that_two_sections_have_are_told_apart_by_their_paths() -> None:
 def test_the_blueprints_of_the_examples_are_described() -> None:
     for file in sorted(Path("examples").glob("*/outlast.yaml")):
         assert system_of(file.read_text(encoding="utf-8")).components
+
+
+def test_regions_that_serve_and_say_no_share_take_equal_parts_of_what_is_left() -> None:
+    regions = "home: {aws: eu-central-1}, b: {aws: eu-west-1, share: 40%}, c: {aws: eu-north-1}"
+    text = f"regions: {{strategy: active_active, {regions}}}\n"
+    assert [region.share for region in system_of(text).regions] == [pytest.approx(0.3), 0.4, pytest.approx(0.3)]
+    alone = "regions: {strategy: warm_standby, home: {aws: eu-central-1}, standby: {aws: eu-west-1}}\n"
+    assert [region.share for region in system_of(alone).regions] == [1.0, 0.0]

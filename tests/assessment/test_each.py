@@ -169,3 +169,14 @@ services:
     assert not subjects("OL-REC-001", text) | subjects("OL-AVL-001", text)
     assert subjects("OL-AVL-002", text) == {"way"}
     assert subjects("OL-REC-002", text) == {"live.zone.rto"}
+
+
+def test_a_thousand_million_instances_take_no_longer_than_three() -> None:
+    text = """
+objectives: {live: {availability: 99.9%, survive: {zone: {rto: 5m}}}}
+load: {live: {steady: 5/s, peak: 9/s}}
+regions: {home: {aws: eu-central-1}}
+services:
+  web: {kind: api, class: live, capacity: 1/s, redundancy: {instances: 1000000000, needed: 900000000, zones: 3}}
+"""
+    assert subjects("OL-LOD-004", text) == {"web"}

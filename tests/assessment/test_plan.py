@@ -225,3 +225,43 @@ def test_a_standby_spares_the_backups_that_would_stand_in_for_it() -> None:
     made = chosen(shop(live={"zone": (120.0, 0.0), "corruption": (86_400.0, 700_000.0)}))
     assert made["database redundancy of orders"].startswith("Multi-AZ instance")
     assert made["backups of orders"] == "a copy every week"
+
+
+PROMISED: dict[str, dict[str, tuple[float | None, float | None]]] = {
+    "live": {"zone": (14_400.0, 900.0), "corruption": (86_400.0, 300.0), "region": (14_400.0, 60.0),
+             "dependency": (3600.0, None)},
+    "later": {"zone": (14_400.0, 900.0), "region": (86_400.0, 3600.0)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sql", "work", "kind", "measure", "value", "decisions"),
+    [
+        ("rds", "live", "zone", 0, 120.0, {"database redundancy of orders": "Multi-AZ instance"}),
+        ("rds", "live", "node", 0, 60.0, {"database redundancy of orders": "Multi-AZ cluster"}),
+        ("rds", "live", "process", 0, 0.5, {"database redundancy of orders": "Multi-AZ instance"}),
+        ("dynamodb", "live", "zone", 0, 35.0, {"instances of support": "6 in 3 zones: the peak is carried"}),
+        ("rds", "later", "node", 0, 60.0, {"replicas of index": "a replica"}),
+        ("rds", "live", "corruption", 1, 86_400.0, {"backups of journal": "a copy every day"}),
+        ("rds", "live", "dependency", 0, 10.0, {"fallback of writer": "writer.own as fallback"}),
+        ("dynamodb", "live", "region", 0, 60.0, {"regions and strategy of a lost region": "warm standby"}),
+        ("dynamodb", "live", "region", 1, 0.0, {
+            "data in other regions of journal": "strong", "data in other regions of orders": "strong",
+        }),
+        ("dynamodb", "later", "region", 1, 0.0, {"data in other regions of journal": "strong"}),
+    ],
+)  # fmt: skip
+def test_one_objective_changes_the_decisions_that_it_bears_on_and_is_named_by_them(
+    sql: str, work: str, kind: str, measure: int, value: float, decisions: dict[str, str]
+) -> None:
+    flipped = {name: dict(found) for name, found in PROMISED.items()}
+    target = list(flipped[work].get(kind, (None, None)))
+    target[measure] = value
+    flipped[work][kind] = (target[0], target[1])
+    before, after = plan(shop(sql=sql, **PROMISED), BOOK), plan(shop(sql=sql, **flipped), BOOK)
+    changed = {f"{one.question} of {one.subject}": one.after for one in compare(before, after)}
+    assert changed.keys() == decisions.keys()
+    for name, beginning in decisions.items():
+        assert changed[name].startswith(beginning)
+        made = next(one for one in after.decisions if f"{one.question} of {one.subject}" == name)
+        assert any(why.startswith(f"{work}: {('rto', 'rpo')[measure]}") for why in made.why)

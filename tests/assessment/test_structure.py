@@ -205,3 +205,14 @@ def test_what_is_often_away_is_sampled_less_often() -> None:
     assert structure.samples_for(often, each(often, 0.5)) == structure.samples_min
     some = structure.samples_for(often, each(often, 0.98))
     assert some * 500 * 0.02 == pytest.approx(structure.draws_max, rel=0.01)
+
+
+def test_a_fleet_is_looked_at_after_the_zones_that_it_stands_in() -> None:
+    zone, up = leaf("zone", "a"), {("zone", "a"): 0.8, ("part", "0"): 0.7, ("own", "0"): 0.6, ("own", "1"): 0.5}
+
+    def built(shared: Node) -> Node:
+        return any_of([all_of([leaf("own", "0"), shared, zone]), all_of([leaf("own", "1"), shared, any_of([zone])])])
+
+    one = fleet(1, [(("zone", "a"), 1)], 0.7, ("fleet",))
+    many = all_of([leaf("part", "0"), zone])
+    assert exact(built(one), up) == pytest.approx(counted(built(many), up), abs=1e-12)

@@ -49,3 +49,26 @@ def test_a_variable_of_a_module_leads_to_what_the_caller_gave() -> None:
     draft = draft_terraform([Source("plan.json", json.dumps(plan).encode())])
     needs = {drawn.component: list(drawn.needs) for drawn in draft.components}
     assert needs == {"services.send": ["queues.jobs"], "queues.jobs": []}
+
+
+def test_references_that_are_no_list_or_very_many_are_read_in_bounds() -> None:
+    import json
+
+    from outlast.assessment.template.cloudformation import Source
+    from outlast.assessment.template.terraform import terraform
+
+    many = [f"aws_sqs_queue.jobs.x{i}" for i in range(20_000)]
+    for references in (7, True, "x" * 20_000, {"a": 1}, many, ["aws_sqs_queue.jobs.arn", "aws_sqs_queue.jobs"]):
+        plan = {
+            "planned_values": {"root_module": {"resources": [
+                {"address": f"aws_sqs_queue.{name}", "mode": "managed", "type": "aws_sqs_queue", "name": name,
+                 "values": {}}
+                for name in ("jobs", "other")
+            ]}},
+            "configuration": {"root_module": {"resources": [
+                {"address": "aws_sqs_queue.other", "mode": "managed", "type": "aws_sqs_queue", "name": "other",
+                 "expressions": {"kms_master_key_id": {"references": references}}}
+            ]}},
+        }  # fmt: skip
+        found = terraform([Source("plan.json", json.dumps(plan).encode())])
+        assert set(found.resources) == {"aws_sqs_queue.jobs", "aws_sqs_queue.other"}

@@ -74,9 +74,11 @@ class _Plan:
         self._graph = graph
         self.up: dict[Variable, float] = {}
         self._alone: dict[object, float] = {}
+        self._work = ""
 
     def of_work(self, work: str) -> Node:
         """One region that has everything, together with what stands outside of all regions."""
+        self._work = work
         entries = self._graph.entries[work]
         found = [self._in_region(entries, region.name) for region in self._graph.system.regions]
         regions = [parts for parts in found if parts is not None]
@@ -128,6 +130,8 @@ class _Plan:
             parts.append(self._own(self._graph.component(name), region))
             parts.extend(self._majority(self._graph.component(name)))
             for edge in self._graph.needs[name]:
+                if not self._graph.leads(self._work, edge):
+                    continue
                 if edge.any_of and edge.synchronous:
                     groups.setdefault((name, edge.any_of), []).append(edge)
                 elif edge.hard and edge.synchronous:
@@ -163,7 +167,7 @@ class _Plan:
     def _site(self, component: Component, site: Site) -> Node:
         if not site.zones:
             return self._leaf(component.availability, "part", component.name, site.region)
-        needed, zones = min(site.needed, site.instances), list(_by_zone(site))
+        needed, zones = min(site.needed, site.instances), site.by_zone().items()
         for zone, _ in zones:
             self._leaf(self._graph.system.zone_availability, "zone", zone)
         in_zones = [(("zone", zone), count) for zone, count in zones]
@@ -182,15 +186,6 @@ class _Plan:
         if found is None:
             found = self._alone[like] = exact(self._own(component, home if has_home else None), self.up)
         return found
-
-
-def _by_zone(site: Site) -> Iterator[tuple[str, int]]:
-    """How many of its instances stand in each zone."""
-    each, more = divmod(site.instances, len(site.zones))
-    counts: dict[str, int] = {}
-    for i, zone in enumerate(site.zones):
-        counts[zone] = counts.get(zone, 0) + each + (i < more)
-    return ((zone, count) for zone, count in counts.items() if count)
 
 
 def _leaves(parts: list[Node]) -> frozenset[Variable]:

@@ -59,6 +59,15 @@ class Site(msgspec.Struct, frozen=True):
     running: float = 1.0
     """The share of the full capacity that runs before it is needed; 0: it is launched then."""
 
+    def by_zone(self) -> dict[str, int]:
+        """How many instances stand in each zone that has any; nothing of a regional service."""
+        found: dict[str, int] = {}
+        if self.zones:
+            each, more = divmod(self.instances, len(self.zones))
+            for i, zone in enumerate(self.zones):
+                found[zone] = found.get(zone, 0) + each + (i < more)
+        return {zone: count for zone, count in found.items() if count}
+
 
 class Copies(msgspec.Struct, frozen=True):
     """How what a component holds or does is kept a second time, across processes, zones or regions."""

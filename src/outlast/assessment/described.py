@@ -11,6 +11,7 @@ from outlast.assessment.region import Region
 from outlast.blueprint.component import Component as Declared
 from outlast.blueprint.link import Names
 from outlast.blueprint.reader import Spot
+from outlast.blueprint.region import Regions
 from outlast.blueprint.schema import Blueprint
 from outlast.blueprint.training import Training
 
@@ -75,6 +76,7 @@ class Described:
             return {here: Region(name=here, zones=zones, provider="aws" if cloud else "local")}
         found: dict[str, Region] = {}
         everywhere = described.strategy == "active_active"
+        rest = _rest(described, everywhere)
         for key, region in described.all().items():
             name = region.aws or key
             serves = key == "home" or bool(region.share) or (everywhere and not region.journal_only)
@@ -85,7 +87,7 @@ class Described:
                 name=name,
                 zones=tuple(f"{name}{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"[: min(region.zones, 26)]),
                 standby=not serves,
-                share=region.share if region.share is not None else 1.0 if serves else 0.0,
+                share=region.share if region.share is not None else rest if serves else 0.0,
                 running=running,
                 provider="aws" if region.aws else "",
                 witness=region.journal_only,
@@ -115,3 +117,11 @@ class Described:
         holders = {key for key, region in described.all().items() if region.journal_only}
         only_home = described.strategy == "backup_restore"
         return [r for key, r in self.regions.items() if key not in holders and not (only_home and key != "home")]
+
+
+def _rest(regions: Regions, everywhere: bool) -> float:
+    """The share of the traffic of a region that says none and serves: equal parts of what the others leave."""
+    every = {key: region for key, region in regions.all().items() if not region.journal_only}
+    silent = [key for key, region in every.items() if region.share is None and (everywhere or key == "home")]
+    left = max(0.0, 1.0 - sum(region.share or 0.0 for region in every.values()))
+    return left / max(1, len(silent))

@@ -69,6 +69,28 @@ class Graph:
                     waiting.append(edge.source)
                     yield edge.source
 
+    def leads(self, work: str, edge: Edge) -> bool:
+        """Whether a request of `work` may go along `edge`: what stands before several classes leads each to its own."""
+        return edge.source not in self._fronts[work] or edge.target not in self._elsewhere[work]
+
+    @functools.cached_property
+    def _fronts(self) -> dict[str, frozenset[str]]:
+        """By class of work, what only stands before it."""
+        return {
+            work: frozenset(name for name in self.entries[work] if work not in self.component(name).classes)
+            for work in self.works
+        }
+
+    @functools.cached_property
+    def _elsewhere(self) -> dict[str, frozenset[str]]:
+        """By class of work, where only other classes enter."""
+        every = {name for names in self.entries.values() for name in names}
+        return {work: frozenset(every.difference(self.entries[work])) for work in self.works}
+
+    def fronts(self, work: str) -> tuple[str, ...]:
+        """What stands before a class of work, from where it enters outwards."""
+        return tuple(name for name in self.entries[work] if name in self._fronts[work])
+
     @functools.cached_property
     def works(self) -> tuple[str, ...]:
         """All classes of work: those with objectives first, in their order, then those that components name."""
@@ -89,12 +111,12 @@ class Graph:
 
         Alternatives are counted in: `alternatives` says which are.
         """
-        return {work: frozenset(self._reach(self.entries[work], hard_only=True)) for work in self.works}
+        return {work: frozenset(self._reach(work, hard_only=True)) for work in self.works}
 
     @functools.cached_property
     def reach(self) -> dict[str, frozenset[str]]:
         """By class of work, all components that it uses at all."""
-        return {work: frozenset(self._reach(self.entries[work], hard_only=False)) for work in self.works}
+        return {work: frozenset(self._reach(work, hard_only=False)) for work in self.works}
 
     @functools.cached_property
     def works_of(self) -> dict[str, tuple[str, ...]]:
@@ -106,14 +128,15 @@ class Graph:
         """By component, the classes of work that cannot do without it, the most important first."""
         return {name: tuple(work for work in self.works if name in self.hard[work]) for name in self.system.components}
 
-    def _reach(self, start: Iterable[str], *, hard_only: bool) -> Iterator[str]:
-        waiting = list(start)
+    def _reach(self, work: str, *, hard_only: bool) -> Iterator[str]:
+        waiting = list(self.entries[work])
         seen = set(waiting)
         while waiting:
             name = waiting.pop()
             yield name
             for edge in self.needs[name]:
-                if edge.target not in seen and not (hard_only and not (edge.hard and edge.synchronous)):
+                wanted = edge.hard and edge.synchronous if hard_only else True
+                if wanted and edge.target not in seen and self.leads(work, edge):
                     seen.add(edge.target)
                     waiting.append(edge.target)
 

@@ -96,7 +96,7 @@ def _in_zone(graph: Graph, component: Component, zone: str) -> Hit | None:
         return None
     if site.standby:
         return Hit(component.name, State.WEAKENED, None, f"its standby in {site.region} loses {zone}")
-    left = site.instances - sum(1 for i in range(site.instances) if site.zones[i % len(site.zones)] == zone)
+    left = site.instances - site.by_zone().get(zone, 0)
     copies = component.across_zones
     if copies.mode != "none":
         state = State.WEAKENED if _sum(copies) == 0 else State.INTERRUPTED if copies.automatic else State.DOWN

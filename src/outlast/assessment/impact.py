@@ -57,6 +57,8 @@ class Impact(msgspec.Struct, frozen=True):
     """By class of work, what its clients notice."""
     share: float
     """The blast radius: the share of all work that is down, interrupted or waiting (1), or degraded (0.3)."""
+    entered: Mapping[str, tuple[Touch, ...]] = {}
+    """By class of work, what happens to the components where it enters."""
 
     def affected(self) -> frozenset[str]:
         """The components that do not do what they do on other days."""

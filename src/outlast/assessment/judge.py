@@ -77,7 +77,7 @@ def _latency(graph: Graph, objective: Objective) -> Iterator[Promise]:
     promised = objective.latency_s.get("turn_p99") or objective.latency_s.get("request_p99")
     if promised is None:
         return
-    sums = [longest_turn_s(graph, name) for name in graph.entries[objective.name]]
+    sums = [longest_turn_s(graph, name, objective.name) for name in graph.entries[objective.name]]
     seconds, lines = max(sums, key=lambda found: found[0], default=(0.0, ()))
     if not seconds:
         return

@@ -42,6 +42,8 @@ def _calls(graph: Graph, work: str) -> dict[str, float]:
         following: dict[str, float] = {}
         for name in front:
             for edge in graph.needs[name]:
+                if not graph.leads(work, edge):
+                    continue
                 total = calls[name] * edge.calls
                 if total > max(calls.get(edge.target, 0.0), following.get(edge.target, 0.0)):
                     following[edge.target] = total
@@ -58,14 +60,11 @@ def capacity(component: Component, site: Site, without_zone: str = "") -> float 
         return None
     left = site.instances
     if without_zone and site.zones:
-        left -= sum(1 for i in range(site.instances) if site.zones[i % len(site.zones)] == without_zone)
+        left -= site.by_zone().get(without_zone, 0)
     return component.capacity.value * left
 
 
 def fullest_zone(site: Site) -> tuple[str, int]:
     """The zone with the most instances, and how many those are."""
-    counts: dict[str, int] = {}
-    for i in range(site.instances):
-        zone = site.zones[i % len(site.zones)] if site.zones else ""
-        counts[zone] = counts.get(zone, 0) + 1
+    counts = site.by_zone() if site.zones else {"": site.instances} if site.instances else {}
     return max(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))

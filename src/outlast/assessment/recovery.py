@@ -58,11 +58,11 @@ def _rto(
     state = impact.work.get(work, State.UNTOUCHED)
     if state < State.WAITING:
         return _not_stopped(graph, work, disruption, impact, direct)
-    touched = [impact.touches[name] for name in graph.entries[work] if name in impact.touches]
-    touch = max(touched, key=lambda touch: (touch.state, touch.until_s or 0.0))
+    known = {**impact.touches, **{touch.component: touch for touch in impact.entered[work]}}
+    touch = max(impact.entered[work], key=lambda touch: (touch.state, touch.until_s or 0.0))
     way = [touch.component]
     while touch.via:
-        touch = impact.touches[touch.via]
+        touch = known[touch.via]
         way.append(touch.component)
     hit = direct.get(touch.component)
     until = hit.until_s or 0.0 if hit is not None else touch.until_s or 0.0

@@ -57,8 +57,9 @@ def spread_from(graph: Graph, disruption: Disruption, direct: tuple[Hit, ...]) -
                 touches[edge.source] = touch
                 waiting.append(edge.source)
     ordered = dict(sorted(touches.items(), key=lambda item: (item[1].step, item[1].after_s)))
-    work = {name: _felt(graph.entries[name], ordered) for name in graph.works}
-    return Impact(disruption, ordered, work, blast_radius(graph, work))
+    entered = {name: _entered(graph, name, ordered) for name in graph.works}
+    work = {name: max((touch.state for touch in found), default=State.UNTOUCHED) for name, found in entered.items()}
+    return Impact(disruption, ordered, work, blast_radius(graph, work), entered)
 
 
 def blast_radius(graph: Graph, work: dict[str, State]) -> float:
@@ -76,8 +77,17 @@ _badness = {
 }
 
 
-def _felt(entries: tuple[str, ...], touches: dict[str, Touch]) -> State:
-    return max((touches[name].state for name in entries if name in touches), default=State.UNTOUCHED)
+def _entered(graph: Graph, work: str, touches: dict[str, Touch]) -> tuple[Touch, ...]:
+    """What happens where a class of work enters; what stands before it passes on only what is on its own way."""
+    fronts = [name for name in graph.fronts(work) if name in touches and touches[name].step]
+    if any(not graph.leads(work, edge) for name in fronts for edge in graph.needs[name]):
+        touches = {name: touch for name, touch in touches.items() if name not in fronts}
+        for name in fronts:  # those further in come first
+            for edge in graph.needs[name]:
+                touch = _reached(graph, edge, touches) if graph.leads(work, edge) else None
+                if touch is not None and _worse(touch, touches.get(name)):
+                    touches[name] = touch
+    return tuple(touches[name] for name in graph.entries[work] if name in touches)
 
 
 def _worse(new: Touch, old: Touch | None) -> bool:

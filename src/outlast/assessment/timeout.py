@@ -52,14 +52,17 @@ def _inversion(outer: str, outer_s: float, inner: Edge, inner_s: float) -> Inver
     return Inversion(outer, inner, outer_s, inner_s, lines)
 
 
-def longest_turn_s(graph: Graph, name: str) -> tuple[float, tuple[Line, ...]]:
-    """Seconds that one request at `name` may take when every call below uses all of its time, and the sum."""
+def longest_turn_s(graph: Graph, name: str, work: str = "") -> tuple[float, tuple[Line, ...]]:
+    """Seconds that one request at `name` may take when every call below uses all of its time, and the sum.
+
+    `work`: of that class, where what stands before several leads each to its own.
+    """
     lines: list[Line] = []
     total = 0.0
     alternatives: dict[str, float] = {}
     for edge in graph.needs[name]:
         seconds = patience_s(edge) * edge.calls
-        if not seconds:
+        if not seconds or (work and not graph.leads(work, edge)):
             continue
         if edge.any_of:
             alternatives[edge.any_of] = max(alternatives.get(edge.any_of, 0.0), seconds)

@@ -98,7 +98,7 @@ def _in_one_zone(facts: Facts) -> Iterator[Weakness]:
         if component.kind in ("training", "model") or not facts.graph.works_of[component.name]:
             continue
         for site in _serving(component):
-            zones = {site.zones[i % len(site.zones)] for i in range(site.instances)} if site.zones else set[str]()
+            zones = set(site.by_zone())
             if site.region not in many or len(zones) != 1 or facts.radius(component.name) == 0:
                 continue
             zone = zones.pop()
@@ -261,7 +261,7 @@ def _one_cell(facts: Facts) -> Iterator[Weakness]:
 def _long_chain(facts: Facts) -> Iterator[Weakness]:
     for work in facts.graph.works:
         none: tuple[str, ...] = ()
-        chain = max((_chain(facts, name, none) for name in facts.graph.entries[work]), key=len, default=none)
+        chain = max((_chain(facts, work, name, none) for name in facts.graph.entries[work]), key=len, default=none)
         if not chain or len(chain) <= chain_max + 1:
             continue
         fix = Fix(
@@ -276,7 +276,7 @@ def _long_chain(facts: Facts) -> Iterator[Weakness]:
         )  # fmt: skip
 
 
-def _chain(facts: Facts, name: str, before: tuple[str, ...]) -> tuple[str, ...]:
+def _chain(facts: Facts, work: str, name: str, before: tuple[str, ...]) -> tuple[str, ...]:
     """The longest way down over hard synchronous edges to what runs code; alternatives and stores are leaves."""
     if len(before) > chain_max + 2:
         return before
@@ -285,9 +285,11 @@ def _chain(facts: Facts, name: str, before: tuple[str, ...]) -> tuple[str, ...]:
         target = facts.target(edge)
         if not (edge.hard and edge.synchronous) or edge.any_of or edge.target in best:
             continue
+        if not facts.graph.leads(work, edge):
+            continue
         if holds_data(target) or target.kind in state_kinds:
             continue
-        best = max(best, _chain(facts, edge.target, (*before, name)), key=len)
+        best = max(best, _chain(facts, work, edge.target, (*before, name)), key=len)
     return best
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from outlast.assessment.arithmetic import Line, rate_text, time_text
+from outlast.assessment.arithmetic import Line, rate_text, share_text, time_text
 from outlast.assessment.component import Component, Site, compute_kinds
 from outlast.assessment.edge import Edge
 from outlast.assessment.facts import Facts
 from outlast.assessment.finding import Fix
+from outlast.assessment.headroom import part_of
 from outlast.assessment.hit import lead_to_shift
 from outlast.assessment.quota import capacity, fullest_zone
 from outlast.assessment.rule import Rule, Weakness, about, change
@@ -137,6 +138,35 @@ def _zone_leaves_too_little(facts: Facts) -> Iterator[Weakness]:
             f"without {zone} {left} of {site.instances} instances of {component.name} are left; {needed} carry the peak"
         )
         yield about(component, 0.7 * facts.weight_of(component.name), reason, fix)
+
+
+def _region_leaves_too_little(facts: Facts) -> Iterator[Weakness]:
+    serving = [region.name for region in facts.system.regions if not region.standby]
+    for name, demand in facts.demands.items():
+        component = facts.system.components[name]
+        sites = [site for site in component.sites if site.region in serving]
+        if len(sites) < 2 or facts.promised(facts.graph.hard_works_of[name], "region") is None:
+            continue
+        for site in sites:
+            carried, share = capacity(component, site), part_of(facts.system, site.region)
+            needed = demand.rate * share
+            if carried is None or carried >= needed - 1e-9 or component.capacity is None:
+                continue
+            wanted = math.ceil(needed / component.capacity.value - 1e-9)
+            key = "workers.min" if component.kind == "agent" else "redundancy.instances"
+            fix = Fix(
+                text=f"run {wanted} of it in each region, so that the others carry what the largest one leaves",
+                edits=(change(component.place, key, wanted),) if component.kind != "endpoint" else (),
+                buys="the loss of a region needs no launch",
+                costs=f"{wanted - site.instances} more instances in each region",
+            )
+            reason = (
+                f"when another region is lost, {name} in {site.region} must carry {rate_text(round(needed, 2))} and "
+                f"runs for {rate_text(carried)}"
+            )
+            lines = (*demand.lines, Line(f"the part of {site.region} without the largest other one", share_text(share)))
+            yield about(component, 0.9 * facts.weight_of(name), reason, fix, lines)
+            break
 
 
 def _launch_to_recover(facts: Facts) -> Iterator[Weakness]:
@@ -273,6 +303,14 @@ RULES = (
         trigger="zone",
         pillar="REL11-BP05",
         check=_zone_leaves_too_little,
+    ),
+    Rule(
+        id="OL-LOD-009",
+        title="the regions that are left do not carry the peak",
+        why="Where all regions serve, each must hold what the loss of the largest other one sends it.",
+        trigger="region",
+        pillar="REL11-BP05",
+        check=_region_leaves_too_little,
     ),
     Rule(
         id="OL-LOD-005",

@@ -105,13 +105,11 @@ class _Reading:
 
     def _only_nested(self) -> int | None:
         """Where an address says nothing, one stack within a stack and one file of the CDK's belong together."""
-        within = [
-            declared
-            for stack in self._stacks
-            for declared in stack.template["Resources"].values()
-            if isinstance(declared, dict) and cast("dict[str, Any]", declared).get("Type") in _NESTED
-        ]
-        return self._unnamed[0] if len(within) == len(self._unnamed) == 1 else None
+        within = 0
+        for stack in self._stacks:
+            every = cast("dict[str, Any]", stack.template["Resources"]).values()
+            within += sum(isinstance(one, dict) and cast("dict[str, Any]", one).get("Type") in _NESTED for one in every)
+        return self._unnamed[0] if within == len(self._unnamed) == 1 else None
 
     def stack(self, index: int, prefix: str, given: Mapping[str, Any], region: str, deep: int = 0) -> None:
         """Read one stack, and those within it first, so that their outputs are known."""

@@ -46,7 +46,7 @@ def _container(sketch: Sketch, network: Network, service: Resource) -> None:
 
 
 def _function(sketch: Sketch, network: Network, function: Resource) -> None:
-    timeout = number(function.get("Timeout", "timeout")) or _function_timeout_s
+    timeout = min(900.0, number(function.get("Timeout", "timeout")) or _function_timeout_s)
     part = sketch.add(
         function,
         "services",

@@ -26,10 +26,15 @@ _LETTING = (
 """Nouns that may say where dead letters go."""
 
 
+def _at_most(seconds: float, said: float | None) -> float | None:
+    """What a service admits: a template that says more is not deployed."""
+    return None if said is None else min(said, seconds)
+
+
 def _queue(sketch: Sketch, network: Network, queue: Resource) -> None:
     fifo = true(queue.get("FifoQueue", "fifo_queue"))
-    visible = number(queue.get("VisibilityTimeout", "visibility_timeout_seconds"))
-    kept = number(queue.get("MessageRetentionPeriod", "message_retention_seconds"))
+    visible = _at_most(43_200.0, number(queue.get("VisibilityTimeout", "visibility_timeout_seconds")))
+    kept = _at_most(1_209_600.0, number(queue.get("MessageRetentionPeriod", "message_retention_seconds")))
     part = sketch.add(
         queue,
         "queues",
@@ -92,7 +97,7 @@ def _bus(sketch: Sketch, network: Network, bus: Resource) -> None:
 
 def _stream(sketch: Sketch, network: Network, stream: Resource) -> None:
     hours = number(stream.get("RetentionPeriodHours", "retention_period")) or 24.0
-    sketch.add(stream, "services", kind="stream", aws="kinesis", keep=duration_text(hours * 3600))
+    sketch.add(stream, "services", kind="stream", aws="kinesis", keep=duration_text(min(hours, 8760.0) * 3600))
 
 
 def _delivery(sketch: Sketch, network: Network, delivery: Resource) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from outlast.assessment.template.cloudformation import Source
-from outlast.assessment.template.resource import Inventory, Resource, beside, mark, resources_max
+from outlast.assessment.template.resource import Inventory, Resource, beside, listed, mark, resources_max
 from outlast.assessment.template.text import read_text
 from outlast.kernel.error import ConfigurationError
 
@@ -21,6 +21,10 @@ modules_deep_max = 16
 references_max = 500_000
 """Bound of the references that are followed in one plan."""
 
+reference_chars_max = 2_000
+"""Bound of one reference, as far as it is looked at."""
+
+_STEP = re.compile(r"(?=[.\[])")
 _INDEX = re.compile(r"\[(?:\"([^\"]*)\"|([0-9]+))\]\Z")
 _REGION = re.compile(r"(?:^|[^a-z])([a-z]{2}(?:-gov|-iso)?-[a-z]+-[0-9])")
 
@@ -188,10 +192,9 @@ class _Plan:
             values[beside(key)] = marks
 
     def _found(self, expression: Mapping[str, Any], module: _Module, deep: int) -> list[tuple[str, str]]:
-        texts = [text for text in cast("list[Any]", expression.get("references") or []) if isinstance(text, str)]
-        longest = [
-            text for text in texts if not any(o != text and o.startswith((text + ".", text + "[")) for o in texts)
-        ]
+        texts = dict.fromkeys(text for text in listed(expression.get("references")) if isinstance(text, str))
+        shorter = {text[: step.start()] for text in texts for step in _STEP.finditer(text[:reference_chars_max])}
+        longest = [text for text in texts if text not in shorter]
         found: dict[tuple[str, str], None] = {}
         for text in longest:
             found.update(dict.fromkeys(self._named(text, module, deep)))

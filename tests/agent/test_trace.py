@@ -48,8 +48,7 @@ async def acts() -> None:
 
 
 @app.tool(effect="once")
-async def doubtful(ctx: outlast.Context[Any]) -> None:
-    ctx.uses("bank")
+async def doubtful() -> None:
     raise ConnectionError("who knows")
 
 

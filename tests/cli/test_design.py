@@ -167,3 +167,16 @@ def test_the_figures_in_the_document_are_those_of_today(cli: Cli, column: int) -
         "rows of failure modes": len(cli("failures", "-f", WORKED[column], "--json").document),
     }
     assert {name: f"{value:.0f}" for name, value in figures.items()} == {name: table[name] for name in figures}
+
+
+def test_the_document_intake_as_it_runs_here_is_described_assessed_planned_and_drawn(cli: Cli, tmp_path: Path) -> None:
+    here = EXAMPLES / "document_intake" / "outlast.yaml"
+    drawn = cli("graph", "-f", here, "--json").document
+    assert {one["name"] for one in drawn["components"]} == {
+        "intake", "journal", "documents", "preprocessing", "extractions", "register", "reader", "reader.first",
+        "reader.spare",
+    }  # fmt: skip
+    said = cli("assess", "-f", here, "--json", "--fail-on", "never").document
+    assert {one["status"] for one in said["promises"]} == {"met by design"}
+    assert cli("plan", "-f", here).code == 0
+    assert "extractions" in cli("failures", "-f", here).out

@@ -13,12 +13,14 @@ import pytest
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.assessment.impact import State
+from outlast.drill.gate import Gate
+from outlast.drill.guard import Guard
 from outlast.drill.intake.book import Filing, Sent, wrong_marks
 from outlast.drill.intake.document import document
 from outlast.drill.intake.experiment import Experiment
-from outlast.drill.intake.outage import outages
+from outlast.drill.intake.outage import bitten, outages
 from outlast.drill.intake.report import Report, Row, evidence_of, observed, word_of
-from outlast.drill.intake.stage import example, marked
+from outlast.drill.intake.stage import IntakeStage, example, marked
 from outlast.drill.measure import Event
 from outlast.drill.stage import example_directory
 
@@ -76,6 +78,18 @@ def test_what_became_of_the_agent_is_a_word() -> None:
 def test_a_mark_stands_in_the_text_of_its_document() -> None:
     assert {marked(document(f"DOC-{n}", n).encode()) for n in range(7)} == {f"DOC-{n}" for n in range(7)}
     assert marked(b"nothing") == ""
+
+
+def test_a_wire_that_nobody_asked_while_it_was_sick_has_not_bitten(tmp_path: Path) -> None:
+    stage = IntakeStage(tmp_path, Guard(), SystemClock(), with_gates=False)
+    stage.gates = {name: Gate(lambda: "", marked) for name in ("first", "spare")}
+    both = next(one for one in outages if one.name == "reader 503")
+    assert not bitten(both, stage, fell=True)
+    stage.gates["first"].refused = 1
+    assert not bitten(both, stage, fell=True)
+    stage.gates["spare"].refused = 1
+    assert bitten(both, stage, fell=True)
+    assert not bitten(both, stage, fell=False)
 
 
 def row(**changes: Any) -> Row:

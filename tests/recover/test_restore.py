@@ -23,6 +23,7 @@ from outlast.journal.audit import KINDS
 from outlast.journal.blob import Payload
 from outlast.journal.lineage import Lineage
 from outlast.journal.record import make_append
+from outlast.journal.removal import StreamRemoved
 from outlast.journal.stream import Append, Outcome, StoredRecord, StreamKey
 from outlast.kernel.error import Conflict
 from outlast.recover.catalog import Catalog
@@ -51,6 +52,8 @@ def some_event(kind: str, text: str) -> Any:
             return ev.AgentResumed()
         case "session":
             return ev.TurnQueued(text)
+        case "removal":
+            return StreamRemoved(f"run/gone{text}@0.local.memory", 1, "00")
         case _:
             return Noted(text)
 

@@ -56,7 +56,7 @@ def _print(system: System, observation: Observation, edges: tuple[Compared, ...]
     width = max((len(f"{edge.source} -> {edge.target}") for edge in edges), default=0)
     for edge in edges:
         via = f"  by {', '.join(edge.via)}" if edge.via else ""
-        runs = f"  {edge.runs} runs" if edge.runs else ""
+        runs = f"  {edge.runs} run{'s' if edge.runs > 1 else ''}" if edge.runs else ""
         screen.print(
             f"{edge.standing:12}  {f'{edge.source} -> {edge.target}':{width}}{runs}{via}", style=_LOOKS[edge.standing]
         )

@@ -64,6 +64,7 @@ async def _away(outage: Outage, stage: IntakeStage) -> bool:
     fell = True
     for name in outage.parts:
         if outage.how == "503":
+            stage.gates[name].refused = 0
             stage.gates[name].sick = True
         elif outage.how == "SIGSTOP":
             fell &= stage.parts[name].freeze()

@@ -11,6 +11,7 @@ from outlast.adapters.memory.store import MemoryStore
 from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.control import Control, Started
+from outlast.agent.mail import read_inbox
 from outlast.agent.run import Run
 from outlast.agent.switch import switch
 from outlast.cell.sweep import Sweep
@@ -110,5 +111,6 @@ async def test_a_run_that_was_being_held_while_its_agent_was_resumed_is_let_go_b
         both = [Sweep(dataclasses.replace(d.control.platform, index=stale), d.reports.append) for _ in range(2)]
         assert [await sweep._released(run) for sweep in both] == [True, True], "neither sees what the other one did"
         await d.until(run, "completed")
-        assert (await d.types(run)).count("run.redriven") == 1
+        letters, _ = await read_inbox(d.control.platform, run)
+        assert [type(letter.mail) for letter in letters] == [ev.MailSignal, ev.MailRedrive], "it is told once"
         assert d.reports == []

@@ -188,7 +188,12 @@ async def test_an_index_that_is_wrong_removes_nothing() -> None:
         await d.until(run, "parked")
         house.clock.ahead_s = KEEP_S + 60
         d.store.patch(HintPatch(run, state="completed", updated_at=1.0))
-        assert await house.keeping().walk() == Gone(0, 1)
+        fresh = await d.start("quick", "q")
+        await d.until(fresh)
+        house.clock.ahead_s = KEEP_S - 3600
+        d.store.patch(HintPatch(fresh, created_at=1.0, updated_at=1.0))
+        assert await house.keeping().walk() == Gone(0, 2)
+        assert await d.store.read(run_key(house.platform, fresh)), "it ended just now, whatever the index says"
         assert (await d.control.view(run)).state == "running"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from outlast.journal.anchoring import Anchoring
 from outlast.journal.lineage import Lineage
 from outlast.journal.removal import Removal
 from outlast.journal.stream import Head
+from outlast.kernel.error import ConfigurationError
 from outlast.kernel.identity import new_id
 
 file_every_s = 5.0
@@ -83,6 +85,7 @@ async def _logs(home: Path, blueprint: Blueprint, lineage: Lineage) -> AsyncGene
     if said is None:
         yield logs
         return
+    await asyncio.to_thread(_import_sdk)  # takes half a second: not in the loop, and not with the first segment
     from outlast.adapters.aws.call import Calls
     from outlast.adapters.aws.client import Client, Place
     from outlast.adapters.aws.s3.anchor import S3Anchors
@@ -102,3 +105,11 @@ async def _logs(home: Path, blueprint: Blueprint, lineage: Lineage) -> AsyncGene
 
 
 _read_timeout_s = 5.0
+
+
+def _import_sdk() -> None:
+    """Raises ConfigurationError without the extra ``aws``."""
+    try:
+        importlib.import_module("aiobotocore.session")
+    except ImportError:
+        raise ConfigurationError("anchors in S3 need the extra: pip install 'outlast[aws]'") from None

@@ -16,7 +16,7 @@ import msgspec
 
 from outlast.journal.removal import Removal
 from outlast.journal.stream import Head
-from outlast.kernel.error import StoreCorrupt
+from outlast.kernel.error import StoreCorrupt, StoreUnavailable
 
 heads_max = 2_000
 """Bound of the heads in one segment: about 300 KB."""
@@ -152,7 +152,7 @@ class LoggedAnchors:
                 await log.write(noted)
 
     async def all(self) -> dict[str, Head]:
-        """As in AnchorStore. Raises StoreCorrupt for a head that is malformed."""
+        """As in AnchorStore; a log that cannot be read is one of `faults`. Raises StoreCorrupt for a malformed head."""
         found: dict[str, Head] = {}
         self.segments, self.faults = 0, []
 
@@ -167,7 +167,10 @@ class LoggedAnchors:
                     found[stream] = Head(seq, _bytes_of(stream, digest))
 
         for log in self._logs:
-            self.faults += await log.read(visit)
+            try:
+                self.faults += await log.read(visit)
+            except StoreUnavailable as error:
+                self.faults.append(f"{error}; what is anchored there is not held against the journal")
         return found
 
 

@@ -127,6 +127,17 @@ async def test_a_frozen_process_that_holds_the_log_keeps_nobody_for_ever(
             await written(tmp_path, 1)
 
 
+async def test_a_log_that_cannot_be_read_is_said_and_the_others_count(tmp_path: Path) -> None:
+    class Away(FileAnchors):
+        async def read(self, visit: object) -> list[str]:
+            raise StoreUnavailable("the bucket is away")
+
+    log = await written(tmp_path, 1)
+    anchors = LoggedAnchors([Away(tmp_path, SystemClock()), log])
+    assert (await anchors.all())[STREAM] == head(1)
+    assert anchors.faults == ["the bucket is away; what is anchored there is not held against the journal"]
+
+
 async def test_processes_that_write_at_once_write_one_chain(tmp_path: Path) -> None:
     logs = [FileAnchors(tmp_path, SystemClock(), f"w{number}") for number in range(4)]
     await asyncio.gather(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
@@ -69,6 +72,28 @@ class TestSweptFileBlobs(InFiles, SweptBlobsContract):
         path = blobs._path(ref)
         then = path.stat().st_mtime - by_s
         os.utime(path, (then, then))
+
+
+async def test_a_put_between_the_look_of_a_sweep_and_its_removal_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs = FileBlobs(tmp_path / "blobs", OsRandomness())
+    ref = await blobs.put(b"again")
+    path = blobs._path(ref)
+    os.utime(path, (1.0, 1.0))
+    real, puts = Path.unlink, []
+
+    def unlink(self: Path, missing_ok: bool = False) -> None:
+        if self == path:
+            puts.append(threading.Thread(target=blobs._put, args=(b"again",)))
+            puts[0].start()
+            puts[0].join(0.3)  # long enough, if nothing kept it waiting
+        real(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    await blobs.sweep(set(), 60.0)
+    puts[0].join(5.0)
+    assert await blobs.get(ref) == b"again"
 
 
 class TestSqliteAnchors(AnchorStoreContract):

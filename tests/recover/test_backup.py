@@ -5,16 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from outlast.adapters.memory.blob import MemoryBlobs
 from outlast.adapters.memory.depot import MemoryDepot
 from outlast.adapters.memory.store import MemoryStore
+from outlast.agent import event as ev
+from outlast.journal.blob import Payload
 from outlast.journal.lineage import Lineage
+from outlast.journal.record import make_append
+from outlast.journal.stream import Head
 from outlast.kernel.error import Conflict, NotFound, StoreCorrupt
 from outlast.recover.catalog import Catalog
 from outlast.recover.check import Check
-from outlast.recover.manifest import Manifest
+from outlast.recover.manifest import Manifest, segment_name
+from outlast.recover.segment import Title, make_piece, write_segment
+from outlast.recover.survey import survey
 from tests.agent.desk import Desk, desk
 from tests.contracts.note import fill, key
 from tests.recover.shop import Shop, contents_of, cut, everything, take
@@ -151,7 +158,7 @@ async def test_killed_anywhere_it_is_whole_or_not_there_and_the_next_one_goes_on
         await worked(d, 4)
     for name in range(20):
         await fill(d.store, key(d.store, f"x{name}"), 3, size=300)
-    bounds = {"segment_bytes_max": 3000}
+    bounds: dict[str, Any] = {"segment_bytes_max": 3000}
     puts = 0
     while True:
         puts += 1
@@ -278,3 +285,77 @@ async def test_a_run_that_appears_meanwhile_is_taken_with_its_first_record_alone
     found = await held(depot)
     assert [record.seq for record in found[key(store, "New001")]] == [1]
     assert (await contents_of(depot)).chain.newest.streams_in_all == 2
+
+
+async def test_what_an_attempt_left_of_another_history_is_not_gone_on_with() -> None:
+    store, depot = MemoryStore(), MemoryDepot()
+    await fill(store, key(store, "a"), 3)
+    await take(store, MemoryBlobs(), depot)
+    await fill(store, key(store, "a"), 4)
+    with pytest.raises(Dies):
+        await take(store, MemoryBlobs(), Mortal(depot, 2, stored=True))  # behind its segment
+    assert len([name for name in depot.objects if name.endswith(".segment")]) == 2
+    del store._streams[key(store, "a")][5:]
+    await fill(store, key(store, "a"), 4, size=2)
+    taken = await take(store, MemoryBlobs(), depot)
+    assert "another history" in taken.forked
+    assert await held(depot) == await everything(store)
+    assert (await Check(depot).run()).whole
+
+
+async def test_what_is_left_must_go_on_from_the_backup_before_it() -> None:
+    store, depot = MemoryStore(), MemoryDepot()
+    stream = key(store, "a")
+    await fill(store, stream, 3)
+    first = await take(store, MemoryBlobs(), depot)
+    await fill(store, stream, 6)
+    records = await store.read(stream, 5)
+    piece = make_piece(stream, 1, Head(5, store._streams[stream][4].hash), records)
+    name = segment_name(first.series, 2, 1)
+    depot.objects[name] = write_segment(Title(first.series, 2, 1, False), [piece])
+    taken = await take(store, MemoryBlobs(), depot)
+    assert "does not go on from the backup before it" in taken.forked
+    assert await held(depot) == await everything(store)
+
+
+class Eventful(Growing):
+    """Behind each look a run begins as a turn of a session, and a letter comes to a run, which reads it."""
+
+    times = 40
+
+    async def _grow(self) -> None:
+        self._count += 1
+        if self._count > self.times:
+            return
+        store, name = self._behind, f"{'Az'[self._count % 2]}{self._count:03d}"
+        await self._append("run", name, ev.RunParked("new", 0.0))
+        await self._append("session", "s", ev.TurnQueued(name))
+        await self._append("inbox", "a", ev.MailWake(f"{self._count}", "x"))
+        number = store.end(key(store, "a", "inbox")).seq
+        await self._append("run", "a", ev.SignalConsumed("1", "go", "id", number, Payload(msgspec.Raw(b"1"))))
+
+    async def _append(self, kind: str, name: str, event: Any) -> None:
+        store = self._behind
+        stream = key(store, name, kind)
+        head = store.end(stream)
+        await store.append(make_append(stream, head, f"{kind}{self._count}", 1.0, [event]))
+
+
+async def test_what_a_stream_names_is_there_too() -> None:
+    store = MemoryStore()
+    source = Eventful(store)
+    await source._grow()
+    ends = await survey(source)
+    turns = ends[key(store, "s", "session")].seq
+    queued = [
+        event.run
+        for record in store._streams[key(store, "s", "session")][:turns]
+        for event in ev.SESSION.read(key(store, "s", "session"), record).events
+        if isinstance(event, ev.TurnQueued)
+    ]
+    assert queued
+    assert all(key(store, run) in ends for run in queued), "a session's runs"
+    read = store._streams[key(store, "a")][ends[key(store, "a")].seq - 1]
+    (event,) = ev.RUN.read(key(store, "a"), read).events
+    assert isinstance(event, ev.SignalConsumed)
+    assert ends[key(store, "a", "inbox")].seq >= event.mail, "the letters that a run has read"

@@ -11,10 +11,10 @@ import pytest
 from outlast.adapters.memory.blob import MemoryBlobs
 from outlast.adapters.memory.depot import MemoryDepot
 from outlast.adapters.memory.store import MemoryStore
-from outlast.kernel.error import NotFound
-from outlast.recover.catalog import Catalog
+from outlast.kernel.error import NotFound, StoreCorrupt
+from outlast.recover.catalog import Catalog, Chain
 from outlast.recover.check import Check
-from outlast.recover.manifest import mark_name
+from outlast.recover.manifest import Index, mark_name, read_index, write_index
 from outlast.recover.segment import read_segment, write_segment
 from tests.agent.desk import desk
 from tests.contracts.note import fill, key
@@ -121,3 +121,30 @@ async def test_one_backup_can_be_looked_at_alone_with_what_it_stands_on(depot: M
     assert report.backups == 2
     with pytest.raises(NotFound, match="there is no backup"):
         await Check(depot).run([f"{second.series}/9"])
+
+
+async def test_an_index_that_was_changed_is_not_restored_from(depot: MemoryDepot) -> None:
+    catalog = await Catalog.read(depot)
+    newest = catalog.check_found(depot)
+    index = read_index(newest, depot.objects[newest.index.name])
+    fewer = Index(index.extents[1:], index.blobs)
+    depot.objects[newest.index.name] = write_index(fewer)
+    with pytest.raises(StoreCorrupt, match="index"):
+        await Chain.read(depot, catalog.chain(newest))
+
+
+async def test_parts_that_do_not_follow_each_other_make_no_chain(depot: MemoryDepot) -> None:
+    catalog = await Catalog.read(depot)
+    full, second, third = catalog.backups
+    indexes = [read_index(one, depot.objects[one.index.name]) for one in (full, second, third)]
+    chain = Chain([full])
+    chain.add(full, indexes[0])
+    with pytest.raises(StoreCorrupt, match="does not follow event"):
+        chain.add(third, indexes[2])
+    whole = Chain([full])
+    for backup, index in zip(catalog.backups, indexes, strict=True):
+        whole.add(backup, index)
+    swapped = msgspec.structs.replace(indexes[2].extents[0], before="00" * 32)
+    chain.add(second, indexes[1])
+    with pytest.raises(StoreCorrupt, match="does not follow event"):
+        chain.add(third, Index((swapped,), ()))

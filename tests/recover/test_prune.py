@@ -49,6 +49,7 @@ async def name_blob(store: MemoryStore, blobs: MemoryBlobs, run: str, content: b
 async def days(depot: MemoryDepot, watch: Watch, count: int, **how: Any) -> tuple[MemoryStore, MemoryBlobs]:
     """A full backup a day, an increment each noon; each day's first run names a blob and is let go the next day."""
     store, blobs = MemoryStore(), MemoryBlobs()
+    await name_blob(store, blobs, "shared", b"named by every full one")
     for day in range(count):
         await fill(store, key(store, "a"), 2)
         store._streams.pop(key(store, f"run{day - 1}"), None)

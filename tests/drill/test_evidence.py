@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from outlast.assessment.assess import assess
@@ -18,6 +19,8 @@ from outlast.blueprint.load import parse_placed
 from outlast.drill.evidence import append, read, stamped, warnings_max
 from outlast.drill.prediction.experiment import Trial, Verification
 from outlast.drill.prediction.shown import evidence_of
+from outlast.drill.report import Report
+from outlast.drill.report import evidence_of as demo_evidence
 
 NOW = 1_700_000_000.0
 PROMISING = b"""
@@ -120,6 +123,16 @@ def test_of_a_huge_file_the_end_is_read(file: Path, monkeypatch: pytest.MonkeyPa
     assert 1 <= len(found) < 20
     assert found[-1].drill == "d99"
     assert "only its end" in warnings[0]
+
+
+def test_a_demo_that_killed_nobody_shows_nothing() -> None:
+    def told(**changes: Any) -> Evidence:
+        empty = {field.name: 0 for field in msgspec.structs.fields(Report)}
+        return demo_evidence(Report(**{**empty, "verdict": "passed", "recovery_s_p99": 0.2, **changes}), NOW)
+
+    assert (told(workers_killed=2).verdict, told(workers_killed=2).rto_s) == ("passed", 0.2)
+    assert (told().verdict, told().passed) == ("invalid", False)
+    assert told(workers_killed=2, verdict="failed").rpo_s is None
 
 
 def statuses(file: Path, now: float) -> dict[str, str]:

@@ -153,13 +153,17 @@ def _rounded(value: float | None) -> float | None:
 
 
 def evidence_of(report: Report, at: float) -> Evidence:
-    """What a demo shows: that the desk survives the death of its processes. `at`: when, in seconds since 1970."""
-    passed = report.verdict == "passed"
+    """What a demo shows: that the desk survives the death of its processes. `at`: when, in seconds since 1970.
+
+    Without a fault it shows nothing.
+    """
+    killed = bool(report.workers_killed)
+    passed = report.verdict == "passed" and killed
     return Evidence(
         drill="demo",
         at=round(at, 3),
         passed=passed,
-        verdict=report.verdict,
+        verdict=report.verdict if killed else "invalid",
         disruption="process",
         subject="support",
         rto_s=report.recovery_s_p99,

@@ -31,12 +31,13 @@ def deadly(call: Callable[..., Awaitable[Any]], number: int, where: str) -> Call
     async def struck(*arguments: Any, **more: Any) -> Any:
         nonlocal left
         left -= 1
-        if left == 0 and where == "before":
+        mine = left == 0  # others may be under way at the same time
+        if mine and where == "before":
             die()
-        if left == 0 and where == "within":
+        if mine and where == "within":
             os.link = lambda *_: die()  # written and synced, and not named yet
         result = await call(*arguments, **more)
-        if left == 0 and where == "behind":
+        if mine and where == "behind":
             die()
         return result
 

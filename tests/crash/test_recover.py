@@ -99,9 +99,8 @@ async def test_a_restore_that_is_killed_at_any_append_is_gone_on_with(short_dir:
         with pytest.raises(Conflict, match="not finished"):
             async with open_direct_platform(target, load(target)):
                 pass
-        left = 60 - number + (where == "before")
         again = strike("restore", place, target, 3, "before")
-        assert again == (left >= 3), "it goes on where it was"
+        assert again or number == 60, "there is enough left to be killed again"
         if again:
             assert not strike("restore", place, target, 0, "before")
         assert await contents(target) == await contents(home)

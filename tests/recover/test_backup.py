@@ -343,7 +343,7 @@ class Eventful(Growing):
 
 async def test_what_a_stream_names_is_there_too() -> None:
     store = MemoryStore()
-    source = Eventful(store)
+    source: Any = Eventful(store)
     await source._grow()
     ends = await survey(source)
     turns = ends[key(store, "s", "session")].seq

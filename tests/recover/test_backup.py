@@ -107,9 +107,9 @@ class Growing:
         await self._grow()
         return await self._behind.head(stream)
 
-    async def read(self, *arguments: Any) -> Any:
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Any:
         await self._grow()
-        return await self._behind.read(*arguments)
+        return await self._behind.read(stream, after, limit)
 
 
 async def test_taken_while_the_journal_grows_it_is_a_prefix_of_every_stream() -> None:
@@ -343,7 +343,7 @@ class Eventful(Growing):
 
 async def test_what_a_stream_names_is_there_too() -> None:
     store = MemoryStore()
-    source = Eventful(store)
+    source: Any = Eventful(store)
     await source._grow()
     ends = await survey(source)
     turns = ends[key(store, "s", "session")].seq

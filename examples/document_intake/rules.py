@@ -50,6 +50,7 @@ def crude_text(raw: str) -> Text:
 def crude_extraction(text: str) -> Extraction:
     """Without any model: by words."""
     lowered = text.lower()
-    label = next((label for label, words in WORDS.items() if re.search(words, lowered)), "letter")
+    otherwise: Label = "letter"
+    label = next((label for label, words in WORDS.items() if re.search(words, lowered)), otherwise)
     number = NUMBER.search(text)
     return Extraction(label, number[1] if number else "", text.splitlines()[0][:80] if text else "")

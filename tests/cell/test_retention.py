@@ -49,7 +49,7 @@ async def parent(run: Run[None]) -> str:
 @app.agent
 async def again(run: Run[None], left: int) -> str:
     if left:
-        await run.continue_as_new(left - 1)
+        run.continue_as_new(left - 1)
     return await run.signal("go", str)
 
 

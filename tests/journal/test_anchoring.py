@@ -86,7 +86,7 @@ async def test_a_later_head_that_came_while_writing_failed_is_not_forgotten() ->
         raise StoreUnavailable("away")
 
     place.anchoring.see([("a", head(1)), ("b", head(1))])
-    place.anchors.note = fails  # type: ignore[method-assign]
+    place.anchors.note = fails
     assert not await place.anchoring.flush()
     del place.anchors.note
     assert await place.anchoring.flush()

@@ -206,7 +206,7 @@ class Runs:
     async def list(self, request: Request) -> Response:
         """A page of runs."""
         query = read_query(request, ListQuery)
-        filters: dict[str, str] = {
+        filters: dict[str, Any] = {
             name: value
             for name in ("state", "agent", "session", "before")
             if (value := getattr(query, name)) is not UNSET

@@ -50,7 +50,6 @@ def crude_text(raw: str) -> Text:
 def crude_extraction(text: str) -> Extraction:
     """Without any model: by words."""
     lowered = text.lower()
-    otherwise: Label = "letter"
-    label = next((label for label, words in WORDS.items() if re.search(words, lowered)), otherwise)
+    labels = [label for label, words in WORDS.items() if re.search(words, lowered)]
     number = NUMBER.search(text)
-    return Extraction(label, number[1] if number else "", text.splitlines()[0][:80] if text else "")
+    return Extraction(labels[0] if labels else "letter", number[1] if number else "", text.splitlines()[0][:80] if text else "")

@@ -50,6 +50,7 @@ def crude_text(raw: str) -> Text:
 def crude_extraction(text: str) -> Extraction:
     """Without any model: by words."""
     lowered = text.lower()
-    labels = [label for label, words in WORDS.items() if re.search(words, lowered)]
+    labels: list[Label] = [label for label, words in WORDS.items() if re.search(words, lowered)]
     number = NUMBER.search(text)
-    return Extraction(labels[0] if labels else "letter", number[1] if number else "", text.splitlines()[0][:80] if text else "")
+    first_line = text.splitlines()[0][:80] if text else ""
+    return Extraction(labels[0] if labels else "letter", number[1] if number else "", first_line)

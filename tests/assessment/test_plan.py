@@ -258,7 +258,7 @@ def test_one_objective_changes_the_decisions_that_it_bears_on_and_is_named_by_th
     target = list(flipped[work].get(kind, (None, None)))
     target[measure] = value
     flipped[work][kind] = (target[0], target[1])
-    before, after = plan(shop(sql=sql, **PROMISED), BOOK), plan(shop(sql=sql, **flipped), BOOK)
+    before, after = (plan(shop(sql=sql, live=one["live"], later=one["later"]), BOOK) for one in (PROMISED, flipped))
     changed = {f"{one.question} of {one.subject}": one.after for one in compare(before, after)}
     assert changed.keys() == decisions.keys()
     for name, beginning in decisions.items():

@@ -82,3 +82,14 @@ def test_a_bus_whose_region_nobody_says_is_an_error(monkeypatch: pytest.MonkeyPa
         permissions(blueprint, "worker", ACCOUNT)
     with pytest.raises(UsageError, match="12 digits"):
         permissions(on_dynamodb(publish="publish: {eventbridge: decisions}"), "worker", "mine")
+
+
+def test_who_takes_backups_in_s3_may_remove_none_and_a_keeper_may() -> None:
+    backup = "backup: {journal: {full_every: 24h, places: {vault: 's3://vault/desk?region=eu-central-1', home: here}}}"
+    on_file = parse(backup.encode())
+    document = permissions(on_file, "worker", ACCOUNT)
+    assert actions(document)["Depot"] == {"s3:ListBucket"}
+    assert "arn:aws:s3:::vault/desk/*" in document
+    assert "s3:DeleteObjectVersion" not in document
+    assert "s3:DeleteObjectVersion" in actions(permissions(on_file, "keeper", ACCOUNT))["Backups"]
+    assert "Backups" not in actions(permissions(on_dynamodb(), "worker", ACCOUNT))

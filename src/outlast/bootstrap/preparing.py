@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -60,13 +61,20 @@ def permissions(blueprint: Blueprint, role: str, account: str) -> str:
             roles.extend(("follower", "publisher"))
         if role == "worker" and _anchors(blueprint):
             roles.append("witness")
+        backups = _backups(blueprint)
+        if backups and role != "preparer":
+            roles.extend(_kept_by(role))
         bus, anchors = _bus(blueprint, account), _anchors(blueprint)
-        return _shown(policy(aws_options(blueprint), account, roles, bus=bus, anchors=anchors))
+        return _shown(policy(aws_options(blueprint), account, roles, bus=bus, anchors=anchors, backups=backups))
     beside = ""
     if blueprint.stores.journal.publish is not None:
         from outlast.adapters.aws.permission import publisher_policy
 
         beside = _shown(publisher_policy(_bus(blueprint, account)))
+    if _backups(blueprint):
+        from outlast.adapters.aws.permission import backup_policy
+
+        beside += ("\n" if beside else "") + _shown(backup_policy(_backups(blueprint), _kept_by(role)))
     if chosen == "postgres":
         from outlast.adapters.postgres.schema import grants
 
@@ -86,6 +94,18 @@ def _anchors(blueprint: Blueprint) -> str:
     """Bucket and prefix of the anchors in S3, empty where none are."""
     said = blueprint.stores.journal.anchors
     return "" if said is None else f"{said.s3}/{said.prefix}"
+
+
+def _kept_by(role: str) -> list[AwsRole]:
+    """What a role does with backups in S3: whoever runs on a host takes them, a keeper can also remove them."""
+    return ["safekeeper", "pruner"] if role == "keeper" else ["safekeeper"]
+
+
+def _backups(blueprint: Blueprint) -> list[str]:
+    """Bucket and prefix of each place in S3 where the journal's backups lie."""
+    said = blueprint.backup.get("journal")
+    found = [urlsplit(place) for place in said.places.values()] if said is not None else []
+    return [f"{place.netloc}/{place.path.strip('/')}".rstrip("/") + "/" for place in found if place.scheme == "s3"]
 
 
 def _bus(blueprint: Blueprint, account: str) -> str:

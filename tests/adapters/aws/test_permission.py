@@ -16,7 +16,7 @@ from outlast.adapters.aws.dynamodb.lineage import lineage_of
 from outlast.adapters.aws.dynamodb.retention import Retention
 from outlast.adapters.aws.eventbridge import EventBridge
 from outlast.adapters.aws.housekeeping import Housekeeping
-from outlast.adapters.aws.permission import OPERATIONS, bus_arn, policy, witness_policy
+from outlast.adapters.aws.permission import OPERATIONS, backup_policy, bus_arn, policy, witness_policy
 from outlast.adapters.aws.prepare import Preparation, prepare_with
 from outlast.adapters.aws.s3.archive import Archive
 from outlast.adapters.aws.s3.collect import collect
@@ -33,6 +33,7 @@ from tests.adapters.aws.opening import UNGUARDED, engine, options
 from tests.adapters.aws.proxy import faulty
 from tests.adapters.aws.test_anchor import bucket
 from tests.adapters.aws.test_blob import Later
+from tests.adapters.aws.test_depot import opened as depot
 from tests.contracts.note import applied, key, note
 from tests.contracts.publisher import publication
 
@@ -66,6 +67,30 @@ async def test_a_witness_policy_is_what_a_witness_calls(ministack: str, short_di
     assert resources == {"arn:aws:s3:::outlast-anchors/anchors/*", "arn:aws:s3:::outlast-anchors"}
     with pytest.raises(UsageError, match="needs the bucket"):
         policy(options("p", "http://127.0.0.1"), "1" * 12, "witness")
+
+
+async def test_who_keeps_backups_can_remove_none_and_who_prunes_writes_none(ministack: str, short_dir: Path) -> None:
+    async with depot(ministack, short_dir) as place:
+        later = SystemClock().now() + 600
+        await place.put("one", b"1")
+        await place.put("one", b"1", later)
+        await place.get("one")
+        await place.hold("one", 1, later + 600)
+        await place.names()
+        assert set(place.usage.calls) == set(OPERATIONS["safekeeper"])
+        await place.put("two", b"2")
+        place.usage.calls.clear()
+        assert await place.remove("two")
+        assert set(place.usage.calls) == set(OPERATIONS["pruner"])
+    document = backup_policy(["vault/desk/", "vault/other/"])
+    granted = {statement["Sid"]: statement for statement in document["Statement"]}
+    assert granted["Backups"]["Resource"] == ["arn:aws:s3:::vault/desk/*", "arn:aws:s3:::vault/other/*"]
+    assert granted["Depot"] == {
+        "Sid": "Depot", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": ["arn:aws:s3:::vault"],
+    }  # fmt: skip
+    assert not any("Delete" in action for action in granted["Backups"]["Action"])
+    with pytest.raises(UsageError, match="where they lie"):
+        policy(options("p", "http://127.0.0.1"), "1" * 12, "safekeeper")
 
 
 async def test_a_keepers_policy_is_what_a_keeper_calls(ministack: str, short_dir: Path) -> None:
@@ -158,12 +183,13 @@ def test_a_policy_names_one_table_one_bucket_and_no_wildcard_action() -> None:
     bus = bus_arn("outlast-x1", "eu-central-1", "123456789012")
     for role in OPERATIONS:
         place = options("x1", "http://127.0.0.1:1")
-        document = policy(place, "123456789012", role, bus=bus, anchors="outlast-x1-anchors/a/")
+        anchors, backups = "outlast-x1-anchors/a/", ["outlast-x1-b/c/"]
+        document = policy(place, "123456789012", role, bus=bus, anchors=anchors, backups=backups)
         for statement in document["Statement"]:
             assert statement["Effect"] == "Allow"
             assert statement["Action"]
             assert not any("*" in action for action in statement["Action"])
-            assert "outlast-x1" in statement["Resource"]
+            assert "outlast-x1" in str(statement["Resource"])
     indexes = policy(options("x1", "http://127.0.0.1:1"), "123456789012")["Statement"]
     assert {"arn:aws:dynamodb:eu-central-1:123456789012:table/outlast-x1/index/*", "arn:aws:s3:::outlast-x1/*"} <= {
         statement["Resource"] for statement in indexes

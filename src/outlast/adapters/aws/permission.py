@@ -12,12 +12,13 @@ from typing import Any, Literal
 from outlast.adapters.aws.option import AwsOptions
 from outlast.kernel.error import UsageError
 
-Role = Literal["worker", "keeper", "follower", "publisher", "witness", "preparer"]
+Role = Literal["worker", "keeper", "follower", "publisher", "witness", "safekeeper", "pruner", "preparer"]
 """worker: whoever runs agents, serves or reads · keeper: who archives streams, collects blobs and removes runs after
 their retention · follower: who hears from the table what grew · publisher: who publishes events · witness: who
-anchors the ends of streams in a bucket, and reads them · preparer: who makes table and bucket, once."""
+anchors the ends of streams in a bucket, and reads them · safekeeper: who takes, tries and restores backups in a
+bucket, and can remove none · pruner: who removes old ones · preparer: who makes table and bucket, once."""
 
-Scope = Literal["table", "indexes", "stream", "bucket", "objects", "bus", "anchors", "witness"]
+Scope = Literal["table", "indexes", "stream", "bucket", "objects", "bus", "anchors", "witness", "backups", "depot"]
 
 OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
     "worker": {
@@ -60,6 +61,19 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
         ),
         "s3:ListObjectVersions": (("s3:ListBucketVersions", "witness"),),
     },
+    "safekeeper": {
+        "s3:PutObject": (("s3:PutObject", "backups"), ("s3:PutObjectRetention", "backups")),
+        "s3:PutObjectRetention": (("s3:PutObjectRetention", "backups"),),
+        "s3:GetObject": (("s3:GetObject", "backups"), ("s3:ListBucket", "depot")),
+        "s3:HeadObject": (
+            ("s3:GetObject", "backups"), ("s3:GetObjectRetention", "backups"), ("s3:ListBucket", "depot"),
+        ),
+        "s3:ListObjectsV2": (("s3:ListBucket", "depot"),),
+    },
+    "pruner": {
+        "s3:HeadObject": (("s3:GetObject", "backups"), ("s3:ListBucket", "depot")),
+        "s3:DeleteObject": (("s3:DeleteObject", "backups"), ("s3:DeleteObjectVersion", "backups")),
+    },
     "preparer": {
         "dynamodb:DescribeTable": (("dynamodb:DescribeTable", "table"),),
         "dynamodb:CreateTable": (("dynamodb:CreateTable", "table"),),
@@ -81,19 +95,20 @@ OPERATIONS: Mapping[Role, Mapping[str, tuple[tuple[str, Scope], ...]]] = {
 
 def policy(
     options: AwsOptions, account: str, role: Role | Sequence[Role] = "worker", partition: str = "aws", bus: str = "",
-    anchors: str = "",
+    anchors: str = "", backups: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """An IAM policy document for one role or several together, on one table and one bucket; `account` has 12 digits.
 
-    `bus` is the ARN of the event bus of a publisher (`bus_arn`), `anchors` the ``BUCKET/PREFIX`` of a witness. Raises
-    UsageError.
+    `bus` is the ARN of the event bus of a publisher (`bus_arn`), `anchors` the ``BUCKET/PREFIX`` of a witness,
+    `backups` those of a safekeeper. Raises UsageError.
     """
     _check_account(account)
     table = f"arn:{partition}:dynamodb:{options.region}:{account}:table/{options.table}"
     bucket = f"arn:{partition}:s3:::{options.bucket}"
-    resources = {
+    resources: dict[str, str | list[str]] = {
         "table": table, "indexes": f"{table}/index/*", "stream": f"{table}/stream/*", "bucket": bucket,
         "objects": f"{bucket}/*", "bus": bus, **_of_witness(anchors, partition),
+        **_of_depots(backups, partition),
     }  # fmt: skip
     return _document([role] if isinstance(role, str) else role, resources)
 
@@ -106,6 +121,19 @@ def publisher_policy(bus: str) -> dict[str, Any]:
 def witness_policy(anchors: str, partition: str = "aws") -> dict[str, Any]:
     """An IAM policy document for who anchors below ``BUCKET/PREFIX`` and does nothing else on AWS."""
     return _document(["witness"], _of_witness(anchors, partition))
+
+
+def backup_policy(
+    backups: Sequence[str], roles: Sequence[Role] = ("safekeeper",), partition: str = "aws"
+) -> dict[str, Any]:
+    """An IAM policy document for who keeps backups below each ``BUCKET/PREFIX`` and does nothing else on AWS."""
+    return _document(roles, _of_depots(backups, partition))
+
+
+def _of_depots(backups: Sequence[str], partition: str) -> dict[str, list[str]]:
+    arn = f"arn:{partition}:s3:::"
+    buckets = sorted({place.partition("/")[0] for place in backups})
+    return {"backups": [f"{arn}{place}*" for place in backups], "depot": [arn + name for name in buckets]}
 
 
 def _of_witness(anchors: str, partition: str) -> dict[str, str]:
@@ -126,7 +154,7 @@ def _check_account(account: str) -> None:
         raise UsageError(f"account {account[:20]!r} is not one: expected 12 digits")
 
 
-def _document(roles: Sequence[Role], resources: Mapping[str, str]) -> dict[str, Any]:
+def _document(roles: Sequence[Role], resources: Mapping[str, str | list[str]]) -> dict[str, Any]:
     allowed: dict[Scope, set[str]] = {}
     for role in roles:
         for grants in OPERATIONS[role].values():
@@ -136,6 +164,8 @@ def _document(roles: Sequence[Role], resources: Mapping[str, str]) -> dict[str, 
         raise UsageError("a policy of a publisher needs the ARN of its event bus")
     if "anchors" in allowed and "anchors" not in resources:
         raise UsageError("a policy of a witness needs the bucket and prefix of its anchors")
+    if "backups" in allowed and not resources.get("backups"):
+        raise UsageError("a policy for backups needs the bucket and prefix where they lie")
     statements = [
         {"Sid": scope.capitalize(), "Effect": "Allow", "Action": sorted(actions), "Resource": resources[scope]}
         for scope, actions in sorted(allowed.items())

@@ -12,14 +12,13 @@ removed from its end does not, which is what the lock is for.
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.fault import CallFailed
+from outlast.adapters.aws.s3.once import write_once
 from outlast.journal.anchor import Chain, Segment, segment_hash, segments_of
 from outlast.journal.lineage import Lineage
 from outlast.journal.stream import Head
@@ -66,20 +65,12 @@ class S3Anchors:
         if self._lock_s is not None:
             until = datetime.fromtimestamp(self._clock.now() + self._lock_s, UTC)
             locked = {"ObjectLockMode": "COMPLIANCE", "ObjectLockRetainUntilDate": until}
-        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-        try:
-            await self._calls.many(
-                "PutObject", Bucket=self._bucket, Key=name, Body=content, IfNoneMatch="*", ChecksumSHA256=digest,
-                ChecksumAlgorithm="SHA256", ContentType="application/json", **locked,
-            )  # fmt: skip
-        except CallFailed as failed:
-            if failed.kind != "refused":
-                raise
-            if await self._get(name) != content:
-                raise StoreCorrupt(
-                    f"{name} in bucket {self._bucket} is not what this process was to write there: nothing was "
-                    "overwritten; look who else writes below this prefix"
-                ) from None
+        written = await write_once(self._calls, self._bucket, name, content, "application/json", **locked)
+        if not written and await self._get(name) != content:
+            raise StoreCorrupt(
+                f"{name} in bucket {self._bucket} is not what this process was to write there: nothing was "
+                "overwritten; look who else writes below this prefix"
+            )
 
     async def read(self, visit: Callable[[Segment], None]) -> Sequence[str]:
         faults: list[str] = []

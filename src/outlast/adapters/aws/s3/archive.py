@@ -11,14 +11,13 @@ again, and nobody's history is overwritten. Nothing is removed from the table by
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.fault import CallFailed
+from outlast.adapters.aws.s3.once import write_once
 from outlast.journal.chain import genesis, verify
 from outlast.journal.stream import EventStore, Head, StoredRecord
 from outlast.kernel.error import NotFound, StoreCorrupt, UsageError
@@ -146,20 +145,12 @@ class Archive:
         return records[0].seq
 
     async def _write_once(self, name: str, content: bytes) -> None:
-        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-        try:
-            await self._calls.many(
-                "PutObject", Bucket=self._bucket, Key=name, Body=content, IfNoneMatch="*", ChecksumSHA256=digest,
-                ContentType="application/json",
-            )  # fmt: skip
-        except CallFailed as failed:
-            if failed.kind != "refused":
-                raise
-            if await self._get(name) != content:
-                raise StoreCorrupt(
-                    f"{name} in bucket {self._bucket} is not what was to be archived: the stream has grown since, or "
-                    "something else wrote there; nothing was overwritten"
-                ) from None
+        written = await write_once(self._calls, self._bucket, name, content, "application/json")
+        if not written and await self._get(name) != content:
+            raise StoreCorrupt(
+                f"{name} in bucket {self._bucket} is not what was to be archived: the stream has grown since, or "
+                "something else wrote there; nothing was overwritten"
+            )
 
     async def _get(self, name: str) -> bytes | None:
         try:

@@ -7,8 +7,6 @@ a locked version, which hides it: `get` and `names` then do not see it, and remo
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +14,7 @@ from typing import Any
 from outlast.adapters.aws.call import Calls
 from outlast.adapters.aws.client import Client, Place
 from outlast.adapters.aws.fault import CallFailed
+from outlast.adapters.aws.s3.once import write_once
 from outlast.adapters.aws.usage import Usage
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import Conflict, NotFound, UsageError
@@ -46,21 +45,15 @@ class S3Depot:
         await self._client.closed()
 
     async def put(self, name: str, content: bytes, locked_until: float = 0.0) -> None:
-        digest = base64.b64encode(hashlib.sha256(content).digest()).decode()
-        try:
-            await self._calls.many(
-                "PutObject", **self._object(name), Body=content, IfNoneMatch="*", ChecksumSHA256=digest,
-                ChecksumAlgorithm="SHA256", ContentType="application/octet-stream", **_lock(locked_until),
-            )  # fmt: skip
-        except CallFailed as failed:
-            if failed.kind != "refused":
-                raise
-            if await self.get(name) != content:
-                raise Conflict(
-                    f"{name} is in {self.where} already and holds something else: another backup is being taken, or "
-                    "something else wrote there; nothing was overwritten"
-                ) from None
-            await self.hold(name, len(content), locked_until)
+        key, lock = self._object(name)["Key"], _lock(locked_until)
+        if await write_once(self._calls, self._bucket, key, content, "application/octet-stream", **lock):
+            return
+        if await self.get(name) != content:
+            raise Conflict(
+                f"{name} is in {self.where} already and holds something else: another backup is being taken, or "
+                "something else wrote there; nothing was overwritten"
+            )
+        await self.hold(name, len(content), locked_until)
 
     async def get(self, name: str) -> bytes:
         try:

@@ -57,7 +57,9 @@ async def test_a_chain_that_is_not_whole_is_refused_and_named(harm: Callable[[Pi
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"text", gzip.compress(b""), gzip.compress(b"{}\n"), gzip.compress(b'{"a":1}\n{"b":2}\n')]
+    "content",
+    [b"", b"text", gzip.compress(b""), gzip.compress(b"{}\n"), gzip.compress(b'{"a":1}\n{"b":2}\n')],
+    ids=["empty", "text", "nothing", "no title", "another title"],
 )
 def test_what_is_no_segment_is_refused(content: bytes) -> None:
     with pytest.raises(StoreCorrupt, match="segment x"):

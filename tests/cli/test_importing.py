@@ -76,3 +76,23 @@ def test_what_cannot_be_imported_is_a_usage_error(
 ) -> None:
     assert main(["import", *arguments]) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_a_region_that_was_changed_by_hand_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    queue = "Resources: {Jobs: {Type: 'AWS::SQS::Queue', Properties: {VisibilityTimeout: %d}}}"
+    home, standby = tmp_path / "home.yaml", tmp_path / "standby.yaml"
+    home.write_text(queue % 60)
+    standby.write_text(queue % 60)
+    compared = ["import", "cloudformation", f"{home}@eu-central-1", "--same-as", f"{standby}@eu-west-1"]
+    assert main(compared) == 0
+    assert "0 differences" in capsys.readouterr().err
+    standby.write_text(queue % 30)
+    assert main(compared) == 1
+    assert capsys.readouterr().out == (
+        f"queues.jobs.visibility: 1m in {home}@eu-central-1, 30s in {standby}@eu-west-1\n"
+    )
+    assert main([*compared, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["differences"] == [{"where": "queues.jobs.visibility", "here": "1m", "there": "30s"}]
+    assert main([*compared, "-o", str(tmp_path / "out")]) == 2
+    assert "do not go together" in capsys.readouterr().err

@@ -39,29 +39,47 @@ Name = Annotated[
     str, typer.Option("--name", show_default=False, help="Name of the system. Default: that of the first file.")
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file that --output names.")]
+SameAs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--same-as",
+        metavar="FILE",
+        show_default=False,
+        help="Draft nothing: say where this deployment of the stack is not like FILE. May be repeated.",
+    ),
+]
 
 
 @import_app.command("cloudformation")
-def cloudformation(files: Files, output: Out = None, name: Name = "", force: Force = False, json: Json = False) -> None:
+def cloudformation(
+    files: Files, output: Out = None, name: Name = "", force: Force = False, same_as: SameAs = None, json: Json = False
+) -> None:
     """Draft a blueprint from templates of CloudFormation: JSON, YAML, SAM, or what `cdk synth` leaves in cdk.out.
 
     Nothing is asked of AWS. Every resource is accounted for: it became a component, says something about one, says
     nothing about failures, or could not be read. What was assumed stands in comments. Give nested stacks as further
-    files, and several regions as FILE@REGION.
+    files, and several regions as FILE@REGION. With --same-as two deployments of one stack are compared, such as what
+    `aws cloudformation get-template` says of two regions: exit code 1 if one of them was changed.
 
     For example:
 
         outlast import cloudformation template.yaml@eu-central-1 -o outlast.yaml && outlast assess
         outlast import cloudformation cdk.out/*.template.json --json | jq .left
         outlast import cloudformation main.yaml@eu-central-1 standby.yaml@eu-west-1
+        outlast import cloudformation main.yaml@eu-central-1 --same-as standby.yaml@eu-west-1
     """
     from outlast.assessment.template.draft import draft_cloudformation
 
+    if same_as:
+        _compare(files, same_as, draft_cloudformation, output, json=json)
+        return
     _import(files, draft_cloudformation, output, name, force=force, json=json)
 
 
 @import_app.command("terraform")
-def terraform(files: Files, output: Out = None, name: Name = "", force: Force = False, json: Json = False) -> None:
+def terraform(
+    files: Files, output: Out = None, name: Name = "", force: Force = False, same_as: SameAs = None, json: Json = False
+) -> None:
     """Draft a blueprint from a plan (or state) of Terraform as JSON.
 
     Nothing is asked of AWS, and no provider is run. Every resource is accounted for: it became a component, says
@@ -75,6 +93,9 @@ def terraform(files: Files, output: Out = None, name: Name = "", force: Force = 
     """
     from outlast.assessment.template.draft import draft_terraform
 
+    if same_as:
+        _compare(files, same_as, draft_terraform, output, json=json)
+        return
     _import(files, draft_terraform, output, name, force=force, json=json)
 
 
@@ -108,6 +129,50 @@ def _import(
         note(line)
     if output is not None:
         note(f"\nwrote {output}. Read its comments, correct what was assumed, then: outlast assess -f {output}")
+
+
+def _compare(
+    files: list[str],
+    others: list[str],
+    read: Callable[[Sequence[Source], str], Draft],
+    output: Path | None,
+    *,
+    json: bool,
+) -> None:
+    import msgspec
+
+    from outlast.assessment.template.difference import differences
+    from outlast.blueprint.load import parse
+    from outlast.cli.exit import ExitCode
+    from outlast.cli.output import note, plain, print_json
+    from outlast.kernel.error import UsageError
+
+    if output is not None:
+        raise UsageError("--output and --same-as do not go together: a comparison drafts nothing")
+    if len(files) + len(others) > files_max:
+        raise UsageError(f"{len(files) + len(others)} files, the bound files_max is {files_max}: give fewer")
+    drafts = [read([_source(file) for file in given], "compared") for given in (files, others)]
+    for draft in drafts:
+        _check(draft)
+    found = differences(*(parse(draft.text.encode()) for draft in drafts))
+    if json:
+        print_json({"here": files, "there": others, "differences": msgspec.to_builtins(found)})
+    else:
+        for one in found:
+            print(plain(f"{one.where}: {_said(one.here)} in {files[0]}, {_said(one.there)} in {others[0]}"))
+        components = len(drafts[0].components), len(drafts[1].components)
+        note(f"{len(found)} differences; {components[0]} components in {files[0]}, {components[1]} in {others[0]}")
+        unread = sum(len(draft.left) for draft in drafts)
+        if unread:
+            note(f"{unread} resources were not read, and not compared: see the import of each")
+    if found:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _said(value: object) -> str:
+    import json
+
+    return "nothing" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _source(given: str) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 import shutil
 import signal
@@ -164,13 +165,12 @@ class System:
     async def until(self, condition: Callable[[], Any], deadline_s: float, what: str) -> None:
         """Wait for a condition; fails with what the cell said when it does not come."""
         end = time.monotonic() + deadline_s
-        while not (value := condition()):
+        while not (await found if inspect.isawaitable(found := condition()) else found):
             if time.monotonic() > end:
                 pytest.fail(f"not within {deadline_s} s: {what}\n{self.told()}")
             if self._supervisor is not None and self._supervisor.poll() not in (None, -signal.SIGKILL):
                 pytest.fail(f"the supervisor ended with {self._supervisor.returncode}\n{self.told()}")
             await asyncio.sleep(0.01)
-        del value
 
     def told(self) -> str:
         """The last of what the supervisor and its children said."""

@@ -117,7 +117,7 @@ def _shown(found: Estimate, lines: bool) -> None:
         print(f"unchecked: compared with no record of the price list; the others with records{seen}")
 
 
-_sums = ("USD a month", "unchecked", "against the first")
+_sums = ("USD a month", "unchecked", "difference")
 
 
 def _of(unchecked: float) -> str:
@@ -138,7 +138,7 @@ def _strategies(found: Estimate) -> object:
 
     table = Table(title="If the region is lost", title_justify="left", box=None, pad_edge=False)
     last = "until clients succeed, and what may be lost"
-    for column in ("strategy", "USD a month", "unchecked", "against the first", last):
+    for column in ("strategy", "USD a month", "unchecked", "difference", last):
         table.add_column(column, justify="right" if column in _sums else "left", no_wrap=column != last)
     first = found.strategies[0].usd if found.strategies else 0.0
     for one in found.strategies:
@@ -149,7 +149,7 @@ def _strategies(found: Estimate) -> object:
 
 
 def _recovered(one: StrategyCost) -> str:
-    return "; ".join(f"{found.work} {_recovery(found)}" for found in one.recovery)
+    return "\n".join(f"{found.work} {_recovery(found)}" for found in one.recovery)
 
 
 def _recovery(found: ClassRecovery) -> str:

@@ -8,6 +8,9 @@ import msgspec
 import pytest
 
 from outlast.agent import event as ev
+from outlast.journal.chain import genesis
+from outlast.journal.record import make_append
+from outlast.journal.stream import StoredRecord
 
 LEFT_OUT: dict[str, dict[str, Any]] = {
     "run.created 1": {"session": "", "key": "", "parent": "", "parent_place": "", "continued_from": ""},
@@ -41,3 +44,12 @@ def test_a_default_never_changes_within_a_version(tag: str) -> None:
 
 def member_version(member: Any) -> int:
     return next(field.default_factory() for field in msgspec.structs.fields(member) if field.name == "v")
+
+
+def test_a_field_that_a_later_release_has_added_is_read_past() -> None:
+    stream = "run/r@0.local.abc"
+    body = make_append(stream, genesis(stream), "id", 1.0, [ev.RunReleased("w")]).body
+    later = body.replace(b'"worker":"w"', b'"worker":"w","added":{"later":[1]}')
+    assert later != body
+    read = ev.RUN.read(stream, StoredRecord(1, 1, later, bytes(32)))
+    assert read.events == [ev.RunReleased("w")]

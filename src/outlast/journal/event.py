@@ -1,7 +1,8 @@
 """What every event is: a tagged struct of JSON with a schema version, as short as it can be said.
 
 A field that has its default is left out of the bytes, so a default is part of the schema: to change one, raise the
-version. The version itself is always written.
+version. A new field whose default means what was meant without it needs no new version: older records do not have it,
+and a release that does not know it reads past it. The version itself is always written.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ from outlast.bootstrap.engine import aws_options, is_shared, open_engine, place_
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.platform import open_client_platform
 from outlast.bootstrap.safekeeping import Safekeeping
+from outlast.cell.chore import Tell
 from outlast.cell.outbox import Outbox, OutboxBounds
 from outlast.cell.retention import Retention, Shrinkable, may_go
 from outlast.journal.reach import SweptBlobs
@@ -31,7 +32,6 @@ from outlast.kernel.point import NoPoints
 if TYPE_CHECKING:
     from outlast.adapters.aws.engine import AwsEngine
 
-Tell = Callable[[Literal["info", "warning"], str], None]
 Work = Coroutine[Any, Any, None]
 
 save_within_s = 5.0

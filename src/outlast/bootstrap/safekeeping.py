@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from outlast.bootstrap.backing import back_up, home_place, keep_seconds, wanted
 from outlast.bootstrap.depot import open_depot
 from outlast.bootstrap.home import StateDirectory, write_whole
 from outlast.bootstrap.trial import try_restore
+from outlast.cell.chore import Tell
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import NotFound, OutlastError
 from outlast.recover.catalog import Catalog
@@ -25,7 +26,6 @@ from outlast.recover.schedule import Done, Plan, Task, due
 from outlast.recover.trial import last_trial
 
 T = TypeVar("T")
-Tell = Callable[[Literal["info", "warning"], str], None]
 
 look_every_s = 1.0
 """How often the schedule is looked at."""

@@ -9,9 +9,8 @@ decide, the index only says where to look. An idempotency key is forgotten with 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -20,18 +19,14 @@ from outlast.agent.create import run_key
 from outlast.agent.ending import last_of, last_recorded
 from outlast.agent.mail import inbox_key
 from outlast.agent.platform import Platform
+from outlast.cell.chore import CollectionMark, Rounds, Tell
 from outlast.journal.index import ENDED, RunEntry
 from outlast.journal.publication import cursor_stream
 from outlast.journal.reach import SweptBlobs, blob_age_s_min, named_in
 from outlast.journal.removal import Ended, Shrinking, record_removals, removed_count_max, removed_events_max
-from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import EventStore, Head, StreamKey
-from outlast.kernel.error import OutlastError, StoreCorrupt
+from outlast.journal.stream import EventStore, Head
+from outlast.kernel.error import StoreCorrupt
 from outlast.kernel.unit import duration_text
-
-Tell = Callable[[Literal["info", "warning"], str], None]
-
-_version = 1
 
 
 class Shrinkable(EventStore, Shrinking, Protocol):
@@ -78,19 +73,16 @@ class Retention:
         self._keep_s = keep_s
         self._published = published
         self._bounds = bounds or RetentionBounds()
-        self._said = ""
+        self._rounds = Rounds(platform.clock, platform.randomness, tell)
+        self._collection = CollectionMark(platform.snapshots, store.lineage, platform.clock)
 
     async def run(self) -> None:
         """Until cancelled. What fails is said once, and done by the next round."""
-        await self._rest(self._bounds.first_after_s)
-        while True:
-            try:
-                await self.walk()
-                await self.collect()
-                self._said = ""
-            except OutlastError as error:
-                self._complain(f"this store is not kept in order now: {error}")
-            await self._rest(self._bounds.walk_every_s)
+        await self._rounds.run(self._round, self._bounds.first_after_s, self._bounds.walk_every_s)
+
+    async def _round(self) -> None:
+        await self.walk()
+        await self.collect()
 
     async def walk(self) -> Gone:
         """Let every run go that ended long enough ago. Raises StoreError; what was begun the next walk begins again."""
@@ -111,12 +103,10 @@ class Retention:
     async def collect(self) -> bool:
         """Remove blobs that nothing names, if that was not done lately; whether it was done now. Raises StoreError."""
         now = self._platform.clock.now()
-        if now - await self._collected_at() < self._bounds.collect_every_s:
+        if now - await self._collection.at() < self._bounds.collect_every_s:
             return False
         swept = await self._blobs.sweep(await named_in(self._platform.store), blob_age_s_min)
-        body = msgspec.json.encode(now)
-        mark = Snapshot(self._mark(), int(now), hashlib.sha256(body).digest(), _version, body)
-        await self._platform.snapshots.save(mark)
+        await self._collection.note(now)
         if swept.removed:
             self._tell("info", f"{swept.removed} of {swept.blobs} blobs were removed, nothing named them")
         return True
@@ -129,7 +119,7 @@ class Retention:
             if not await may_go(self._platform, entry, before, published=self._published):
                 return None
         except StoreCorrupt as error:
-            self._complain(f"run {entry.run} stays, it cannot be read: {error}")
+            self._rounds.complain(f"run {entry.run} stays, it cannot be read: {error}")
             return None
         run, platform = entry.run, self._platform
         streams = [inbox_key(platform, run), run_key(platform, run)]
@@ -144,27 +134,6 @@ class Retention:
         await self._store.remove(runs)
         left = [run for run in runs if (await self._store.head(run.heads[-1][0])).seq]
         return len(runs) - len(left)
-
-    def _mark(self) -> str:
-        return str(StreamKey("chore", "collect", self._store.lineage))
-
-    async def _collected_at(self) -> float:
-        """When blobs were collected last, by the clock of who did; 0 if that is not known."""
-        try:
-            snapshot = await self._platform.snapshots.load(self._mark())
-            if snapshot is None or snapshot.v != _version:
-                return 0.0
-            return min(msgspec.json.decode(snapshot.body, type=float), self._platform.clock.now())
-        except (StoreCorrupt, msgspec.MsgspecError):
-            return 0.0
-
-    def _complain(self, line: str) -> None:
-        if line != self._said:
-            self._said = line
-            self._tell("warning", line)
-
-    async def _rest(self, seconds: float) -> None:
-        await self._platform.clock.sleep(seconds * (0.75 + 0.5 * self._platform.randomness.uniform()))
 
 
 async def may_go(platform: Platform, entry: RunEntry, before: float, *, published: bool = False) -> bool:

@@ -7,9 +7,8 @@ and `prepare`, leaves a mark of its table in the bucket (``tables/TABLE``).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -17,21 +16,17 @@ from outlast.adapters.aws.dynamodb.retention import Retention, runs_max
 from outlast.adapters.aws.engine import AwsEngine
 from outlast.adapters.aws.option import AwsOptions
 from outlast.adapters.aws.s3.owner import mark_table, tables_of
+from outlast.cell.chore import CollectionMark, Rounds, Tell
 from outlast.journal.index import RunEntry
 from outlast.journal.reach import named_by
 from outlast.journal.removal import record_removals
-from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import EventStore, StreamKey
 from outlast.kernel.clock import Clock
-from outlast.kernel.error import OutlastError, StoreCorrupt
+from outlast.kernel.error import StoreCorrupt
 from outlast.kernel.randomness import Randomness
 from outlast.kernel.unit import duration_text
 
-Tell = Callable[[Literal["info", "warning"], str], None]
-
 MayGo = Callable[[RunEntry, float], Awaitable[bool]]
-
-_version = 1
 
 
 class HousekeepingBounds(msgspec.Struct, frozen=True):
@@ -67,20 +62,17 @@ class Housekeeping:
         self._archive = archive
         self._bounds = bounds or HousekeepingBounds()
         self._retention: Retention | None = None
-        self._said = ""
+        self._rounds = Rounds(clock, randomness, tell)
+        self._collection = CollectionMark(engine.journal, engine.journal.lineage, clock)
         self._unarchived = 0
 
     async def run(self) -> None:
         """Until cancelled. What fails is said once, and done by the next round."""
-        await self._rest(self._bounds.first_after_s)
-        while True:
-            try:
-                await self.walk()
-                await self.collect()
-                self._said = ""
-            except OutlastError as error:
-                self._complain(f"this store is not kept in order now: {error}")
-            await self._rest(self._bounds.walk_every_s)
+        await self._rounds.run(self._round, self._bounds.first_after_s, self._bounds.walk_every_s)
+
+    async def _round(self) -> None:
+        await self.walk()
+        await self.collect()
 
     async def walk(self) -> int:
         """Let every run go that ended long enough ago; how many. Raises StoreError."""
@@ -96,24 +88,24 @@ class Housekeeping:
             text = f"{told} runs that ended more than {duration_text(self._keep_s)} ago will be gone in a day"
             self._tell("info", text + (", they are archived" if self._archive else ""))
         if self._unarchived:
-            self._complain(f"{self._unarchived} runs stay, because they could not be archived")
+            self._rounds.complain(f"{self._unarchived} runs stay, because they could not be archived")
         return told
 
     async def collect(self) -> bool:
         """Remove blobs that nothing names, if that was not done lately; whether it was done now. Raises StoreError."""
         calls, bucket = self._engine.calls["s3"], self._options.bucket
-        if self._clock.now() - await self._collected_at() < self._bounds.collect_every_s:
+        if self._clock.now() - await self._collection.at() < self._bounds.collect_every_s:
             return False
         await mark_table(calls, bucket, self._options.table)
         others = [table for table in await tables_of(calls, bucket) if table != self._options.table]
         if others:
-            self._complain(
+            self._rounds.complain(
                 f"blobs are not collected: bucket {bucket} is also used by table {others[0]}, whose blobs nobody here "
                 f"can tell; give each table a bucket of its own, or remove tables/{others[0]} there if it is gone"
             )
             return False
         found = await self._engine.collect(dry_run=False, store=self._store)
-        await self._collected()
+        await self._collection.note(self._clock.now())
         if found.removed or found.locked:
             locked = f", {found.locked} are locked and stay" if found.locked else ""
             self._tell("info", f"{found.removed} of {found.blobs} blobs were removed, nothing named them{locked}")
@@ -137,7 +129,7 @@ class Housekeeping:
                 if entry is None or not await self._may_go(entry, self._clock.now() - self._keep_s):
                     return False
             except StoreCorrupt as error:
-                self._complain(f"run {run} stays, it cannot be read: {error}")
+                self._rounds.complain(f"run {run} stays, it cannot be read: {error}")
                 return False
         if self._archive and not await self._archived(run):
             self._unarchived += 1
@@ -159,33 +151,6 @@ class Housekeeping:
                 blobs = await named_by(self._store, stream)
                 await self._engine.archive.store(journal, stream, blobs)
             except StoreCorrupt as error:
-                self._complain(f"run {run} stays, it cannot be archived: {error}")
+                self._rounds.complain(f"run {run} stays, it cannot be archived: {error}")
                 return False
         return True
-
-    def _mark(self) -> str:
-        return str(StreamKey("chore", "collect", self._engine.journal.lineage))
-
-    async def _collected_at(self) -> float:
-        """When blobs were collected last, by the clock of who did; 0 if that is not known."""
-        try:
-            snapshot = await self._engine.journal.load(self._mark())
-            if snapshot is None or snapshot.v != _version:
-                return 0.0
-            return min(msgspec.json.decode(snapshot.body, type=float), self._clock.now())
-        except (StoreCorrupt, msgspec.MsgspecError):
-            return 0.0
-
-    async def _collected(self) -> None:
-        now = self._clock.now()
-        body = msgspec.json.encode(now)
-        digest = hashlib.sha256(body).digest()
-        await self._engine.journal.save(Snapshot(self._mark(), int(now), digest, _version, body))
-
-    def _complain(self, line: str) -> None:
-        if line != self._said:
-            self._said = line
-            self._tell("warning", line)
-
-    async def _rest(self, seconds: float) -> None:
-        await self._clock.sleep(seconds * (0.75 + 0.5 * self._randomness.uniform()))

@@ -10,10 +10,12 @@ from pathlib import Path
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
+from outlast.assessment.precaution import Evidence
 from outlast.blueprint.run_on import Local, RunOn
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.home import StateDirectory
 from outlast.bootstrap.restoring import restore
+from outlast.drill.evidence import append, evidence_file, stamped
 from outlast.kernel.error import OutlastError, StoreUnavailable
 from outlast.recover.catalog import Catalog
 from outlast.recover.depot import Depot
@@ -21,20 +23,7 @@ from outlast.recover.trial import Trial, keep_trial
 
 drill = "test-restore"
 """Its name in the evidence."""
-evidence_file = "evidence.jsonl"
 _prefix = "trial-"
-
-
-class _Evidence(msgspec.Struct, frozen=True):
-    """A line that `outlast assess` reads."""
-
-    drill: str
-    at: float
-    passed: bool
-    disruption: str
-    subject: str
-    rto_s: float
-    rpo_s: float
 
 
 async def try_restore(home: Path, blueprint: Blueprint, depot: Depot) -> Trial:
@@ -67,11 +56,18 @@ async def try_restore(home: Path, blueprint: Blueprint, depot: Depot) -> Trial:
         for directory in (target, StateDirectory(target).socket.parent):  # where paths are long, that one is elsewhere
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
     await keep_trial(depot, trial)
-    line = _Evidence(drill, trial.at, trial.passed, "corruption", "journal", trial.took_s, trial.age_s)
-    await asyncio.to_thread(_append, state.path / evidence_file, msgspec.json.encode(line) + b"\n")
+    shown = stamped([_evidence_of(trial)], blueprint.name, home)
+    await asyncio.to_thread(append, home / evidence_file, shown)
     return trial
 
 
-def _append(path: Path, line: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(line)
+def _evidence_of(trial: Trial) -> Evidence:
+    return Evidence(
+        drill=drill,
+        at=trial.at,
+        passed=trial.passed,
+        disruption="corruption",
+        subject="journal",
+        rto_s=trial.took_s,
+        rpo_s=trial.age_s,
+    )

@@ -19,7 +19,7 @@ from outlast.journal.index import RunEntry
 from outlast.journal.removal import Removal, removed_streams
 from outlast.journal.seal import Sealer, is_sealed, open_record
 from outlast.journal.snapshot import Snapshot
-from outlast.journal.stream import Head, StoredRecord, StreamKey
+from outlast.journal.stream import Head, Readable, StoredRecord, StreamKey
 from outlast.kernel.error import NotFound, StoreCorrupt, StoreError, UsageError
 
 Damage = Literal["unreadable", "chain", "record", "truncated", "diverged", "blob", "snapshot", "index", "file"]
@@ -72,12 +72,8 @@ flaws_max = 10_000
 """Bound of the findings that are kept; the first ones are."""
 
 
-class Journal(Protocol):
+class Journal(Readable, Protocol):
     """What is audited: the reading half of EventStore, RunIndex and SnapshotStore."""
-
-    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]: ...
-
-    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]: ...
 
     async def load(self, stream: str) -> Snapshot | None: ...
 

@@ -24,7 +24,7 @@ from outlast.journal.publication import cursor_stream
 from outlast.journal.record import append_id_of
 from outlast.journal.seal import Sealer, is_sealed, open_record
 from outlast.journal.snapshot import Snapshot, SnapshotStore
-from outlast.journal.stream import Append, EventStore, Head, StoredRecord, StreamKey
+from outlast.journal.stream import Append, EventStore, Head, Readable, StoredRecord, StreamKey
 from outlast.journal.writer import settle_append
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import Conflict, StoreCorrupt, StoreSealed
@@ -33,15 +33,11 @@ _page = 500
 _patience_s = 60.0
 
 
-class Source(Protocol):
+class Source(Readable, Protocol):
     """What is copied: the reading half of EventStore and RunIndex."""
 
     @property
     def lineage(self) -> Lineage: ...
-
-    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]: ...
-
-    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]: ...
 
     async def entry(self, run: str) -> RunEntry | None: ...
 

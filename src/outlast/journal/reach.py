@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Protocol
 
 import msgspec
 
 from outlast.journal.seal import is_sealed
-from outlast.journal.stream import StoredRecord
+from outlast.journal.stream import Readable
 from outlast.kernel.error import StoreSealed
 
 blob_age_s_min = 7 * 24 * 3600.0
@@ -34,14 +34,6 @@ class SweptBlobs(Protocol):
         call. A put at the same moment wins, or writes it anew. Raises StoreUnavailable.
         """
         ...
-
-
-class Readable(Protocol):
-    """What names are read from."""
-
-    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]: ...
-
-    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]: ...
 
 
 async def named_in(store: Readable, kinds: Collection[str] = ("run", "inbox", "session", "agent")) -> set[str]:

@@ -16,7 +16,7 @@ from outlast.journal.chain import genesis
 from outlast.journal.event import Event, version_field
 from outlast.journal.index import RunEntry
 from outlast.journal.record import Reader, make_append
-from outlast.journal.stream import EventStore, Head, StoredRecord, StreamKey
+from outlast.journal.stream import EventStore, Head, Readable, StoredRecord, StreamKey
 from outlast.journal.writer import Fenced, settle_append
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import StoreUnavailable
@@ -43,7 +43,7 @@ class StreamRemoved(Event, frozen=True, tag="stream.removed"):
     v: int = version_field(1)
 
 
-_reader: Reader[StreamRemoved] = Reader(StreamRemoved, {}, {StreamRemoved.__struct_config__.tag: 1})  # type: ignore[dict-item]
+_reader: Reader[StreamRemoved] = Reader(StreamRemoved, {}, {str(StreamRemoved.__struct_config__.tag): 1})
 
 
 class Removal(msgspec.Struct, frozen=True):
@@ -85,14 +85,6 @@ removed_count_max = 20
 """Bound of the runs in one `remove`."""
 removed_events_max = 5_000
 """Bound of their events; a run that has more goes alone. Who appends meanwhile waits."""
-
-
-class Readable(Protocol):
-    """What removals are read from."""
-
-    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]: ...
-
-    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]: ...
 
 
 async def record_removals(

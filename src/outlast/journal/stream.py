@@ -118,7 +118,19 @@ class Notice(msgspec.Struct, frozen=True, array_like=True):
     hint: HintPatch | None = None
 
 
-class EventStore(Protocol):
+class Readable(Protocol):
+    """What streams are read from."""
+
+    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
+        """At most `limit` records, in order, that begin after event `after`; sees every append acknowledged before."""
+        ...
+
+    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Keys of one kind in text order, after `after`: the slow sweep behind every hint."""
+        ...
+
+
+class EventStore(Readable, Protocol):
     """Stores streams. Every adapter passes `tests/contracts/event_store.py`.
 
     Operating faults on reads raise StoreUnavailable or StoreCorrupt; `append` turns them into Unknown, and raises only
@@ -137,14 +149,6 @@ class EventStore(Protocol):
 
     async def head(self, stream: str) -> Head:
         """The end of a stream, as of now: sees every append acknowledged before the call."""
-        ...
-
-    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]:
-        """At most `limit` records, in order, that begin after event `after`; sees every append acknowledged before."""
-        ...
-
-    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
-        """Keys of one kind in text order, after `after`: the slow sweep behind every hint."""
         ...
 
     def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:

@@ -9,7 +9,7 @@ import msgspec
 
 from outlast.journal.blob import BlobRef
 from outlast.journal.stream import Head
-from outlast.kernel.error import NotFound, StoreCorrupt, StoreError
+from outlast.kernel.error import NotFound, StoreCorrupt
 from outlast.recover.depot import Depot
 from outlast.recover.manifest import (
     Index,
@@ -122,7 +122,7 @@ class Catalog:
         newest = self.newest()
         if newest is None:
             broken = f"; {len(self.broken)} manifests there cannot be read" if self.broken else ""
-            raise NotFound(f"there is no complete backup in {depot.where}{broken}: take one with `outlast backup take`")
+            raise NotFound(f"there is no complete backup in {depot.where}{broken}: take one with `outlast backup`")
         return newest
 
 
@@ -182,5 +182,3 @@ async def readable_chain(depot: Depot, catalog: Catalog, backup: Manifest) -> tu
         return await Chain.read(depot, catalog.chain(backup)), ""
     except StoreCorrupt as error:
         return None, str(error)
-    except StoreError:
-        raise

@@ -107,7 +107,8 @@ class Check:
 
     async def _backup(self, catalog: Catalog, backup: Manifest, chain: Chain) -> Chain:
         """Look at one; the chain that it makes with those before."""
-        if self._chain(catalog, backup) and not self._stands(backup, chain):
+        self._chain(catalog, backup)
+        if not self._stands(backup, chain):
             chain = Chain([])
         content = await self._object(backup.index)
         index: Index | None = None

@@ -9,28 +9,23 @@ a new one has its successor.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Protocol
 
 from outlast.journal.lineage import Lineage
-from outlast.journal.stream import Head, StoredRecord
+from outlast.journal.stream import Head, Readable
 
 kinds = ("session", "run", "inbox", "agent", "removal", "key")
 _page = 500
 _at_once = 64
 
 
-class Source(Protocol):
+class Source(Readable, Protocol):
     """What is backed up: the reading half of EventStore, of the store that holds what is stored."""
 
     @property
     def lineage(self) -> Lineage: ...
 
     async def head(self, stream: str) -> Head: ...
-
-    async def read(self, stream: str, after: int = 0, limit: int = 1000) -> Sequence[StoredRecord]: ...
-
-    async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]: ...
 
 
 async def survey(source: Source) -> dict[str, Head]:

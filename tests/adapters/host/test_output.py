@@ -75,3 +75,10 @@ def test_what_is_printed_is_there_at_once_where_that_was_asked_for() -> None:
         assert process.stdout.read(2) == "up"
         process.communicate("\n", timeout=60)
     assert process.returncode == 0
+
+
+def test_every_process_that_prints_documents_prints_them_whole() -> None:
+    for path in (Path(__file__).parents[3] / "src" / "outlast").rglob("*.py"):
+        code = path.read_text("utf-8")
+        if '__name__ == "__main__"' in code and "sys.stdout" in code:
+            assert "write_whole()" in code, path

@@ -105,8 +105,7 @@ class Desk:
         return await self._probe.start(_given("journal")) is not None
 
     def _gateway(self) -> str | None:
-        path = self.project / ".outlast" / "gateway.json"
-        return gateway_of(path.read_bytes() if path.exists() else None)
+        return gateway_of(self.project / ".outlast" / "gateway.json")
 
     def _blueprint(self) -> dict[str, Any]:
         def at(name: str) -> dict[str, str]:

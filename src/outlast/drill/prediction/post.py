@@ -112,8 +112,7 @@ class Post:
         return self.system.address()
 
     def _gateway(self) -> str | None:
-        path = self.project / ".outlast" / "gateway.json"
-        return gateway_of(path.read_bytes() if path.exists() else None)
+        return gateway_of(self.project / ".outlast" / "gateway.json")
 
     def _next(self) -> dict[str, Any]:
         """Another document each time: an extraction that is remembered needs no model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -125,10 +126,10 @@ class Probe:
             return 0, b"", {}
 
 
-def gateway_of(raw: bytes | None) -> str | None:
-    """The address in a gateway's announcement."""
+def gateway_of(announcement: Path) -> str | None:
+    """The address in a gateway's announcement, if it is there."""
     try:
-        found = msgspec.json.decode(raw or b"", type=_Address).address
-    except msgspec.MsgspecError:
+        found = msgspec.json.decode(announcement.read_bytes(), type=_Address).address
+    except (FileNotFoundError, msgspec.MsgspecError):
         return None
     return found if "://" in found else f"http://{found}"

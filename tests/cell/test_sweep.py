@@ -96,6 +96,19 @@ async def test_an_end_that_the_index_missed_is_told_with_its_reason() -> None:
     assert await place.sweep.walk() == 0
 
 
+async def test_who_is_rung_for_a_run_whose_end_the_index_missed_tells_it_at_once() -> None:
+    place = Place()
+    run = await place.created()
+    await place.sweep.walk()
+    platform = place.desk.platform(place.desk.store)
+    await claim(platform, run, "w1", False, app.agents)
+    await place.append(run_key(place.platform, run), ev.RunCancelledEvent("enough"))
+    assert (await place.entry(run)).state == "running"
+    assert await claim(platform, run, "w2", False, app.agents) is None
+    entry = await place.entry(run)
+    assert (entry.state, entry.owner) == ("cancelled", "")
+
+
 async def test_mail_that_the_index_missed_is_told() -> None:
     place = Place()
     run = await place.desk.start("go")

@@ -12,6 +12,7 @@ from outlast.agent.history import History
 from outlast.agent.orphan import Decided, conclude
 from outlast.agent.orphan import decide as decide_orphan
 from outlast.agent.platform import Platform
+from outlast.cell.sweep import Sweep
 from outlast.journal.chain import genesis, link
 from outlast.journal.index import HintPatch
 from outlast.journal.record import make_append
@@ -69,7 +70,10 @@ async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: C
             history, head = await read_history(platform, run)
         except NotFound:
             return None
-        if history.ended is not None or (claims is not None and history.claims != claims):
+        if history.ended is not None:  # whoever ended it may have died before the index was told
+            await Sweep(platform, _unsaid).mend(run)
+            return None
+        if claims is not None and history.claims != claims:
             return None
         claims = history.claims
         try:
@@ -78,6 +82,10 @@ async def claim(platform: Platform, run: str, worker: str, solo: bool, agents: C
             # not always another worker: what a dead owner sent last may become durable after it was read
             continue
     return None
+
+
+def _unsaid(line: str) -> None:
+    """The slow sweep says what cannot be told."""
 
 
 async def _claim_at(

@@ -67,7 +67,8 @@ def decode(raw: bytes | msgspec.Raw, kind: type[T] | Any = Any, what: str = "val
             except TypeError:  # an unhashable annotation is decoded without the cache
                 pass
     try:
-        return cast(T, decoder.decode(raw))
+        value: T = decoder.decode(raw)
+        return value
     except RecursionError:
         raise TypeMismatch(f"{what} is nested too deeply") from None
     except Exception as error:  # noqa: BLE001 # a type's own checks are user code: they may raise anything

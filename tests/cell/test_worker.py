@@ -278,7 +278,7 @@ def racing() -> App[None]:
 
 async def test_mail_for_a_running_run_is_seen_where_no_notice_ever_comes() -> None:
     async with desk(racing(), workers=0) as d:
-        d.store._listeners.add = lambda listener: lambda: None
+        d.store._listeners.add = lambda listener, *, steps=True: lambda: None
         await d.hire()
         run = await d.start("race")
         d.ring(run)
@@ -291,7 +291,7 @@ async def test_an_inbox_that_was_looked_at_is_not_read_again_and_all_runs_cost_o
     looks: list[str | None] = []
     reads: list[str] = []
     async with desk(racing(), workers=0) as d:
-        d.store._listeners.add = lambda listener: lambda: None
+        d.store._listeners.add = lambda listener, *, steps=True: lambda: None
         owned, read = d.store.owned, d.store.read
 
         async def counted(owner: str | None = None, limit: int = 10_000) -> Any:

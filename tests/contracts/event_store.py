@@ -235,6 +235,22 @@ class EventStoreContract(abc.ABC):
         await fill(store, key(store, "unwatched"), 3)
         assert all(notice.stream == stream for notice in seen)
 
+    async def test_who_does_not_ask_for_steps_hears_of_inboxes_and_hints(
+        self, store: EventStore, until: Callable[..., object]
+    ) -> None:
+        seen: set[str] = set()
+        store.listen(lambda notices: seen.update(notice.stream for notice in notices), steps=False)
+        inbox, run = key(store, "heard", "inbox"), key(store, "heard")
+        heads = {inbox: genesis(inbox), run: genesis(run)}
+
+        async def noticed() -> bool:
+            for stream, head in heads.items():
+                hint = HintPatch("heard", mail=head.seq + 1) if stream == run else None
+                heads[stream] = applied(await store.append(note(stream, head, f"h{head.seq}", hint=hint)))
+            return len(seen) == 2
+
+        await until(noticed, 10, "both")  # type: ignore[misc]
+
     async def test_a_listener_that_raises_harms_nobody(self, store: EventStore) -> None:
         def broken(notices: Sequence[Notice]) -> None:
             raise ValueError("listener")

@@ -37,6 +37,38 @@ async def test_a_follower_sees_every_event_once_and_the_stream_ends_with_the_run
     assert seen[-1].type == "run.completed"
 
 
+class Counting(MemoryStore):
+    """Counts who listens."""
+
+    listeners = 0
+
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        stop = super().listen(listener, steps=steps)
+        self.listeners += 1
+
+        def end() -> None:
+            self.listeners -= 1
+            stop()
+
+        return end
+
+
+async def test_the_store_is_listened_to_while_somebody_follows(platform: Platform, until: Until) -> None:
+    store = Counting()
+    platform = dataclasses.replace(platform, store=store, index=store, snapshots=store)
+    control = Control(platform, desk())
+    async with running(control, desk()) as site:
+        run = await site.start()
+        assert store.listeners == 0
+        async with site.follow(run) as events, site.follow(run) as others:
+            await anext(events)
+            await anext(others)
+            assert store.listeners == 1
+            await grow(platform, run, completed(), state="completed")
+            assert [event.type async for event in events] == ["run.completed"]
+        await until(lambda: store.listeners == 0, 10, "nobody listens")
+
+
 async def test_a_post_that_accepts_events_follows_the_run(site: Site, platform: Platform) -> None:
     path = f"{site.address}/v1/agents/support/runs"
     headers = {"Accept": "text/event-stream", "Idempotency-Key": "k", "Content-Type": "application/json"}
@@ -85,7 +117,7 @@ async def test_an_unknown_run_cannot_be_followed(site: Site) -> None:
 class Deaf(MemoryStore):
     """Loses every notice; the test makes up others."""
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
         self.heard = listener
         return lambda: None
 

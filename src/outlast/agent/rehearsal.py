@@ -81,7 +81,7 @@ class _Pretend:
     async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
         return await self._store.streams(kind, after, limit)
 
-    def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[Sequence[Notice]], None], *, steps: bool = True) -> Callable[[], None]:
         return lambda: None
 
     async def save(self, snapshot: Snapshot) -> None:

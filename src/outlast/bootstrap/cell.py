@@ -231,9 +231,9 @@ class View:
         """Where growth is heard of."""
         return self
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
         """As that of EventStore."""
-        stops = [self._journal.listen(listener)]
+        stops = [self._journal.listen(listener, steps=steps)]
         if self._courier is not None:
             stops.append(self._courier.listen(listener))
 

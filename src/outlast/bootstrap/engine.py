@@ -201,7 +201,7 @@ async def _courier(blueprint: Blueprint, journal: Journal) -> AsyncGenerator[Cou
 
     queue = SqsQueue(url, place_of(blueprint), hidden_s=_bell_hidden_s)
     courier = Courier(queue, SystemClock(), OsRandomness(), logging.getLogger("outlast").warning)
-    stop = journal.listen(courier.ring)
+    stop = journal.listen(courier.ring, steps=False)
     sending = asyncio.get_running_loop().create_task(courier.send())
     try:
         yield courier

@@ -41,7 +41,7 @@ class Times(msgspec.Struct, frozen=True):
 class Heard(Protocol):
     """Where growth is heard of."""
 
-    def listen(self, listener: Listener) -> Callable[[], None]: ...
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]: ...
 
 
 class Journal(Protocol):
@@ -271,7 +271,7 @@ class Supervisor:
             stack.push_async_callback(journal.close)
             dispatcher = Dispatcher(neighbours=self._lookout.neighbours if self._lookout is not None else None)
             bell = Doorbell(journal.index, self._clock, self, self._complain, dispatcher)
-            stack.callback(journal.store.listen(bell.notices))
+            stack.callback(journal.store.listen(bell.notices, steps=False))
             self._doorbell = bell
             bell.serves(self._roster.pools)
             for child in self._roster.view():

@@ -76,7 +76,7 @@ class Worker:
     async def __aenter__(self) -> Worker:
         self._deps = await self._open.enter_async_context(self._app.open())
         await self._refresh_stopped()
-        self._open.callback(self._platform.store.listen(self._heard))
+        self._open.callback(self._platform.store.listen(self._heard, steps=False))
         upkeep_of = (
             self._keep_refreshing(),
             Sweep(self._platform, self._report).run(),

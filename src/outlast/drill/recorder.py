@@ -183,8 +183,8 @@ class RecordingStore:
     async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
         return await self.behind.streams(kind, after, limit)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        return self.behind.listen(listener)
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        return self.behind.listen(listener, steps=steps)
 
     def _note(self, call: AnyCall) -> None:
         self._book.write(_encoder.encode(call) + b"\n")

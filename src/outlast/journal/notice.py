@@ -10,19 +10,32 @@ from outlast.journal.stream import Notice
 Listener = Callable[[Sequence[Notice]], None]
 
 
+def is_step(notice: Notice) -> bool:
+    """Whether it only says that a run went on, which concerns who follows that run and nobody else."""
+    return notice.hint is None and notice.stream.startswith("run/")
+
+
 class Listeners:
     """The listeners of one store. Not for several threads."""
 
     def __init__(self) -> None:
-        self._listeners: dict[object, Listener] = {}
+        self._listeners: dict[object, tuple[Listener, bool]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
 
-    def add(self, listener: Listener) -> Callable[[], None]:
-        """Tell `listener` from now on, until the returned function is called (any number of times)."""
+    @property
+    def steps(self) -> bool:
+        """Whether any of them wants to hear of steps."""
+        return any(steps for _, steps in self._listeners.values())
+
+    def add(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        """Tell `listener` from now on, until the returned function is called (any number of times).
+
+        `steps` as for `EventStore.listen`.
+        """
         token = object()
-        self._listeners[token] = listener
+        self._listeners[token] = (listener, steps)
 
         def stop() -> None:
             self._listeners.pop(token, None)
@@ -31,9 +44,13 @@ class Listeners:
 
     def tell(self, notices: Sequence[Notice]) -> None:
         """Hand `notices` to every listener. What one raises goes to the event loop's exception handler."""
-        for listener in list(self._listeners.values()):
+        others = [notice for notice in notices if not is_step(notice)]
+        for listener, steps in list(self._listeners.values()):
+            heard = notices if steps else others
+            if not heard:
+                continue
             try:
-                listener(notices)
+                listener(heard)
             except Exception as error:  # noqa: BLE001 (the append is durable: a listener's fault must not become the writer's)
                 asyncio.get_running_loop().call_exception_handler(
                     {"message": "a listener of the journal failed", "exception": error}

@@ -111,11 +111,11 @@ class SealedStore:
     async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
         return await self._journal.streams(kind, after, limit)
 
-    def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[Sequence[Notice]], None], *, steps: bool = True) -> Callable[[], None]:
         def opened(notices: Sequence[Notice]) -> None:
             listener([self._noticed(notice) for notice in notices])
 
-        return self._journal.listen(opened)
+        return self._journal.listen(opened, steps=steps)
 
     def _noticed(self, notice: Notice) -> Notice:
         """A notice with its reason opened, if its key is at hand: nobody waits for a hint."""

@@ -151,8 +151,11 @@ class EventStore(Readable, Protocol):
         """The end of a stream, as of now: sees every append acknowledged before the call."""
         ...
 
-    def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:
-        """Call `listener` with hints of growth, until the returned function is called."""
+    def listen(self, listener: Callable[[Sequence[Notice]], None], *, steps: bool = True) -> Callable[[], None]:
+        """Call `listener` with hints of growth, until the returned function is called.
+
+        Without `steps` it need not hear of a run's history that grows and changes nothing for others (`is_step`).
+        """
         ...
 
 

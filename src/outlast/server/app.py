@@ -53,7 +53,6 @@ class Api:
         self._router = router
         self.gate = Gate(Guard(self._route, token=token, loopback=loopback), limits)
         self._outermost: ASGIApp = Linger(Problems(self.gate, log), limits, platform.clock, log)
-        self._deafen = _nothing
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Raises what a request found to be broken in Outlast itself: the process must end."""
 
@@ -69,15 +68,3 @@ class Api:
         scope["app"] = self  # with it, the router raises what it refuses, instead of answering in plain text
         await self._router(scope, receive, send)
 
-    def listen(self) -> None:
-        """Hear the store's notices."""
-        self._deafen = self._platform.store.listen(self.followers.heard)
-
-    def stop(self) -> None:
-        """Hear nothing more, send the followers away."""
-        self._deafen()
-        self.followers.stop()
-
-
-def _nothing() -> None:
-    return None

@@ -10,7 +10,7 @@ Source of the format: html.spec.whatwg.org, section 9.2 (server-sent events).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -53,7 +53,7 @@ class Follower:
 
 
 class Followers:
-    """All clients that follow. Knows of growth by one listener of the store."""
+    """All clients that follow. Knows of growth by one listener of the store, there as long as anybody follows."""
 
     def __init__(self, control: Control, limits: Limits, clock: Clock) -> None:
         self.control = control
@@ -63,20 +63,19 @@ class Followers:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._count = 0
         self._by_run: dict[str, set[Follower]] = {}
+        self._deafen: Callable[[], None] = _nothing
 
     @property
     def count(self) -> int:
         """How many there are."""
         return self._count
 
-    def heard(self, notices: Sequence[Notice]) -> None:
-        """Hints of growth: the listener for `EventStore.listen`, on the server's loop."""
-        if self._by_run:
-            for notice in notices:
-                kind, _, rest = notice.stream.partition("/")
-                if kind == "run":
-                    for follower in self._by_run.get(rest.partition("@")[0], ()):
-                        follower.wake.set()
+    def _heard(self, notices: Sequence[Notice]) -> None:
+        for notice in notices:
+            kind, _, rest = notice.stream.partition("/")
+            if kind == "run":
+                for follower in self._by_run.get(rest.partition("@")[0], ()):
+                    follower.wake.set()
 
     def stop(self) -> None:
         """Tell every follower to come back to another server."""
@@ -102,6 +101,8 @@ class Followers:
     def watch(self, run: str) -> Generator[Follower]:
         """A follower of `run` that notices wake."""
         follower = Follower(run)
+        if not self._by_run:
+            self._deafen = self.control.platform.store.listen(self._heard)
         self._by_run.setdefault(run, set()).add(follower)
         try:
             yield follower
@@ -110,6 +111,8 @@ class Followers:
             followers.discard(follower)
             if not followers:
                 del self._by_run[run]
+            if not self._by_run:
+                self._deafen()
 
     async def nap(self, follower: Follower, seconds: float) -> None:
         """Until something may have happened, at most `seconds` and at most one poll."""

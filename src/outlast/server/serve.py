@@ -55,12 +55,11 @@ async def serve(
         api = Api(control, app, log=log, token=token, loopback=is_local(listening), limits=limits)
         server = _Server(_configure(api, limits))
         with _relayed(log):
-            api.listen()
             beating = asyncio.create_task(_beat(control.platform.clock, api, beat))
             try:
                 await _answer(server, api, listening, stop, ready)
             finally:
-                api.stop()
+                api.followers.stop()
                 beating.cancel()
     finally:
         listening.close()
@@ -71,7 +70,7 @@ async def _answer(
 ) -> None:
     async def end() -> None:
         await stop.wait()
-        api.stop()
+        api.followers.stop()
         server.should_exit = True
 
     async def announce() -> None:

@@ -83,7 +83,7 @@ class SimStore:
         await self._reading()
         return await self._disk.store.streams(kind, after, limit)
 
-    def listen(self, listener: Callable[[Sequence[Notice]], None]) -> Callable[[], None]:
+    def listen(self, listener: Callable[[Sequence[Notice]], None], *, steps: bool = True) -> Callable[[], None]:
         """Notices by message from the present writer; a node that listens finds the next writer by itself."""
         self._listeners.append(listener)
         self.subscribe()

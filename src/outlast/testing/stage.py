@@ -134,14 +134,14 @@ class _Wire:
     async def append(self, append: Append) -> Outcome:
         return await self._stage.append(self._node, append)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
         node, loop = self._node, self._stage.loop
 
         def hear(notices: Sequence[Notice]) -> None:
             if node.alive:
                 loop.call_soon(listener, notices, context=node.context.copy())
 
-        return self._stage.store.listen(hear)
+        return self._stage.store.listen(hear, steps=steps)
 
 
 class Stage:

@@ -13,11 +13,14 @@ from typing import Any
 
 import pytest
 
+from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite import wire
 from outlast.adapters.sqlite.client import SqliteClient
+from outlast.adapters.sqlite.lone import lone_after, lone_run
 from outlast.adapters.sqlite.store import SqliteStore
 from outlast.journal.chain import genesis
+from outlast.journal.index import HintPatch
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Applied, Conflicted, Head, Unknown
 from outlast.kernel.error import Conflict, PayloadTooLarge, StoreUnavailable, UsageError
@@ -176,6 +179,76 @@ async def test_an_abandoned_append_that_lands_late_conflicts(process: WritingPro
     found = await names(client, stream)
     assert found == (["successor"] if isinstance(outcome, Applied) else ["late"])
     client.close()
+
+
+class SlowClock(SystemClock):
+    """A nanosecond for each look: whoever waits until a time has come waits for his answer instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return self.looks * 1e-9
+
+
+async def test_the_answer_to_a_lone_stream_is_taken_at_once_but_others_have_their_turn(
+    process: WritingProcess,
+) -> None:
+    client = await SqliteClient.open(process.journal, process.socket, clock=SlowClock())
+    at_once: dict[str, list[bool]] = {"alone": [], "one": [], "two": []}
+    heads = {name: genesis(key(client, name)) for name in at_once}
+
+    async def append(*those: str) -> None:
+        waiting = []
+        for name in those:
+            future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            client.submit(note(key(client, name), heads[name], f"{name}{heads[name].seq}"), future)
+            at_once[name].append(future.done())
+            waiting.append(future)
+        for name, outcome in zip(those, await asyncio.gather(*waiting), strict=True):
+            heads[name] = applied(outcome)
+
+    for _ in range(80):
+        await append("alone")
+    for _ in range(40):
+        await append("one", "two")
+    for _ in range(20):
+        await append("one")
+        await append("two")
+    client.close()
+    assert not any(at_once["alone"][:lone_after]), "first it must be alone for a while"
+    assert at_once["alone"][lone_after:].count(False) == (80 - lone_after) // lone_run
+    assert not any(at_once["one"] + at_once["two"])
+
+
+async def test_who_does_not_ask_for_steps_is_told_of_all_else(
+    process: WritingProcess, client: SqliteClient, until: Until
+) -> None:
+    other = await SqliteClient.open(process.journal, process.socket)
+    seen: list[str] = []
+    follower: list[str] = []
+    client.listen(lambda notices: seen.extend(notice.stream for notice in notices), steps=False)
+    stop = other.listen(lambda notices: follower.extend(notice.stream for notice in notices))
+    other.listen(lambda notices: None, steps=False)
+    await client.ping()
+    await other.ping()  # both are subscribed now
+    run, inbox = key(client, "r"), key(client, "r", "inbox")
+    head = await fill(client, run, 3)
+    await fill(client, inbox, 1)
+    await until(lambda: inbox in seen and inbox in follower, 10, "word of the inbox")
+    assert (seen, follower) == ([inbox], [run, run, run, inbox])
+    await client.append(note(run, head, "hinted", hint=HintPatch("r", mail=1)))
+    await until(lambda: run in seen and follower.count(run) == 4, 10, "word of the hint")
+    stop()
+    stop()
+    await other.ping()
+    await fill(client, run, 2)
+    await fill(client, inbox, 1)
+    await until(lambda: seen == [inbox, run, inbox], 10, "word of the inbox")
+    assert len(follower) == 5
+    other.close()
 
 
 async def test_a_closed_client_answers_unknown(client: SqliteClient) -> None:

@@ -15,7 +15,8 @@ from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.adapters.sqlite.anchor import SqliteAnchors
 from outlast.adapters.sqlite.blob import FileBlobs
-from outlast.adapters.sqlite.store import SqliteStore, lone_after, lone_run
+from outlast.adapters.sqlite.lone import lone_after, lone_run
+from outlast.adapters.sqlite.store import SqliteStore
 from outlast.journal.blob import BlobRef
 from outlast.journal.chain import genesis
 from outlast.journal.stream import StreamKey

@@ -77,8 +77,8 @@ class FaultyStore:
         await self._reading()
         return await self._behind.streams(kind, after, limit)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        return self._behind.listen(listener)
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        return self._behind.listen(listener, steps=steps)
 
     async def settle(self) -> None:
         """Let everything land that is late."""

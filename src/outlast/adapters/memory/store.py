@@ -87,8 +87,8 @@ class MemoryStore(MemoryIndex):
         prefix = kind + "/"
         return sorted(key for key in self._streams if key.startswith(prefix) and key > after)[:limit]
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        return self._listeners.add(listener)
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        return self._listeners.add(listener, steps=steps)
 
     async def ended(self, before: float, after: tuple[float, str] = (0.0, ""), limit: int = 100) -> Sequence[RunEntry]:
         """As in Shrinking."""

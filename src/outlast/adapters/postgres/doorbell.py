@@ -77,11 +77,11 @@ class Doorbell:
         finally:
             self._ringing = None
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
         """As `EventStore.listen`."""
         if self._listening is None and not self._closed:
             self._listening = asyncio.get_running_loop().create_task(self._listen(), name="postgres listener")
-        return self._listeners.add(listener)
+        return self._listeners.add(listener, steps=steps)
 
     async def _listen(self) -> None:
         while True:

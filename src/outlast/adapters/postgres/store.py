@@ -202,5 +202,5 @@ class PostgresStore(PostgresReader):
                 check_stream(stream, self._lineage)
         await removing.remove(self._hints, runs)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        return self._doorbell.listen(listener)
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        return self._doorbell.listen(listener, steps=steps)

@@ -95,9 +95,16 @@ class SqliteClient(SqliteReader):
         """One round trip to the writing process. Raises StoreUnavailable."""
         _known(await self._link.ping())
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        self._link.subscribe()
-        return self._listeners.add(listener)
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        """As in EventStore."""
+        leave = self._listeners.add(listener, steps=steps)
+        self._link.subscribe(steps=self._listeners.steps)
+
+        def stop() -> None:
+            leave()
+            self._link.subscribe(steps=self._listeners.steps)
+
+        return stop
 
     def close(self) -> None:
         """End the connection and close the file; any number of times."""

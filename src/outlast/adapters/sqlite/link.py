@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from outlast.adapters.sqlite.lone import Lone
 from outlast.adapters.sqlite.spin import Spin
 from outlast.adapters.sqlite.wire import (
     Answer,
@@ -53,8 +55,8 @@ class Link:
     """Belongs to one event loop. Connects when it is made, and again whenever the connection is lost.
 
     What was sent on a lost connection is Unknown at once; what was not sent yet waits for the next, within
-    `answer_s_max`. With a `clock` it stays awake for an answer while that pays (`spin.py`); a loop's own time is too
-    coarse for that.
+    `answer_s_max`. With a `clock`, the answer to an append of a stream that is alone (`lone.py`) is awaited awake
+    within `append`, while that pays (`spin.py`); a loop's own time is too coarse for that.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Link:
         self._queue_bytes = 0
         self._unsent = bytearray()
         self._flushing = False
-        self._subscribed = False
+        self._subscribed: Subscribe | None = None
         self._pause_s = reconnect_first_s
         self._retry: asyncio.TimerHandle | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._marks: deque[tuple[float, int]] = deque()
         self._burst = 0
+        self._lone = Lone()
+        self._poll = select.poll()
         self._spin = None if clock is None else Spin(clock.monotonic)
         self._closed = False
         self.welcome: asyncio.Future[Welcome] = self._loop.create_future()
@@ -108,9 +112,10 @@ class Link:
             if self._burst <= 1 and len(self._replies) == 1:
                 # alone so far: sent at once, because a turn of the loop is a tenth of a commit
                 self._flush()
-                if self._spin is not None and self._spin.begin():
-                    self._loop.call_soon(self._stay_awake, number, self._spin)
+                if self._lone.again(append.stream) and self._spin is not None and self._spin.begin():
+                    self._wait_here(number, self._spin)
             else:
+                self._lone.forget()
                 self._flushing = True
                 self._loop.call_soon(self._flush)
 
@@ -135,12 +140,13 @@ class Link:
         self._control(number, Ping(number))
         return future
 
-    def subscribe(self) -> None:
-        """Ask for notices, now and after every reconnection."""
-        if not self._subscribed:
-            self._subscribed = True
+    def subscribe(self, *, steps: bool) -> None:
+        """Ask for notices, those of steps too or not, now and after every reconnection."""
+        wanted = Subscribe(steps)
+        if self._subscribed != wanted:
+            self._subscribed = wanted
             if self._channel is not None:
-                self._write(frame(Subscribe()))
+                self._write(frame(wanted))
 
     def close(self) -> None:
         """End the connection: what is in flight is Unknown, or raises StoreUnavailable. Any number of times."""
@@ -187,12 +193,14 @@ class Link:
         if start < len(queue):
             self._write_appends(queue[start:])
 
-    def _stay_awake(self, number: int, spin: Spin) -> None:
-        """Keep the loop turning: it looks at its sockets, and runs what else is to run, but does not sleep."""
-        if number not in self._replies:
-            spin.won()
-        elif spin.again():
-            self._loop.call_soon(self._stay_awake, number, spin)
+    def _wait_here(self, number: int, spin: Spin) -> None:
+        """Let the loop stand still for a moment: its turns and a wake-up would take a third of a commit."""
+        while spin.again():
+            if self._poll.poll(0):
+                self._on_readable()
+                if number not in self._replies:
+                    spin.won()
+                    return
 
     def _write_appends(self, items: list[tuple[int, Append]]) -> None:
         try:
@@ -297,6 +305,7 @@ class Link:
         if channel is not None:
             self._loop.remove_reader(channel)
             self._loop.remove_writer(channel)
+            self._poll.unregister(channel)
             channel.close()
         self._frames = answers()
         self._unsent = bytearray()
@@ -319,8 +328,9 @@ class Link:
             return
         self._channel = channel
         self._loop.add_reader(channel, self._on_readable)
-        if self._subscribed:
-            self._write(frame(Subscribe()))
+        self._poll.register(channel, select.POLLIN)
+        if self._subscribed is not None:
+            self._write(frame(self._subscribed))
         self._flush()
 
     def _look(self) -> None:

@@ -7,7 +7,16 @@ import socket
 import struct
 import sys
 
-from outlast.adapters.sqlite.wire import Answer, Malformed, Outcomes, Request, frame, frame_count_fit, requests
+from outlast.adapters.sqlite.wire import (
+    Answer,
+    Malformed,
+    Outcomes,
+    Request,
+    Subscribe,
+    frame,
+    frame_count_fit,
+    requests,
+)
 from outlast.journal.stream import Outcome
 
 read_bytes = 64 * 1024
@@ -34,12 +43,14 @@ def check_same_user(channel: socket.socket) -> None:
 
 
 class Peer:
-    """A connection. `subscribed`: it wants notices."""
+    """A connection. `subscribed`: which notices it wants."""
 
     def __init__(self, channel: socket.socket) -> None:
         channel.setblocking(False)
         self.channel = channel
-        self.subscribed = False
+        self.subscribed: Subscribe | None = None
+        self.waits_to_send = False
+        """The owner has asked to be told when it takes more."""
         self._frames = requests()
         self._unsent = bytearray()
         self._outcomes: list[tuple[int, Outcome]] = []

@@ -12,6 +12,7 @@ from outlast.adapters.sqlite.connection import Connection
 from outlast.adapters.sqlite.database import Durability, open_writable
 from outlast.adapters.sqlite.engine import Engine, anchors_max, checkpoint_pages
 from outlast.adapters.sqlite.filesystem import WriteLock, check_local, mounts
+from outlast.adapters.sqlite.lone import Lone
 from outlast.adapters.sqlite.reader import SqliteReader
 from outlast.journal.lineage import Lineage
 from outlast.journal.notice import Listener, Listeners
@@ -43,12 +44,6 @@ def open_engine(
         raise
 
 
-lone_after = 16
-"""Appends in a row to one stream after which nobody else seems to append, and there is nobody to wait for."""
-lone_run = 8
-"""Every so many of them one waits for the loop's next turn all the same, so that others come to it."""
-
-
 class SqliteStore(SqliteReader):
     """EventStore, RunIndex and SnapshotStore on a SQLite file, in the process that uses it.
 
@@ -71,10 +66,7 @@ class SqliteStore(SqliteReader):
         self._anchors = anchors
         self._listeners = Listeners()
         self._scheduled = False
-        self._lone = ""
-        """The stream that was appended to last."""
-        self._streak = 0
-        """How often in a row."""
+        self._lone = Lone()
         self._anchoring: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -118,7 +110,7 @@ class SqliteStore(SqliteReader):
         loop = asyncio.get_running_loop()
         if refusal is None:
             self._engine.offer(reply, append)
-            if self._is_lone(append.stream):
+            if self._lone.again(append.stream) and not self._scheduled:
                 self._commit(loop)
             else:
                 self._schedule(loop)
@@ -126,13 +118,6 @@ class SqliteStore(SqliteReader):
             raise refusal
         else:
             loop.call_soon(_answer, reply, Unknown(str(refusal)))
-
-    def _is_lone(self, stream: str) -> bool:
-        """Whether to commit at once instead of in the next turn of the loop, when appends of others have gathered."""
-        if stream != self._lone:
-            self._lone, self._streak = stream, 0
-        self._streak += 1
-        return self._streak > lone_after and self._streak % lone_run != 0 and not self._scheduled
 
     async def save(self, snapshot: Snapshot) -> None:
         refusal = self._refusal()
@@ -154,8 +139,8 @@ class SqliteStore(SqliteReader):
         self._anchors.forget_now(stream for run in runs for stream, _ in run.heads)
         self._engine.remove(runs)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        return self._listeners.add(listener)
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        return self._listeners.add(listener, steps=steps)
 
     def _refusal(self) -> StoreError | None:
         if self._closed:

@@ -38,7 +38,9 @@ class Save(msgspec.Struct, frozen=True, array_like=True, tag=1):
 
 
 class Subscribe(msgspec.Struct, frozen=True, array_like=True, tag=2):
-    """Send Notices from now on. Not answered."""
+    """Send Notices from now on; without `steps` only those that concern others than a run's followers. Not answered."""
+
+    steps: bool = True
 
 
 class Ping(msgspec.Struct, frozen=True, array_like=True, tag=3):

@@ -41,6 +41,7 @@ from outlast.adapters.sqlite.wire import (
 )
 from outlast.cell.child import Beat, Drain, FromChild, Log, Ready, ToChild, beat_every_s
 from outlast.journal.lineage import Lineage
+from outlast.journal.notice import is_step
 from outlast.journal.stream import Notice, Outcome
 from outlast.kernel.clock import Clock
 from outlast.kernel.error import ConfigurationError, PayloadTooLarge, StoreError, StoreUnavailable, UsageError
@@ -143,7 +144,6 @@ class _Turn:
         self._selector = selectors.DefaultSelector()
         self._peers: set[Peer] = set()
         self._answered: dict[Peer, None] = {}
-        self._subscribers = 0
         self._stopping = False
         self._spin = Spin(clock.monotonic)
         self._alone = False
@@ -203,7 +203,7 @@ class _Turn:
 
     def _commit(self) -> None:
         self._alone = self._engine.waiting == 1
-        self._engine.commit(self._answer, self._notify if self._subscribers else None)
+        self._engine.commit(self._answer, self._notify)
         answered, self._answered = self._answered, {}
         for peer in answered:
             self._guarded(peer, peer.answer)
@@ -233,10 +233,14 @@ class _Turn:
         answered, self._answered = self._answered, {}
         for peer in answered:
             self._guarded(peer, peer.answer)
-        for start in range(0, len(notices), frame_count_fit):
-            raw = frame(Notices(notices[start : start + frame_count_fit]))
-            for peer in [peer for peer in self._peers if peer.subscribed]:
-                self._guarded(peer, lambda peer=peer, raw=raw: peer.hint(raw))
+        hearers = [peer for peer in self._peers if peer.subscribed is not None]
+        others = [notice for notice in notices if not is_step(notice)]
+        for told, steps in ((notices, True), (others, False)):
+            peers = [peer for peer in hearers if peer.subscribed == Subscribe(steps)]
+            for start in range(0, len(told) if peers else 0, frame_count_fit):
+                raw = frame(Notices(told[start : start + frame_count_fit]))
+                for peer in peers:
+                    self._guarded(peer, lambda peer=peer, raw=raw: peer.hint(raw))
 
     def _guarded(self, peer: Peer, act: Callable[[], None]) -> None:
         if peer not in self._peers:
@@ -246,15 +250,15 @@ class _Turn:
         except Gone as error:
             self._drop(peer, str(error))
         else:
-            wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.unsent else 0)
-            if self._selector.get_key(peer.channel).events != wanted:
+            if peer.waits_to_send != bool(peer.unsent):
+                peer.waits_to_send = not peer.waits_to_send
+                wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.unsent else 0)
                 self._selector.modify(peer.channel, wanted, lambda: self._on_peer(peer))
 
     def _drop(self, peer: Peer, reason: str) -> None:
         if reason not in ("closed", "the writer ends"):
             self._say(Log("warning", f"a client was disconnected: {reason}"))
         self._peers.discard(peer)
-        self._subscribers = sum(other.subscribed for other in self._peers)
         self._selector.unregister(peer.channel)
         peer.channel.close()
 
@@ -310,9 +314,7 @@ class _Turn:
                 except StoreError as error:
                     peer.send(Refused(number, "unavailable", str(error)))
             case Subscribe():
-                if not peer.subscribed:
-                    peer.subscribed = True
-                    self._subscribers += 1
+                peer.subscribed = request
             case Ping(id=number):
                 peer.send(Done(number))
 

@@ -85,8 +85,8 @@ class DynamoJournal:
     async def streams(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
         return await self._streams.listed(kind, after, limit)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        return self._listeners.add(listener)
+    def listen(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
+        return self._listeners.add(listener, steps=steps)
 
     # -- RunIndex -----------------------------------------------------------------------------------------------------
 

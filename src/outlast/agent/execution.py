@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from outlast.agent import event as ev
 from outlast.agent.app import Agent, App
@@ -12,9 +12,9 @@ from outlast.agent.asking import ask_model
 from outlast.agent.attempt import Threads
 from outlast.agent.branch import gather, start_line
 from outlast.agent.closing import Closing
+from outlast.agent.departure import Departure, Stop
 from outlast.agent.doubt import Doubt
 from outlast.agent.ending import failed, state_of
-from outlast.agent.failure import bounded
 from outlast.agent.farewell import tell_others
 from outlast.agent.gate import refusal
 from outlast.agent.handover import forward, make_successor, successor_of
@@ -33,7 +33,6 @@ from outlast.agent.step import Frame, Step, StepCall
 from outlast.agent.turn import await_turn
 from outlast.agent.wait import Waits
 from outlast.journal.blob import load_payload, store_payload
-from outlast.journal.index import State
 from outlast.journal.stream import Head
 from outlast.kernel.codec import encode
 from outlast.kernel.error import (
@@ -47,11 +46,6 @@ from outlast.kernel.error import (
 )
 from outlast.model.answer import Answer
 from outlast.model.endpoint import Message
-
-Stop = Literal["ended", "parked", "held", "lost", "released"]
-"""Why a worker lets go of a run."""
-
-_look_again_s = 0.02
 
 
 class Execution:
@@ -80,33 +74,32 @@ class Execution:
         self._deps = deps
         self._stopped_agents = stopped_agents
         self._recorder = Recorder(platform, run, stream, worker, history, head, claim)
-        self._recorder.on_lost = self._on_lost
+        self._departure = Departure(
+            self._recorder, platform, lambda: self._closing.end is not None, lambda: self.acting
+        )
+        self._recorder.on_lost = self._departure.lost
         self._recorder.on_broken = self._on_broken
         self._mailbox = Mailbox(history)
         self._waits = Waits(self._recorder, platform, self._mailbox, self)
-        self._doubt = Doubt(self._recorder, platform, threads, self._waits, self._is_unwinding)
+        self._doubt = Doubt(self._recorder, platform, threads, self._waits, self._departure.is_unwinding)
         self._performer = Performer(
             self._recorder, platform, self, threads, deps, app.errors, self._doubt,
             {"sleep": self._waits.sleep, "signal": self._waits.signal, "child": self._waits.child},
             self._waits.begin, self._waits.abandoned,
         )  # fmt: skip
         self._closing = Closing(
-            self._recorder, platform, self._mailbox, self._stop_code, lambda: self._stop is None and not self._ending
+            self._recorder,
+            platform,
+            self._mailbox,
+            self._departure.stopping.set,
+            lambda: not self._departure.is_unwinding(),
         )
         self._parking = Parking(
-            self._recorder, self._waits, platform, lambda: not self.acting and not self._is_going(),
-            lambda: self._let_go("parked"),
+            self._recorder, self._waits, platform, lambda: not self.acting and not self._departure.is_going(),
+            lambda: self._departure.go("parked"),
         )  # fmt: skip
         self._recorder.on_idle = self._parking.look
-        self._stop: Stop | None = None
-        self._stopping = asyncio.Event()
-        """The code is to stop: the run is let go, or closes."""
-        self._over = asyncio.Event()
-        self._leaving = False
         self._ready = False
-        self._holding: asyncio.Task[None] | None = None
-        self._ending = False
-        """Its end is being written, or its successor made: neither can be taken back by a cancellation."""
         self._main: asyncio.Task[Any] | None = None
         self._fetching = asyncio.Lock()
         self._entered: Entered | None = None
@@ -155,43 +148,23 @@ class Execution:
         if self.is_stopping():  # asked last: from here to the step's first event nothing is awaited
             await never()
         if refused is not None:
-            await self.halt(refused.code, refused.reason, "")
+            await self.halt(refused.code, refused.reason)
 
     async def pass_doubt(self, step: Step) -> None:
         """Return if a step in doubt may be settled: always, also while the run is being cancelled."""
 
-    async def halt(self, code: str, reason: str, place: str) -> NoReturn:
+    async def halt(self, code: str, reason: str) -> NoReturn:
         """Hold the whole run for a person. Does not return."""
         if not self.is_stopping():
-            self._holding = asyncio.get_running_loop().create_task(self._hold(code, reason, place))
+            self._departure.begin_hold(code, reason)
         return await never()
 
     def is_stopping(self) -> bool:
         """Whether nothing new may begin in this worker any more."""
-        return self._leaving or self._is_going()
-
-    def _is_going(self) -> bool:
-        """Whether it is being let go or ended, and for a reason that stands."""
-        closing = self._closing.end is not None or self._ending
-        return self._stop is not None or closing or self._holding is not None
-
-    def _is_unwinding(self) -> bool:
-        """Whether it is the engine that cancels agent code, and not agent code its own steps."""
-        return self._stop is not None or self._ending
-
-    async def _hold(self, code: str, reason: str, place: str = "", *why: ev.RunEvent) -> None:
-        """Nothing new begins any more; effects under way are recorded before the run is let go. `why` is told first."""
-        while self.acting and self._closing.end is None:
-            await self._platform.clock.sleep(_look_again_s)
-        if self._stop is None and self._closing.end is None:
-            self._recorder.ending = ("held", reason)
-            await self._recorder.record(*why, ev.RunHeld(code, bounded(reason), place, seen=self._recorder.seen))
-            if self._closing.end is None:
-                self._let_go("held")
-        self._holding = None
+        return self._departure.is_stopping()
 
     async def _on_broken(self, error: Exception) -> NoReturn:
-        return await self.halt("store_corrupt", f"what its history names cannot be read: {error}", "")
+        return await self.halt("store_corrupt", f"what its history names cannot be read: {error}")
 
     # -- life --------------------------------------------------------------------------------------------------------
 
@@ -204,40 +177,30 @@ class Execution:
     async def run(self) -> Stop:
         """Run until it ends or is let go. Never raises for what the run does."""
         live = asyncio.ensure_future(self._live())
-        over = asyncio.ensure_future(self._over.wait())
+        over = asyncio.ensure_future(self._departure.over.wait())
         try:
             await asyncio.wait([live, over], return_when=asyncio.FIRST_COMPLETED)
             if live.done():
                 live.result()
         except (Conflict, StoreError) as error:
-            self._on_lost(error)
+            self._departure.lost(error)
         finally:
             self._parking.stop()
             self._closing.stop()
             over.cancel()
-            await self._unwind(live, self._parking.task, self._holding)
-            if self._stop == "released":
-                await self._say_released()
+            await self._unwind(live, self._parking.task, self._departure.holding)
+            if self._departure.why == "released":
+                await self._departure.say_released()
             self._recorder.writer.close(Conflict(f"run {self.run_id} was let go"))
-        invariant(self._stop is not None, f"run {self.run_id} was left without a reason")
-        return cast(Stop, self._stop)
-
-    async def _say_released(self) -> None:
-        """Another worker may take it at once. If the store does not answer in time, this worker's end says it too."""
-        if self._recorder.writer.ended is not None or self._history.ended is not None:
-            return
-        self._recorder.ending = ("ready", "")
-        said = self._recorder.last(ev.RunReleased(self._recorder.worker))
-        await asyncio.wait([said], timeout=self._platform.settings.unwind_s)
-        if said.done():
-            said.exception()  # who is fenced has nothing to release
+        invariant(self._departure.why is not None, f"run {self.run_id} was left without a reason")
+        return cast(Stop, self._departure.why)
 
     async def _live(self) -> None:
         self._recorder.busy = 1
         await tell(self._platform, self.run_id)
         await self.mail()
-        if self._holding is not None:
-            await asyncio.wait([self._holding])
+        if self._departure.holding is not None:
+            await asyncio.wait([self._departure.holding])
             return
         if not await self._may_run():
             return
@@ -249,7 +212,7 @@ class Execution:
         try:
             arguments = self._agent.signature.arguments(raw)
         except TypeMismatch as error:
-            await self._hold("input_mismatch", f"{error}: restore the parameters that this run began with")
+            await self._departure.hold("input_mismatch", f"{error}: restore the parameters that this run began with")
             if self._closing.end is not None:
                 await self._close()
             return
@@ -257,11 +220,11 @@ class Execution:
         scope = Scope("", self._history.created_at)
         code = muted_while(self._agent.function(run, **arguments), self)
         self._main = start_line(self, scope, code)
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        stopping = asyncio.ensure_future(self._departure.stopping.wait())
         try:
             while True:
                 await asyncio.wait([self._main, stopping], return_when=asyncio.FIRST_COMPLETED)
-                if self._stop is not None:
+                if self._departure.why is not None:
                     return
                 if self._closing.end is not None:
                     await self._close()
@@ -283,31 +246,26 @@ class Execution:
         if history.cancelling is not None or self._mailbox.cancel is not None:
             await self._closing.cancel()
         elif history.quarantined is not None:
-            await self._rest("quarantined", history.quarantined.reason)
+            await self._departure.stay("quarantined", history.quarantined.reason)
             return False
         elif "" in history.held:
-            await self._rest("held", history.held[""].reason)
+            await self._departure.stay("held", history.held[""].reason)
             return False
         if self._closing.end is not None and not history.intents:
             await self._close()
             return False
         return True
 
-    async def _rest(self, state: State, reason: str) -> None:
-        self._recorder.ending = (state, reason)
-        await self._recorder.record(ev.RunParked(f"still {state}", 0.0))
-        self._let_go("held")
-
     async def _enter_session(self) -> bool:
         created = self._created
         self._entered = await await_turn(
-            self._platform, self._waits, created.session, self.run_id, self._agent.options, self._stopping
+            self._platform, self._waits, created.session, self.run_id, self._agent.options, self._departure.stopping
         )
         if self._entered is not None and self._entered.state is not None:
             self._session = Session(created.session, self._entered.state)
             self._platform.points.reach("session.turn", created.session)
             return True
-        if self._stop is None and self._closing.end is not None:
+        if self._departure.why is None and self._closing.end is not None:
             await self._close()
         return False
 
@@ -316,15 +274,15 @@ class Execution:
     async def _finish(self, main: asyncio.Task[Any]) -> None:
         """Agent code has returned or raised."""
         settling = self._performer.once.settling
-        while settling and self._stop is None and self._closing.end is None:
-            stopping = asyncio.ensure_future(self._stopping.wait())
+        while settling and self._departure.why is None and self._closing.end is None:
+            stopping = asyncio.ensure_future(self._departure.stopping.wait())
             self._recorder.busy -= 1  # whoever was cancelled while in doubt keeps the run open
             self._recorder.look()
             seconds = self._platform.settings.park_after_s
             await asyncio.wait([*settling, stopping], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             self._recorder.busy += 1
             stopping.cancel()
-        if self._stop is not None:
+        if self._departure.why is not None:
             return
         if self._closing.end is not None:
             await self._close()
@@ -338,7 +296,7 @@ class Execution:
             await self._hold_at_end(left[0], name)
             return
         if self._history.intents:
-            await self._hold_in_doubt("its code has ended")
+            await self._departure.hold_in_doubt("its code has ended")
             return
         if isinstance(error, ContinueAsNew):
             await self._continue(error)
@@ -354,15 +312,7 @@ class Execution:
             f"the code ended without calling step {place}, which is {name!r} in the history: restore the code that "
             "this run began with, or guard the change with run.version(...)"
         )
-        await self._hold("replay_mismatch", reason)
-
-    async def _hold_in_doubt(self, what: str) -> None:
-        """Let go of a run that cannot end: a person is to decide about a step."""
-        place, intent = next(iter(self._history.intents.items()))
-        reason = f"{what}, but step {place} ({intent.event.name}) is in doubt: resolve it by hand"
-        self._recorder.ending = ("held", reason)
-        await self._recorder.record(ev.RunHeld("in_doubt", reason, place, seen=self._recorder.seen))
-        self._let_go("held")
+        await self._departure.hold("replay_mismatch", reason)
 
     async def _complete(self, value: Any) -> None:
         try:
@@ -392,7 +342,7 @@ class Execution:
         if self._closing.end is not None:
             await self._close()
             return
-        self._ending = True
+        self._departure.ending = True
         continuing = ev.RunContinuing(successor, payload, self._history.last_at + lifetime)
         await self._recorder.record(continuing)
         await self._hand_over(continuing)
@@ -401,7 +351,7 @@ class Execution:
         """Make the successor and give it the mail. Decided in the history, so that a crash or a cancellation in between
         leaves no run that nobody knows of; who posts later finds the successor (`Control`).
         """
-        self._ending = True
+        self._departure.ending = True
         await self._recorder.reach(make_successor(self._platform, self.run_id, self._history))
         async with self._fetching:
             await self._mailbox.fetch(self._platform, self.run_id)
@@ -410,27 +360,27 @@ class Execution:
 
     async def _end(self, event: ev.RunEnd) -> None:
         state, reason = state_of(event)
-        self._ending = True
+        self._departure.ending = True
         await self._waits.stop_children(abandoned_only=self._closing.end is None)
         self._recorder.ending = (state, reason)
         self._platform.points.reach("run.end.before", self.run_id)
         await self._recorder.record(event)
         self._platform.points.reach("run.end.after", self.run_id)
         await tell_others(self._platform, self.run_id, self._created, event, self._entered, self._session)
-        self._let_go("ended")
+        self._departure.go("ended")
 
     async def _close(self) -> None:
         """Cancelled or out of time: settle what may be happening, stop the code, write the end."""
         end = self._closing.end
         assert end is not None
         if self._main is not None:
-            await self._closing.settle(self._main, self._performer, lambda: self._stop is not None)
-        if self._stop is not None:
+            await self._closing.settle(self._main, self._performer, lambda: self._departure.why is not None)
+        if self._departure.why is not None:
             return
         if self._history.intents:
-            await self._hold_in_doubt(self._closing.why)
+            await self._departure.hold_in_doubt(self._closing.why)
             return
-        self._ending = True
+        self._departure.ending = True
         await self._unwind()
         await self._end(end)
 
@@ -455,46 +405,38 @@ class Execution:
                 head = await self._platform.store.head(inbox_key(self._platform, self.run_id))
                 self._recorder.seen = max(self._recorder.seen, head.seq)
                 if not self.is_stopping():
-                    hold = self._hold(error.code, f"its inbox cannot be read: {error}")
-                    self._holding = asyncio.get_running_loop().create_task(hold)
+                    self._departure.begin_hold(error.code, f"its inbox cannot be read: {error}")
                 return
             self._recorder.seen = max(self._recorder.seen, self._mailbox.read_to)
         self._waits.wake(fresh)
         if self._mailbox.lost and self._mailbox.cancel is None and not self.is_stopping():
             told = [run_lost(mail, number) for number, mail in self._mailbox.lost]
             self._mailbox.lost.clear()
-            hold = self._hold("events_lost", why_lost(told), "", *told)
-            self._holding = asyncio.get_running_loop().create_task(hold)
-        elif self._mailbox.cancel is not None and self._ready and self._closing.end is None and not self._ending:
+            self._departure.begin_hold("events_lost", why_lost(told), *told)
+        elif (
+            self._mailbox.cancel is not None
+            and self._ready
+            and self._closing.end is None
+            and not self._departure.ending
+        ):
             await self._closing.cancel()
         elif self._mailbox.redrive is not None and self._history.held and self._ready and not self.is_stopping():
-            self._leaving = True
-            self._holding = asyncio.get_running_loop().create_task(self._begin_anew())
-
-    async def _begin_anew(self) -> None:
-        """Driven on while it is still in memory: let go of it, so that whoever takes it starts from its history."""
-        while self.acting and self._closing.end is None:
-            await self._platform.clock.sleep(_look_again_s)
-        if self._closing.end is None:
-            self.release()
+            self._departure.begin_anew(self.release)
 
     @property
     def seen(self) -> int:
         """The number of the last letter in its inbox that was looked at."""
         return self._recorder.seen
 
-    def _stop_code(self) -> None:
-        self._stopping.set()
-
     def release(self) -> None:
         """The worker is stopping: let go at once of what only waits, and of what can be repeated."""
-        self._leaving = True
+        self._departure.leaving = True
         if self._recorder.ending is None:  # else it is being let go already, and says why
-            self._parking.leave(lambda: self._let_go("released"))
+            self._parking.leave(lambda: self._departure.go("released"))
 
     def leave(self) -> None:
         """The worker is draining: begin nothing new, and let go as soon as no effect is under way."""
-        self._leaving = True
+        self._departure.leaving = True
         if not self.acting:
             self.release()
 
@@ -502,13 +444,3 @@ class Execution:
     def acting(self) -> bool:
         """Whether a `once` step is between its intent and its record."""
         return bool(self._performer.once.acting)
-
-    def _on_lost(self, error: Exception) -> None:
-        self._let_go("lost")
-
-    def _let_go(self, why: Stop) -> None:
-        if self._stop is None:
-            self._stop = why
-            self._recorder.closed = True
-            self._stopping.set()
-            self._over.set()

@@ -29,7 +29,7 @@ class Gate(Protocol):
 
     async def pass_doubt(self, step: Step) -> None: ...
 
-    async def halt(self, code: str, reason: str, place: str) -> NoReturn: ...
+    async def halt(self, code: str, reason: str) -> NoReturn: ...
 
     def is_stopping(self) -> bool: ...
 
@@ -118,7 +118,6 @@ class Once:
                     "replay_mismatch",
                     f"step {place} ({step.name}) is in doubt with other arguments than the code now has: restore the "
                     "code that this run began with",
-                    "",
                 )
             await self._gate.pass_doubt(step)
             ended = Doubtful(f"{intent.worker} ended between intent and record")
@@ -139,7 +138,7 @@ class Once:
                 reason = (
                     f"step {place} ({step.name}) ended with its worker {crashes} times: look at the tool, then redrive"
                 )
-                await self._gate.halt("crash_loop", reason, "")
+                await self._gate.halt("crash_loop", reason)
             if place in history.abandoned:
                 return None
             if counted > retry.attempts or (last is not None and not last.retryable):

@@ -68,7 +68,6 @@ class Performer:
                 "replay_mismatch",
                 f"step {place} is {name!r} in the history, {step.name!r} in the code: restore the code that this run "
                 "began with, or guard the change with run.version(...)",
-                "",
             )
         if place in history.abandoned:
             if step.effect == "once" and place in history.intents:

@@ -123,7 +123,7 @@ class _Dry(Execution):
         self.release()
         await never()
 
-    async def halt(self, code: str, reason: str, place: str) -> NoReturn:
+    async def halt(self, code: str, reason: str) -> NoReturn:
         self.refusal = self.refusal or reason
         self.release()
         return await never()

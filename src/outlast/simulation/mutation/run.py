@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from outlast.agent import event as ev
+from outlast.agent.departure import Departure
 from outlast.agent.ending import Ending, read_ending
 from outlast.agent.execution import Execution
 from outlast.agent.history import History, Settled
@@ -64,8 +65,8 @@ async def _mail_from_now_on(self: Execution) -> None:
         self._recorder.seen = self._mailbox.read_to
 
 
-def _stopping_but_closing(self: Execution) -> bool:
-    return self._leaving or self._stop is not None or self._holding is not None
+def _stopping_but_closing(self: Departure) -> bool:
+    return self.leaving or self.why is not None or self.holding is not None
 
 
 async def _close_at_once(self: Execution) -> None:
@@ -111,7 +112,7 @@ MUTANTS = [
     Mutant("inbox-unread", "what came before a run was claimed is not read", "doubt", "crashes",
            lambda: [Patch(Execution, "mail", _mail_from_now_on)]),
     Mutant("begin-while-cancelling", "the gate lets steps begin after a cancel was recorded", "stops", "none",
-           lambda: [Patch(Execution, "is_stopping", _stopping_but_closing)], shown_by=7),
+           lambda: [Patch(Departure, "is_stopping", _stopping_but_closing)], shown_by=7),
     Mutant("cancel-unsettled", "a cancelled run ends while a `once` step is in doubt", "cancels", "none",
            lambda: [Patch(Execution, "_close", _close_at_once)]),
     Mutant("generous-budget", "two steps more than the budget may begin", "budgets", "none",

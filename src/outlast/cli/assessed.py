@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from outlast.assessment.seen import Seen
 from outlast.assessment.system import System
 from outlast.blueprint.document import yaml_bytes_max
 from outlast.blueprint.load import blueprint_file, name_of, parse, parse_placed, read
+from outlast.cli.file import write_file
 from outlast.cli.home import project
 from outlast.cli.output import note
 from outlast.drill.evidence import evidence_file
@@ -91,24 +90,7 @@ def write_fixes(path: Path, assessment: Assessment, rules: Sequence[str]) -> Non
         parse(changed.encode(), str(path))
     except ConfigurationError as error:
         raise ConfigurationError(f"the fix is not accepted and was not written: {error}") from None
-    _replace(path, changed)
+    write_file(path, changed.encode())
     for edit in edits:
         is_now = "removed" if edit.value is None else f"= {edit.value}"
         note(f"{path}: {'.'.join(str(key) for key in edit.path)} {is_now}")
-
-
-def _replace(path: Path, text: str) -> None:
-    """All of the new text or all of the old, whatever happens."""
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary = Path(file.name)
-    try:
-        temporary.chmod(path.stat().st_mode & 0o777)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

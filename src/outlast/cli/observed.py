@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -16,6 +14,7 @@ from outlast.blueprint.load import load
 from outlast.bootstrap.reading import open_reading_platform
 from outlast.cli.assessed import clock_now, observed_file, read_system
 from outlast.cli.exit import ExitCode
+from outlast.cli.file import write_file
 from outlast.cli.output import console, note, print_json
 from outlast.kernel.error import ConfigurationError
 
@@ -69,14 +68,9 @@ def _print(system: System, observation: Observation, edges: tuple[Compared, ...]
 
 
 def _write(path: Path, observation: Observation) -> None:
-    """All of the new one or all of the old, whatever happens."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            file.write(msgspec.json.encode(observation) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+        write_file(path, msgspec.json.encode(observation) + b"\n")
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise ConfigurationError(f"{path} cannot be written: {why}; name another with -o") from None

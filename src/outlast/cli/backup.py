@@ -10,6 +10,9 @@ from outlast.cli.exit import ExitCode
 from outlast.cli.option import Home, Json, context_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from outlast.recover.catalog import Catalog
     from outlast.recover.manifest import Manifest
 
 backup_app = typer.Typer(
@@ -261,7 +264,7 @@ def prune(
     print(f"{'removed' if yes else 'would remove'} {what}; {done.kept} backups stay" + ("" if yes else "; add --yes"))
 
 
-async def _catalog(place: str | None, home: Any) -> Any:
+async def _catalog(place: str | None, home: Path | None) -> Catalog:
     from outlast.bootstrap.depot import open_depot
     from outlast.recover.catalog import Catalog
 
@@ -270,7 +273,7 @@ async def _catalog(place: str | None, home: Any) -> Any:
         return await Catalog.read(depot)
 
 
-def _place(place: str | None, home: Any) -> tuple[str, Any]:
+def _place(place: str | None, home: Path | None) -> tuple[str, Path]:
     """Where backups lie, and what a relative path begins at: no project is needed where a place is given."""
     from pathlib import Path
 

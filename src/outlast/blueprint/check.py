@@ -16,11 +16,11 @@ from outlast.blueprint.queue import Queue
 from outlast.blueprint.region import Regions
 from outlast.blueprint.schema import Anchors, DynamoJournal, Gateway, Publish, Server
 from outlast.blueprint.store import Store
+from outlast.kernel.identity import is_bucket
 
 endpoints_max = 64
 """Bound of the endpoints of one model."""
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _BUS = re.compile(r"(arn:aws[a-z-]*:events:[a-z0-9-]+:[0-9]{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}\Z")
 
 
@@ -82,7 +82,7 @@ def _check_gateway(gateway: Gateway) -> str | None:
 
 
 def _check_dynamo(journal: DynamoJournal) -> str | None:
-    if not _BUCKET.fullmatch(journal.bucket):
+    if not is_bucket(journal.bucket):
         return f"has bucket {journal.bucket[:64]!r}: expected 3 to 63 lower-case letters, digits, dots and hyphens"
     if journal.archive and journal.keep is None:
         return "has archive and no keep: what is archived is what goes, so write how long runs stay, such as keep: 90d"
@@ -90,7 +90,7 @@ def _check_dynamo(journal: DynamoJournal) -> str | None:
 
 
 def _check_anchors(anchors: Anchors) -> str | None:
-    if not _BUCKET.fullmatch(anchors.s3):
+    if not is_bucket(anchors.s3):
         return f"has s3 {anchors.s3[:64]!r}: expected a bucket: 3 to 63 lower-case letters, digits, dots and hyphens"
     if anchors.every <= 0:
         return "has every 0s: expected more, such as 60s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,9 +12,9 @@ from outlast.adapters.directory.depot import DirectoryDepot
 from outlast.adapters.host.clock import SystemClock
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.kernel.error import ConfigurationError, UsageError
+from outlast.kernel.identity import is_bucket
 from outlast.recover.depot import Depot
 
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _known = {"region", "endpoint_url"}
 
 
@@ -31,7 +30,7 @@ async def open_depot(place: str, home: Path) -> AsyncGenerator[Depot]:
         return
     found = urlsplit(place)
     options = parse_qs(found.query, keep_blank_values=True)
-    if found.scheme != "s3" or not _BUCKET.match(found.netloc) or options.keys() - _known:
+    if found.scheme != "s3" or not is_bucket(found.netloc) or options.keys() - _known:
         raise UsageError(
             f"place {place[:120]!r} is not understood: write a directory, or s3://bucket/prefix, with ?region= and "
             "&endpoint_url= where they are needed"

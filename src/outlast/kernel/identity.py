@@ -10,6 +10,7 @@ from outlast.kernel.randomness import Randomness
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 
 
 def _base32(value: int, digits: int) -> str:
@@ -40,3 +41,8 @@ def check_name(kind: str, name: str) -> str:
             "starting with a letter or digit"
         )
     return name
+
+
+def is_bucket(name: str) -> bool:
+    """Whether a bucket of S3 may be called so: 3 to 63 lower-case letters, digits, dots and hyphens."""
+    return _BUCKET.match(name) is not None

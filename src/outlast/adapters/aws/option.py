@@ -8,9 +8,9 @@ import msgspec
 
 from outlast.journal.lineage import Lineage
 from outlast.kernel.error import ConfigurationError
+from outlast.kernel.identity import is_bucket
 
 _TABLE = re.compile(r"[A-Za-z0-9_.-]{3,255}\Z")
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _REGION = re.compile(r"[a-z0-9-]{1,32}\Z")
 
 
@@ -39,7 +39,7 @@ class AwsOptions(msgspec.Struct, frozen=True):
             raise ConfigurationError(
                 f"table {self.table[:80]!r} is not a name: 3 to 255 letters, digits, '_', '.', '-'"
             )
-        if not _BUCKET.match(self.bucket):
+        if not is_bucket(self.bucket):
             raise ConfigurationError(
                 f"bucket {self.bucket[:80]!r} is not a name: 3 to 63 small letters, digits, '.', '-'"
             )

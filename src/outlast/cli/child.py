@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.bootstrap.child import main
 
 if __name__ == "__main__":
-    write_whole()
+    print_whole()
     sys.exit(main(sys.argv[1:]))

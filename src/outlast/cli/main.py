@@ -12,7 +12,7 @@ import typer
 import typer.core
 import typer.main
 
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.cli.exit import ExitCode, exit_code
 from outlast.cli.option import context_settings
 from outlast.kernel.error import InvariantBroken, OutlastError
@@ -166,7 +166,7 @@ def _root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's); returns the exit code. Prints errors, raises none."""
     if arguments is None:
-        write_whole()
+        print_whole()
     if not os.environ.get("COLUMNS") and not sys.stdout.isatty():
         os.environ["COLUMNS"] = "120"  # help and tables in a pipe: Rich would assume 80 and wrap identifiers
     try:

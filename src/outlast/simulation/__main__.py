@@ -11,7 +11,7 @@ from typing import TextIO
 
 import msgspec
 
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.kernel.error import OutlastError, UsageError
 from outlast.simulation import hunt, sample
 from outlast.simulation.catalog import match, read_faults, read_workload
@@ -31,7 +31,7 @@ _told_max = 5  # failing seeds whose story is printed
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 clean, 1 a rule was violated (or a mutant not caught), 2 usage."""
     if arguments is None:
-        write_whole()
+        print_whole()
     asked = _parser().parse_args(arguments)
     code = 2
     try:

@@ -10,7 +10,7 @@ import warnings
 
 import msgspec
 
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.simulation.catalog import match, read_faults, read_workload
 from outlast.simulation.data import Workload
 from outlast.simulation.mischief import Act
@@ -56,7 +56,7 @@ def simulate(case: Case) -> Outcome:
 
 def main() -> None:
     """Serve until standard input ends."""
-    write_whole()
+    print_whole()
     warnings.simplefilter("ignore")  # coroutines of crashed nodes were never awaited: that is the point
     gc.freeze()  # what is imported stays: each collection after a simulation need not look through it
     decoder, encoder = msgspec.json.Decoder(Case), msgspec.json.Encoder()

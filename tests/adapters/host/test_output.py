@@ -21,8 +21,8 @@ TEXT_BYTES = 3_000_000
 
 PRINTS = f"""
 import sys
-from outlast.adapters.host.output import write_whole
-write_whole()
+from outlast.adapters.host.output import print_whole
+print_whole()
 print("x" * {TEXT_BYTES - 1}, file=sys.STREAM)
 """
 
@@ -67,7 +67,7 @@ def test_the_document_of_a_command_arrives_whole() -> None:
 
 
 def test_what_is_printed_is_there_at_once_where_that_was_asked_for() -> None:
-    code = "from outlast.adapters.host.output import write_whole as w; w(); print('up', end=''); input()"
+    code = "from outlast.adapters.host.output import print_whole as w; w(); print('up', end=''); input()"
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -84,4 +84,4 @@ def test_every_process_that_prints_documents_prints_them_whole() -> None:
             continue
         code = path.read_text("utf-8")
         if '__name__ == "__main__"' in code and "sys.stdout" in code:
-            assert "write_whole()" in code, path
+            assert "print_whole()" in code, path

@@ -25,7 +25,7 @@ class _Through(io.BufferedWriter):
         return count
 
 
-def write_whole() -> None:
+def print_whole() -> None:
     """Let nothing that this process prints be lost on its way to the descriptor; for a process's first line."""
     sys.stdout = _whole(sys.stdout)
     sys.stderr = _whole(sys.stderr)

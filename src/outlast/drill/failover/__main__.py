@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.drill.evidence import append, stamped
 from outlast.drill.failover.cluster import Mode
@@ -69,7 +69,7 @@ def table(report: Report) -> str:
 
 def main() -> int:
     """0: all passed; 1: not; 2: the drill could not go on."""
-    write_whole()
+    print_whole()
     args = arguments()
     seed = int.from_bytes(OsRandomness().token(3), "big") if args.seed is None else int(args.seed)
     reports: dict[str, Report] = {}

@@ -21,7 +21,7 @@ import msgspec
 
 from outlast.adapters.host.alive import HostExecutors
 from outlast.adapters.host.clock import SystemClock
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.adapters.host.randomness import OsRandomness
 from outlast.agent.control import Control
 from outlast.agent.platform import Platform, Settings
@@ -217,7 +217,7 @@ def main() -> None:
     """Run it on the loop that workers use."""
     import uvloop
 
-    write_whole()
+    print_whole()
     try:
         uvloop.run(serve())
     except OutlastError as error:

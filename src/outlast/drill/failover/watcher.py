@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.kernel.clock import Clock
 
 look_every_s = 0.05
@@ -148,5 +148,5 @@ async def watch() -> None:
 
 
 if __name__ == "__main__":
-    write_whole()
+    print_whole()
     asyncio.run(watch())

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from outlast.adapters.host.clock import SystemClock
-from outlast.adapters.host.output import write_whole
+from outlast.adapters.host.output import print_whole
 from outlast.drill.evidence import append, stamped
 from outlast.drill.intake.experiment import Experiment, during
 from outlast.drill.intake.outage import outages
@@ -86,7 +86,7 @@ async def drill(args: argparse.Namespace) -> Report:
 
 def main() -> int:
     """0: passed; 1: not; 2: the drill could not go on."""
-    write_whole()
+    print_whole()
     args = arguments()
     try:
         report = asyncio.run(drill(args))

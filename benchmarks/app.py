@@ -29,10 +29,10 @@ async def steps(run: outlast.Run, steps: int, size: int) -> float:
 @app.tool(effect="idempotent")
 async def mark(ledger: str, run: str, number: int, pause_s: float) -> str:
     """Write down who is at which step, and when; then be in flight for a while."""
-    line = f"{time.monotonic():.6f} {os.getpid()} {run} {number}\n".encode()
+    line = f"\n{time.monotonic():.6f} {os.getpid()} {run} {number}\n".encode()
     file = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(file, line)  # one write of a short line: atomic, and kept when this process is killed
+        os.write(file, line)  # kept when this process is killed; torn if it is killed right at the boundary of a page
     finally:
         os.close(file)
     await asyncio.sleep(pause_s)

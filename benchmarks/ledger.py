@@ -23,14 +23,19 @@ class Ledger:
         self.path = path
         path.touch()
         self._file = path.open("rb")
+        self._begun = b""
         self.marks: list[Mark] = []
         self.last: dict[str, Mark] = {}
         """The latest mark of each run."""
 
     def read(self) -> None:
-        """Take in what has been written since."""
-        while line := self._file.readline():
-            at, pid, run, number = line.split()
+        """Take in what has been written since. A line that its writer did not live to end is nobody's."""
+        *lines, self._begun = (self._begun + self._file.read()).split(b"\n")
+        for line in lines:
+            parts = line.split()
+            if len(parts) != 4:
+                continue
+            at, pid, run, number = parts
             mark = Mark(float(at), int(pid), run.decode(), int(number))
             self.marks.append(mark)
             self.last[mark.run] = mark

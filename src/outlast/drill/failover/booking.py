@@ -52,8 +52,9 @@ class BookLedger:
         return next((booking for booking in self.all() if booking.key == key), None)
 
     def all(self) -> Iterable[Booking]:
-        """Every line; nothing if there is no file."""
-        return _decoder.decode_lines(self._path.read_bytes()) if self._path.exists() else ()
+        """Every whole line; nothing if there is no file. At the boundary of a page one is seen while it is written."""
+        raw = self._path.read_bytes() if self._path.exists() else b""
+        return _decoder.decode_lines(raw[: raw.rfind(b"\n") + 1])
 
 
 def make_app(path: Path, pause_s: float) -> App[BookLedger]:

@@ -14,6 +14,7 @@ from outlast.journal.index import HintPatch
 from outlast.journal.record import make_append
 from outlast.journal.stream import StreamKey
 from outlast.journal.writer import Fenced, settle_append
+from outlast.kernel.clock import stamp
 from outlast.kernel.error import Conflict, NotFound
 from outlast.kernel.identity import check_name, new_id
 
@@ -62,7 +63,7 @@ async def read_created(platform: Platform, run: str) -> ev.RunCreated:
 async def create_run(platform: Platform, run: str, new: NewRun) -> bool:
     """True if it was created now, False if it was there with the same input. Raises Conflict for another input."""
     key = run_key(platform, run)
-    now = round(platform.clock.now(), 6)
+    now = stamp(platform.clock)
     payload = await store_payload(new.input, platform.blobs)
     digest = digest_of(new)
     created = ev.RunCreated(

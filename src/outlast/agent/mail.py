@@ -15,6 +15,7 @@ from outlast.journal.index import HintPatch
 from outlast.journal.record import make_append
 from outlast.journal.stream import Head, StreamKey
 from outlast.journal.writer import Fenced, settle_append
+from outlast.kernel.clock import stamp
 from outlast.kernel.error import Conflict, UsageError
 from outlast.kernel.identity import check_name, new_id
 
@@ -72,7 +73,7 @@ async def post(platform: Platform, run: str, mail: ev.Mail, *, unborn: bool = Fa
             )
         token = new_id("mail", platform.clock, platform.randomness)
         hint = None if unborn else HintPatch(run, mail=head.seq + 1, updated_at=platform.clock.now())
-        append = make_append(key, head, token, round(platform.clock.now(), 6), [mail], hint)
+        append = make_append(key, head, token, stamp(platform.clock), [mail], hint)
         try:
             await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
         except Fenced:  # another sender was first: look at what it sent, then try behind it

@@ -16,6 +16,7 @@ from outlast.agent.failure import rebuild, record_failure
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder
 from outlast.agent.step import Step, StepCall
+from outlast.kernel.clock import stamp
 from outlast.kernel.error import NotDone
 from outlast.policy.retry import Retry
 
@@ -195,7 +196,7 @@ class Once:
         intended = ev.StepIntended(place, step.name, digest(call), number, key, step.settle_s)
         intended_at = await self._recorder.record(intended)
         points.reach("intent.after", step.name)
-        started = round(self._platform.clock.now(), 6)
+        started = stamp(self._platform.clock)
         if place in self._history.abandoned:
             return await self._not_done(call, number, NotDone("agent code gave it up before it began"), 0.0)
         if self._gate.is_stopping():

@@ -17,6 +17,7 @@ from outlast.agent.mail import Mailbox, inbox_key
 from outlast.agent.platform import Platform
 from outlast.agent.wait import stop_child
 from outlast.journal.index import HintPatch, State
+from outlast.kernel.clock import stamp
 from outlast.kernel.error import OutlastError, StoreCorrupt, StoreSealed, StoreUnavailable
 
 Settled = ev.StepDone | ev.StepFailedEvent | ev.StepCleared
@@ -52,7 +53,7 @@ async def decide(platform: Platform, run: str, history: History) -> Decided:
         last = _rest(history)
         events.append(last)
     state, reason = _state(history, last)
-    now = round(platform.clock.now(), 6)
+    now = stamp(platform.clock)
     hint = HintPatch(run, state=state, owner="", wake_at=0.0, seen=seen, reason=reason, updated_at=now)
     return Decided(events, hint)
 

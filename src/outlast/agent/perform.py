@@ -22,6 +22,7 @@ from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder, never
 from outlast.agent.step import Step, StepCall, current_frame
 from outlast.journal.blob import Payload, inline_bytes_max, load_payload, store_payload
+from outlast.kernel.clock import stamp
 from outlast.kernel.codec import decode, encode
 from outlast.kernel.error import OutlastError, StepTimeout
 from outlast.kernel.use import used
@@ -142,7 +143,7 @@ class Performer:
             if number > 1:
                 await self.until(self._history.next_at.get(place, 0.0))
             await self._begin(call)
-            started = round(self._platform.clock.now(), 6)
+            started = stamp(self._platform.clock)
             try:
                 value = await self.attempt(call, number)
             except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded

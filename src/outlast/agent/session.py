@@ -19,6 +19,7 @@ from outlast.journal.record import make_append
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Head, StoredRecord, StreamKey
 from outlast.journal.writer import Fenced, settle_append
+from outlast.kernel.clock import stamp
 from outlast.kernel.codec import decode, encode
 from outlast.kernel.error import Conflict, NotFound, OutlastError, StoreCorrupt
 from outlast.kernel.identity import check_name, new_id
@@ -118,7 +119,7 @@ def _head_of(record: StoredRecord) -> Head:
 
 async def _append(platform: Platform, session: str, head: Head, events: list[ev.SessionEvent]) -> Head:
     token = new_id("turn", platform.clock, platform.randomness)
-    append = make_append(session_key(platform, session), head, token, round(platform.clock.now(), 6), events)
+    append = make_append(session_key(platform, session), head, token, stamp(platform.clock), events)
     return await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
 
 

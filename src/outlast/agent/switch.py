@@ -11,6 +11,7 @@ from outlast.journal.index import RunEntry
 from outlast.journal.record import make_append
 from outlast.journal.stream import Head, StreamKey
 from outlast.journal.writer import Fenced, settle_append
+from outlast.kernel.clock import stamp
 from outlast.kernel.error import Conflict, StoreCorrupt, StoreSealed
 from outlast.kernel.identity import check_name, new_id
 
@@ -66,7 +67,7 @@ async def switch(platform: Platform, agent: str, event: ev.AgentEvent) -> None:
         if head.seq == 0:
             head = genesis(key)
         token = new_id("switch", platform.clock, platform.randomness)
-        append = make_append(key, head, token, round(platform.clock.now(), 6), [event])
+        append = make_append(key, head, token, stamp(platform.clock), [event])
         try:
             await settle_append(platform.store, append, platform.clock, platform.settings.append_patience_s)
         except Fenced:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from outlast.journal.stream import Notice
+from outlast.journal.stream import Append, Notice
 
 Listener = Callable[[Sequence[Notice]], None]
 
 
-def is_step(notice: Notice) -> bool:
+def is_step(grown: Notice | Append) -> bool:
     """Whether it only says that a run went on, which concerns who follows that run and nobody else."""
-    return notice.hint is None and notice.stream.startswith("run/")
+    return grown.hint is None and grown.stream.startswith("run/")
 
 
 class Listeners:
@@ -20,14 +20,11 @@ class Listeners:
 
     def __init__(self) -> None:
         self._listeners: dict[object, tuple[Listener, bool]] = {}
+        self.steps = False
+        """Whether any of them wants to hear of steps."""
 
     def __bool__(self) -> bool:
         return bool(self._listeners)
-
-    @property
-    def steps(self) -> bool:
-        """Whether any of them wants to hear of steps."""
-        return any(steps for _, steps in self._listeners.values())
 
     def add(self, listener: Listener, *, steps: bool = True) -> Callable[[], None]:
         """Tell `listener` from now on, until the returned function is called (any number of times).
@@ -36,9 +33,11 @@ class Listeners:
         """
         token = object()
         self._listeners[token] = (listener, steps)
+        self.steps = self.steps or steps
 
         def stop() -> None:
             self._listeners.pop(token, None)
+            self.steps = any(steps for _, steps in self._listeners.values())
 
         return stop
 

@@ -18,7 +18,7 @@ from outlast.journal.index import RunEntry
 from outlast.journal.record import Reader, make_append
 from outlast.journal.stream import EventStore, Head, Readable, StoredRecord, StreamKey
 from outlast.journal.writer import Fenced, settle_append
-from outlast.kernel.clock import Clock
+from outlast.kernel.clock import Clock, stamp
 from outlast.kernel.error import StoreUnavailable
 from outlast.kernel.identity import new_id
 from outlast.kernel.randomness import Randomness
@@ -104,7 +104,7 @@ async def record_removals(
 
 async def _record(store: EventStore, events: Sequence[StreamRemoved], clock: Clock, randomness: Randomness) -> None:
     for _ in range(_rounds_max):
-        now = round(clock.now(), 6)
+        now = stamp(clock)
         key = str(StreamKey(KIND, f"m{int(now // _month_s)}", store.lineage))
         head = await store.head(key)
         append = make_append(key, head if head.seq else genesis(key), new_id("gone", clock, randomness), now, events)

@@ -9,7 +9,7 @@ from typing import Any
 from outlast.journal.index import HintPatch
 from outlast.journal.record import append_id_of, encode_event, make_append
 from outlast.journal.stream import Append, Applied, Conflicted, EventStore, Head, Outcome, append_bytes_max, quick
-from outlast.kernel.clock import Clock
+from outlast.kernel.clock import Clock, stamp
 from outlast.kernel.error import Conflict, StoreError, StoreSealed, StoreUnavailable, UsageError
 from outlast.kernel.point import Points
 
@@ -267,7 +267,7 @@ class StreamWriter:
         return batch
 
     def _make(self, events: list[Any]) -> tuple[Append, float]:
-        at = round(self._clock.now(), 6)
+        at = stamp(self._clock)
         self._count += 1
         append = make_append(self._stream, self.head, f"{self._writer}.{self._count}", at, events, self._hint())
         self._points.reach("append.before", self._stream)

@@ -23,7 +23,7 @@ from outlast.journal.event import Event, version_field
 from outlast.journal.record import Reader, make_append
 from outlast.journal.stream import EventStore, StreamKey
 from outlast.journal.writer import settle_append
-from outlast.kernel.clock import Clock
+from outlast.kernel.clock import Clock, stamp
 from outlast.kernel.error import ConfigurationError, StoreCorrupt, StoreSealed, StoreUnavailable, UsageError
 from outlast.kernel.identity import new_token
 from outlast.kernel.randomness import Randomness
@@ -158,7 +158,7 @@ class KmsSealer:
             KeyId=self._kms, NumberOfBytes=key_bytes, EncryptionContext=_context(self._system, id),
         )  # fmt: skip
         wrapped = KeyWrapped(str(made["KeyId"]), bytes(made["CiphertextBlob"]), self._system)
-        append = make_append(id, genesis(id), new_token(self._randomness), round(self._clock.now(), 6), [wrapped])
+        append = make_append(id, genesis(id), new_token(self._randomness), stamp(self._clock), [wrapped])
         await settle_append(self._journal, append, self._clock, patience_s)
         self._current = Key(id, bytes(made["Plaintext"]))  # only now may anything be sealed with it
 

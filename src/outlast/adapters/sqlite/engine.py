@@ -19,6 +19,7 @@ from outlast.adapters.sqlite.fault import translated
 from outlast.journal.chain import genesis
 from outlast.journal.commit import GroupCommit, Write
 from outlast.journal.lineage import Lineage
+from outlast.journal.notice import is_step
 from outlast.journal.removal import Ended
 from outlast.journal.snapshot import Snapshot
 from outlast.journal.stream import Append, Head, Notice, Outcome, check_append, check_stream
@@ -108,8 +109,13 @@ class Engine(Generic[Ticket]):
         self,
         answer: Callable[[Ticket, Outcome | StoreUnavailable | None], None],
         notify: Callable[[Sequence[Notice]], None] | None,
+        *,
+        steps: bool = True,
     ) -> None:
-        """One round: `answer` is called for each request (None: a snapshot is saved), then `notify` with what grew."""
+        """One round: `answer` is called for each request (None: a snapshot is saved), then `notify` with what grew.
+
+        Without `steps` that is not told what `is_step` says.
+        """
         snapshots, self._snapshots = self._snapshots, []
         writes: Sequence[Write] = ()
         try:
@@ -129,14 +135,14 @@ class Engine(Generic[Ticket]):
                     self._points.reach("commit.after", write.append.stream)
             for write in writes:
                 self.dirty[write.append.stream] = write.head
-            if notify is not None and not writes:
-                notify = None
         for ticket, outcome in outcomes:
             answer(ticket, outcome)
         for ticket, _ in snapshots:
             answer(ticket, saved)
         if saved is None and notify is not None:
-            notify([Notice(write.append.stream, write.head.seq, write.append.hint) for write in writes])
+            told = [write for write in writes if steps or not is_step(write.append)]
+            if told:
+                notify([Notice(write.append.stream, write.head.seq, write.append.hint) for write in told])
 
     def remove(self, runs: Sequence[Ended]) -> None:
         """Remove runs, each wholly or not at all; one that does not end where it is said stays. Between two rounds.

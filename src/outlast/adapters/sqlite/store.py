@@ -156,7 +156,7 @@ class SqliteStore(SqliteReader):
         self._scheduled = False
         if self._closed:
             return
-        self._engine.commit(_answer, self._tell if self._listeners else None)
+        self._engine.commit(_answer, self._tell if self._listeners else None, steps=self._listeners.steps)
         self._engine.checkpoint()
         if self._engine.fatal is not None:
             self._engine.abandon(_answer)

@@ -144,6 +144,8 @@ class _Turn:
         self._selector = selectors.DefaultSelector()
         self._peers: set[Peer] = set()
         self._answered: dict[Peer, None] = {}
+        self._wanted: set[Subscribe | None] = set()
+        """Which notices anybody wants."""
         self._stopping = False
         self._spin = Spin(clock.monotonic)
         self._alone = False
@@ -203,7 +205,7 @@ class _Turn:
 
     def _commit(self) -> None:
         self._alone = self._engine.waiting == 1
-        self._engine.commit(self._answer, self._notify)
+        self._engine.commit(self._answer, self._notify if self._wanted else None, steps=Subscribe(True) in self._wanted)
         answered, self._answered = self._answered, {}
         for peer in answered:
             self._guarded(peer, peer.answer)
@@ -259,6 +261,7 @@ class _Turn:
         if reason not in ("closed", "the writer ends"):
             self._say(Log("warning", f"a client was disconnected: {reason}"))
         self._peers.discard(peer)
+        self._wanted = {peer.subscribed for peer in self._peers} - {None}
         self._selector.unregister(peer.channel)
         peer.channel.close()
 
@@ -315,6 +318,7 @@ class _Turn:
                     peer.send(Refused(number, "unavailable", str(error)))
             case Subscribe():
                 peer.subscribed = request
+                self._wanted = {peer.subscribed for peer in self._peers} - {None}
             case Ping(id=number):
                 peer.send(Done(number))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NoReturn, cast
 
 from outlast.agent import event as ev
@@ -115,8 +115,8 @@ class Execution:
     def replaying(self) -> bool:
         return self._recorder.replay.running
 
-    def perform(self, call: StepCall[Any]) -> Coroutine[Any, Any, Any]:
-        return self._performer.perform(call)
+    async def perform(self, call: StepCall[Any]) -> Any:
+        return await self._performer.perform(call)
 
     def ask_model(
         self, name: str, prompt: str | Sequence[Message], kind: Any, system: str | None, max_tokens: int | None,

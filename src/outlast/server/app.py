@@ -37,7 +37,6 @@ class Api:
         self, control: Control, app: App[Any], *, log: Log, token: str | None, loopback: bool, limits: Limits
     ) -> None:
         platform = control.platform
-        self._platform = platform
         self.followers = Followers(control, limits, platform.clock)
         document = make_document(app, authenticated=token is not None)
         router = Router(
@@ -67,4 +66,3 @@ class Api:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app"] = self  # with it, the router raises what it refuses, instead of answering in plain text
         await self._router(scope, receive, send)
-

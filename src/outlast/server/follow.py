@@ -60,7 +60,6 @@ class Followers:
         self.limits = limits
         self.clock = clock
         self.stopping = False
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._count = 0
         self._by_run: dict[str, set[Follower]] = {}
         self._deafen: Callable[[], None] = _nothing

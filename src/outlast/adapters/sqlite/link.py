@@ -108,14 +108,14 @@ class Link:
             return
         self._queue.append((number, append))
         self._queue_bytes += len(append.body)
+        is_lone = self._lone.again(append.stream)
         if not self._flushing:
             if self._burst <= 1 and len(self._replies) == 1:
                 # alone so far: sent at once, because a turn of the loop is a tenth of a commit
                 self._flush()
-                if self._lone.again(append.stream) and self._spin is not None and self._spin.begin():
+                if is_lone and self._spin is not None and self._spin.begin():
                     self._wait_here(number, self._spin)
             else:
-                self._lone.forget()
                 self._flushing = True
                 self._loop.call_soon(self._flush)
 
@@ -195,12 +195,11 @@ class Link:
 
     def _wait_here(self, number: int, spin: Spin) -> None:
         """Let the loop stand still for a moment: its turns and a wake-up would take a third of a commit."""
-        while spin.again():
+        while self._channel is not None and number in self._replies and spin.again():
             if self._poll.poll(0):
                 self._on_readable()
-                if number not in self._replies:
-                    spin.won()
-                    return
+        if number not in self._replies:
+            spin.won()
 
     def _write_appends(self, items: list[tuple[int, Append]]) -> None:
         try:

@@ -27,7 +27,3 @@ class Lone:
             self._stream, self._streak = stream, 0
         self._streak = streak = self._streak + 1
         return streak > lone_after and streak % lone_run != 0
-
-    def forget(self) -> None:
-        """Others append too: begin to count again."""
-        self._streak = 0

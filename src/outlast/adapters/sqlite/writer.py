@@ -144,8 +144,9 @@ class _Turn:
         self._selector = selectors.DefaultSelector()
         self._peers: set[Peer] = set()
         self._answered: dict[Peer, None] = {}
-        self._wanted: set[Subscribe | None] = set()
-        """Which notices anybody wants."""
+        self._hearers: list[Peer] = []
+        """Who wants notices."""
+        self._steps_wanted = False
         self._stopping = False
         self._spin = Spin(clock.monotonic)
         self._alone = False
@@ -205,7 +206,7 @@ class _Turn:
 
     def _commit(self) -> None:
         self._alone = self._engine.waiting == 1
-        self._engine.commit(self._answer, self._notify if self._wanted else None, steps=Subscribe(True) in self._wanted)
+        self._engine.commit(self._answer, self._notify if self._hearers else None, steps=self._steps_wanted)
         answered, self._answered = self._answered, {}
         for peer in answered:
             self._guarded(peer, peer.answer)
@@ -235,14 +236,17 @@ class _Turn:
         answered, self._answered = self._answered, {}
         for peer in answered:
             self._guarded(peer, peer.answer)
-        hearers = [peer for peer in self._peers if peer.subscribed is not None]
         others = [notice for notice in notices if not is_step(notice)]
         for told, steps in ((notices, True), (others, False)):
-            peers = [peer for peer in hearers if peer.subscribed == Subscribe(steps)]
+            peers = [peer for peer in self._hearers if peer.subscribed == Subscribe(steps)]
             for start in range(0, len(told) if peers else 0, frame_count_fit):
                 raw = frame(Notices(told[start : start + frame_count_fit]))
                 for peer in peers:
                     self._guarded(peer, lambda peer=peer, raw=raw: peer.hint(raw))
+
+    def _look_who_hears(self) -> None:
+        self._hearers = [peer for peer in self._peers if peer.subscribed is not None]
+        self._steps_wanted = any(peer.subscribed == Subscribe(steps=True) for peer in self._hearers)
 
     def _guarded(self, peer: Peer, act: Callable[[], None]) -> None:
         if peer not in self._peers:
@@ -261,7 +265,7 @@ class _Turn:
         if reason not in ("closed", "the writer ends"):
             self._say(Log("warning", f"a client was disconnected: {reason}"))
         self._peers.discard(peer)
-        self._wanted = {peer.subscribed for peer in self._peers} - {None}
+        self._look_who_hears()
         self._selector.unregister(peer.channel)
         peer.channel.close()
 
@@ -318,7 +322,7 @@ class _Turn:
                     peer.send(Refused(number, "unavailable", str(error)))
             case Subscribe():
                 peer.subscribed = request
-                self._wanted = {peer.subscribed for peer in self._peers} - {None}
+                self._look_who_hears()
             case Ping(id=number):
                 peer.send(Done(number))
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from outlast.blueprint.load import parse
-from outlast.bootstrap.home import CellFile, StateDirectory
+from outlast.bootstrap.home import CellFile, StateDirectory, Up, remove_own, write_whole
 from outlast.kernel.error import ConfigurationError, StoreUnavailable
 
 
@@ -58,3 +60,32 @@ def test_children_read_the_blueprint_that_the_supervisor_left(short_dir: Path) -
     state.write_cell(blueprint)
     assert state.read_cell() == CellFile(blueprint)
     assert state.cell.stat().st_mode & 0o777 == 0o600
+
+
+def _write_often(path: Path, times: int) -> None:
+    for number in range(times):
+        write_whole(path, Up(os.getpid(), f"http://127.0.0.1:{number}"))
+
+
+def test_processes_that_write_one_file_at_a_time_do_not_hinder_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.json"
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_write_often, args=(path, 500)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    assert msgspec.json.decode(path.read_bytes(), type=Up).pid in {writer.pid for writer in writers}
+    assert [found.name for found in tmp_path.iterdir()] == ["gateway.json"]
+
+
+def test_only_the_word_of_this_process_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.json"
+    remove_own(path)
+    write_whole(path, Up(os.getpid() + 1, "http://127.0.0.1:1"))
+    remove_own(path)
+    assert path.exists()
+    write_whole(path, Up(os.getpid(), "http://127.0.0.1:1"))
+    remove_own(path)
+    assert not path.exists()

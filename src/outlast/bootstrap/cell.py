@@ -22,7 +22,7 @@ from outlast.adapters.host.randomness import OsRandomness
 from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.duty import has_duties
 from outlast.bootstrap.engine import Engine, Journal, is_shared, open_engine
-from outlast.bootstrap.home import StateDirectory, Up, gateway_file, write_whole
+from outlast.bootstrap.home import StateDirectory, Up, gateway_file, remove_own, write_whole
 from outlast.cell import event as news
 from outlast.cell.bound import Bounds, PoolSize
 from outlast.cell.child import ChildPlan
@@ -99,7 +99,7 @@ class Cell:
                         await supervisor.run()
                 finally:
                     self._state.up.unlink(missing_ok=True)
-                    gateway_file(self._state.home).unlink(missing_ok=True)
+                    remove_own(gateway_file(self._state.home))
         failure = supervisor.failure
         if failure is not None:
             raise _KINDS.get(failure.code, StoreUnavailable)(failure.message)

@@ -40,11 +40,21 @@ def gateway_file(home: Path) -> Path:
 
 
 def write_whole(path: Path, content: msgspec.Struct) -> None:
-    """As JSON, whole or not at all: others read it at any time."""
-    beside = path.with_suffix(".new")
+    """As JSON, whole or not at all: others read it at any time, and may write their own."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")
     beside.touch(mode=0o600)
     beside.write_bytes(msgspec.json.encode(content))
     beside.replace(path)
+
+
+def remove_own(path: Path) -> None:
+    """Remove a file of `Up` that this process wrote; one that another wrote meanwhile stays."""
+    try:
+        if msgspec.json.decode(path.read_bytes(), type=Up).pid != os.getpid():
+            return
+    except (OSError, msgspec.MsgspecError):
+        return
+    path.unlink(missing_ok=True)
 
 
 class StateDirectory:

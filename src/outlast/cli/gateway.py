@@ -63,7 +63,7 @@ def gateway(
     if context.invoked_subcommand is not None:
         return
     from outlast.bootstrap.gateway import run, run_gateway
-    from outlast.bootstrap.home import Up, gateway_file, write_whole
+    from outlast.bootstrap.home import Up, gateway_file, remove_own, write_whole
     from outlast.cli.output import note, print_json
 
     _check(to, model, key)
@@ -91,7 +91,7 @@ def gateway(
         run(lambda: run_gateway(read, where, ready=ready, note=note))
     finally:
         if left is not None:
-            left.unlink(missing_ok=True)
+            remove_own(left)
 
 
 @gateway_app.command(epilog="Example: outlast gateway reload")

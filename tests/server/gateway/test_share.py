@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from outlast.adapters.host.clock import SystemClock
@@ -68,6 +69,24 @@ async def test_what_one_replica_lets_through_another_one_does_not_again() -> Non
     assert one.limiter.left(clock.at).requests == 20
 
 
+async def test_a_replica_takes_part_from_its_start() -> None:
+    clock = Clock()
+    tally = MemoryTally(SystemClock())
+    one, two = Replica(tally, clock), Replica(tally, clock)
+    running = [asyncio.create_task(replica.shares.run()) for replica in (one, two)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    try:
+        assert one.take(60) == 60
+        for replica in (one, two):
+            await replica.shares.exchange()
+        assert two.take(60) == 0
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
 async def test_systems_whose_keys_have_the_same_names_share_nothing() -> None:
     clock = Clock()
     tally = MemoryTally(SystemClock())
@@ -84,6 +103,7 @@ async def test_that_counters_are_away_or_back_is_said_once_and_shown() -> None:
     clock = Clock()
     tally = Flaky(SystemClock())
     one = Replica(tally, clock)
+    assert "outlast_gateway_shared_up 0" in one.shares.metrics(), "nothing was exchanged yet"
     tally.away = True
     for _ in range(3):
         await one.shares.exchange()

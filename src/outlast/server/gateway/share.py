@@ -26,7 +26,7 @@ share_kept_s = 600.0
 
 class Shares:
     """All keys with bounds; `run` until it is cancelled. `problem` says why counts could not be exchanged; empty: they
-    could. `system` keeps apart whose keys have the same names on one server.
+    could, None: not tried yet. `system` keeps apart whose keys have the same names on one server.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Shares:
         system: str = "", note: Callable[[str], None] = lambda line: None,
     ) -> None:  # fmt: skip
         """`note` is told when counts cannot be exchanged any more, and when they can again."""
-        self.problem = ""
+        self.problem: str | None = None
         self._system = system
         self._note = note
         self._tally = tally
@@ -44,10 +44,10 @@ class Shares:
         self._known: dict[str, tuple[Used, Used]] = {}  # what was used here, and the totals, which include it
 
     async def run(self) -> None:
-        """Exchange counts, again and again."""
+        """Exchange counts, at once and again and again: what went through before the first time stays unknown."""
         while True:
-            await self._clock.sleep(share_every_s * (0.75 + 0.5 * self._randomness.uniform()))
             await self.exchange()
+            await self._clock.sleep(share_every_s * (0.75 + 0.5 * self._randomness.uniform()))
 
     async def exchange(self) -> None:
         """Exchange the counts of every key once."""
@@ -86,7 +86,7 @@ class Shares:
     def metrics(self) -> Iterable[str]:
         """Whether counts could be exchanged, as text."""
         help = "Whether counts could be exchanged with other replicas."
-        return family("outlast_gateway_shared_up", help, "gauge", (), [((), float(not self.problem))])
+        return family("outlast_gateway_shared_up", help, "gauge", (), [((), float(self.problem == ""))])
 
     def _name(self, account: Account) -> str:
         digest = hashlib.sha256(f"{self._system}\x1f{account.name}".encode()).hexdigest()[:32]

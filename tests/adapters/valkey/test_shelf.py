@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -20,6 +20,8 @@ from tests.adapters.valkey.server import PASSWORD, Server, cluster, server
 from tests.contracts.shelf import ShelfContract
 
 pytest.importorskip("valkey")
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +58,11 @@ class TestOneServer(ShelfContract):
         async with shelf_at(self.server.node) as shelf:
             yield shelf
 
-    async def test_a_frozen_server_costs_its_time_out_and_then_it_is_there_again(self, until: Any) -> None:
+    async def test_a_frozen_server_costs_its_time_out_and_then_it_is_there_again(self) -> None:
         async with shelf_at(self.server.node, timeout_s=0.05, late_s=5.0) as shelf:
             await _awake(shelf)
-            await shelf.put("a", b"1", 60)
-            await shelf.put("b", b"2", 60)
+            await _patiently(lambda: shelf.put("a", b"1", 60))
+            await _patiently(lambda: shelf.put("b", b"2", 60))
             self.server.freeze()
             try:
                 for key in ("a", "b", "a"):
@@ -68,16 +70,9 @@ class TestOneServer(ShelfContract):
                         await shelf.get(key)
             finally:
                 self.server.thaw()
-
-            async def answers() -> bool:
-                try:
-                    return [await shelf.get("b"), await shelf.get("a")] == [b"2", b"1"]
-                except ShelfUnavailable:
-                    return False
-
-            await until(answers)
             for _ in range(50):  # no late answer is taken for another's
-                assert [await shelf.get("b"), await shelf.get("a")] == [b"2", b"1"]
+                assert await _patiently(lambda: shelf.get("b")) == b"2"
+                assert await _patiently(lambda: shelf.get("a")) == b"1"
 
     async def test_late_answers_are_bounded(self) -> None:
         async with shelf_at(self.server.node, timeout_s=0.02, late_s=5.0, late_max=3) as shelf:
@@ -146,12 +141,17 @@ def test_what_is_no_address_is_refused(nodes: tuple[str, ...]) -> None:
 
 
 async def _awake(shelf: ValkeyShelf) -> None:
-    """Connected: the first connection may take longer than any answer."""
+    """Connected, and nothing is late: the first connection may take longer than any answer."""
+    await _patiently(lambda: shelf.get("awake"))
+    await asyncio.gather(*shelf._connection._late, return_exceptions=True)
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """The first answer that comes in time: on a busy machine one may not."""
     async with asyncio.timeout(20):
         while True:
             try:
-                await shelf.get("awake")
-                return
+                return await ask()
             except ShelfUnavailable:
                 await asyncio.sleep(0.02)
 

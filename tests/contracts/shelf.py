@@ -25,8 +25,9 @@ class ShelfContract(abc.ABC):
             yield shelf
 
     async def test_what_was_put_is_got_until_its_time_is_over(self, shelf: Shelf, until: Until) -> None:
-        await shelf.put("time", b"\x00\xff{}", 0.5)
+        await shelf.put("time", b"\x00\xff{}", 60)
         assert await shelf.get("time") == b"\x00\xff{}"
+        await shelf.put("time", b"\x00\xff{}", 0.2)
 
         async def gone() -> bool:
             return await shelf.get("time") is None

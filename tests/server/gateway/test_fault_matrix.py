@@ -239,7 +239,7 @@ async def test_an_endpoint_that_is_killed_or_stopped_under_load_costs_no_request
         while not stop.is_set():
             one = await bench.ask(stream=stream)
             assert one.status == 200, one
-            if one.kind != "interrupted":  # else its endpoint was killed after the first content
+            if one.kind != "interrupted":  # else its endpoint was stopped after the first content
                 assert one.text == GOOD, one
 
     async with asyncio.TaskGroup() as group:
@@ -250,7 +250,8 @@ async def test_an_endpoint_that_is_killed_or_stopped_under_load_costs_no_request
         await reached(bench, len(bench.seen) + 60)
         stop.set()
     broken = [one for one in bench.seen if one.kind]
-    assert len(broken) <= (6 if stream and number is signal.SIGKILL else 0), broken
+    cut_max = (6 if number is signal.SIGKILL else 1) if stream else 0  # what was written when it stopped arrives
+    assert len(broken) <= cut_max, broken
     assert all(one.text and GOOD.startswith(one.text) for one in broken), "what was said before, once"
     assert await bench.counted("outlast_pool_interrupted_total") == len(broken)
     shown(f"{number.name} under load", stream, bench.seen, f"{len(broken)} broke off after content" if broken else "")

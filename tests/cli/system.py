@@ -36,7 +36,8 @@ async def double(n: int) -> int:
 
 @app.tool(effect="pure")
 async def wait_for(name: str) -> str:
-    """Returns when the file is there."""
+    """Returns when the file is there; that it waits for it shows in another one."""
+    (HERE / f"{name}.awaited").touch()
     while not (HERE / name).exists():
         await asyncio.sleep(0.01)
     return name
@@ -172,6 +173,17 @@ class Project:
                 log = self.home / "up.log"
                 raise AssertionError(f"not within {within_s} s: {what}\n{log.read_text() if log.exists() else ''}")
             time.sleep(0.02)
+
+    @staticmethod
+    def heard(process: subprocess.Popen[str], words: str) -> str:
+        """What a command that was begun says on standard error, up to the line with these words."""
+        assert process.stderr is not None
+        said = ""
+        while words not in said:
+            line = process.stderr.readline()
+            assert line, f"it ended with {process.wait()} and did not say {words!r}: {said}"
+            said += line
+        return said
 
     def state(self, run: str) -> str:
         return str(self("show", run, "--json").document["state"])

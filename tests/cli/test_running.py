@@ -214,12 +214,13 @@ def test_replay_beside_a_running_cell_writes_nothing(desk: Project) -> None:
 
 def test_who_follows_sees_every_event_once_though_the_server_dies(desk: Project) -> None:
     following = desk.begin("run", "waiter", "after-the-server", "--json")
-    desk.await_that(lambda: desk.runs("--agent", "waiter", "--state", "running"), "it runs")
+    before = desk.heard(following, "1 double")
     killed = desk.child("server")
     os.kill(killed, signal.SIGKILL)
     desk.await_that(lambda: desk.child("server") != killed, "another server starts")
     (desk.home / "after-the-server").touch()
     out, err = following.communicate(timeout=60)
+    err = before + err
     assert following.returncode == 0, err
     assert json.loads(out)["result"] == "after-the-server"
     assert err.count("created, agent waiter") == 1
@@ -238,9 +239,7 @@ def test_reading_needs_no_server(desk: Project) -> None:
 
 def test_who_stops_following_does_not_stop_the_run(desk: Project) -> None:
     following = desk.begin("run", "waiter", "later")
-    assert following.stderr is not None
-    while "1 double" not in following.stderr.readline():
-        pass
+    desk.heard(following, "1 double")
     following.send_signal(signal.SIGINT)
     _, err = following.communicate(timeout=30)
     assert following.returncode == 130

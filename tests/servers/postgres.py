@@ -211,11 +211,17 @@ class PostgresServer:
                 os.kill(pid, number)
 
     def kill(self) -> None:
-        """SIGKILL, all of it at once: as when its machine is gone."""
+        """SIGKILL, all of it at once: as when its machine is gone. Returns when all of it is."""
         assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)  # it starts no more children
+        killed = self.pids()
         self.signal(signal.SIGKILL)
         self.process.wait(10)
         self.process = None
+        end = time.monotonic() + 20
+        while any(map(_lives, killed)):  # else the next start finds its shared memory in use
+            assert time.monotonic() < end, f"{killed} were killed and live on: {self.log.read_text()[-2000:]}"
+            time.sleep(0.005)
 
     def stop(self) -> None:
         """Shut it down in order (without waiting for clients); any number of times."""
@@ -260,6 +266,13 @@ class PostgresServer:
         """A new database; its URL."""
         self.execute(f'CREATE DATABASE "{name}"')
         return self.url(name)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager

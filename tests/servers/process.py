@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -14,10 +15,22 @@ from pathlib import Path
 start_deadline_s = 60.0
 
 
+_ports = range(20_000, 32_768)
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback for a server that is started later, or never.
+
+    It lies below those that Linux gives to clients and to whoever asks for any: none of them takes it meanwhile.
+    """
+    while True:
+        port = secrets.choice(_ports)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def script(name: str) -> str:

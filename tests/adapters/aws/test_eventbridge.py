@@ -21,10 +21,11 @@ from outlast.journal.publication import Publication, PublisherUnavailable
 from outlast.kernel.identity import new_id
 from outlast.policy.resequence import Resequencer
 from outlast.policy.retry import Retry
-from tests.adapters.aws.emulator import CREDENTIALS, ask, emulator, free_port
+from tests.adapters.aws.emulator import CREDENTIALS, ask, emulator
 from tests.adapters.aws.proxy import FAULTS, faulty
 from tests.agent.desk import Desk
 from tests.contracts.publisher import Hear, PublisherContract, arrived, publication
+from tests.servers.process import free_port
 
 app: App[None] = App("t")
 

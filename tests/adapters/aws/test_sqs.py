@@ -12,8 +12,9 @@ from outlast.adapters.aws.sqs import SqsQueue
 from outlast.cell.queue import Parcel, QueueUnavailable
 from outlast.kernel.error import ConfigurationError
 from tests.adapters.aws.arranged import new_queue
-from tests.adapters.aws.emulator import CREDENTIALS, emulator, free_port
+from tests.adapters.aws.emulator import CREDENTIALS, emulator
 from tests.contracts.queue import RECEIVES_MAX, QueueContract
+from tests.servers.process import free_port
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.process import free_port
+
 PASSWORD = "not a secret"
 START_WITHIN_S = 30.0
 
@@ -35,7 +37,7 @@ class Server:
     """One process. `kill` is SIGKILL, `freeze` SIGSTOP."""
 
     def __init__(self, directory: Path, *options: str) -> None:
-        self.port, bus = _free_ports(2)
+        self.port, bus = free_port(), free_port()
         directory.mkdir(parents=True, exist_ok=True)
         clustered = ("--cluster-port", str(bus)) if "--cluster-enabled" in options else ()
         port = () if "--tls-port" in options else ("--port", str(self.port))
@@ -132,11 +134,3 @@ def _whole(each: Server) -> bool:
     info = each.cli("cluster", "info")
     replicas = each.cli("cluster", "nodes").count("slave")
     return "cluster_state:ok" in info and "cluster_known_nodes:6" in info and replicas == 3
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        found = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in found:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in found]

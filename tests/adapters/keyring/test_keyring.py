@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,15 @@ def test_a_rotation_puts_a_new_key_first_and_keeps_all_others(path: Path) -> Non
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     named = Document.parse(read_keys(path).text().replace(b'"k3"', b'"mine"'), "here")
     assert rotated(named, CHANCE).keys[0].id == "k3"
+
+
+def test_rotations_at_one_moment_lose_no_key(path: Path) -> None:
+    first = make_keys(path, CHANCE)
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: rotate_keys(path, CHANCE).keys[0], range(40)))
+    kept = read_keys(path).keys
+    assert [entry.id for entry in kept] == [f"k{number}" for number in range(41, 0, -1)]
+    assert {entry.key for entry in kept} == {entry.key for entry in [*made, *first.keys]}
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o602, 0o660])

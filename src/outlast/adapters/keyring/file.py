@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from outlast.adapters.keyring.document import Document, document_bytes_max, new_document, rotated
@@ -53,11 +56,30 @@ def make_keys(path: Path, randomness: Randomness) -> Document:
 
 
 def rotate_keys(path: Path, randomness: Randomness) -> Document:
-    """A new key before those in the file: what is sealed from now on is sealed with it. Raises ConfigurationError."""
-    document = rotated(read_keys(path), randomness)
-    _written(path, document, randomness).replace(path)
-    _sync(path.parent)
+    """A new key before those in the file: what is sealed from now on is sealed with it. Raises ConfigurationError.
+
+    Of several processes that do this, each waits for the one before: no key of theirs is lost.
+    """
+    with _alone(path):
+        document = rotated(read_keys(path), randomness)
+        _written(path, document, randomness).replace(path)
+        _sync(path.parent)
     return document
+
+
+@contextmanager
+def _alone(path: Path) -> Generator[None]:
+    """Locks the directory: the file itself is replaced."""
+    try:
+        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        reason = (error.strerror or "unknown").lower()
+        raise ConfigurationError(f"key file {path} cannot be opened: {reason}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _written(path: Path, document: Document, randomness: Randomness) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import stat
 from collections.abc import AsyncIterator
@@ -35,6 +36,35 @@ async def test_what_was_being_written_is_not_listed_and_goes_with_the_rest(tmp_p
     assert await depot.names() == ["a/b"]
     await depot.remove("a/b")
     assert not any(tmp_path.iterdir())
+
+
+async def test_who_removes_takes_nothing_from_who_writes_and_lists_beside_it(tmp_path: Path) -> None:
+    kept = [f"{letter}/kept" for letter in "abcdefgh"]
+    depots = [DirectoryDepot(tmp_path / "depot", OsRandomness()) for _ in range(3)]
+    for name in kept:
+        await depots[0].put(name, b"x")
+
+    async def work(depot: DirectoryDepot, who: int) -> None:
+        for number in range(80):
+            name = f"d/e/f/{who}.{number}"
+            await depot.put(name, b"x")
+            assert set(kept) <= set(await depot.names())
+            assert await depot.get(name) == b"x"
+            await depot.remove(name)
+
+    await asyncio.gather(*(work(depot, who) for who, depot in enumerate(depots)))
+    assert await depots[0].names() == kept
+
+
+async def test_a_directory_that_goes_while_names_are_listed_hides_no_other(tmp_path: Path) -> None:
+    depot = DirectoryDepot(tmp_path, OsRandomness())
+    for name in ("top", *(f"{number}/x" for number in range(20))):
+        await depot.put(name, b"x")
+    names = depot._names()
+    assert next(names) == "top"
+    for number in range(10):
+        await depot.remove(f"{number}/x")
+    assert sorted(names) == sorted(f"{number}/x" for number in range(10, 20))
 
 
 @pytest.mark.parametrize("name", ["", "/etc", "a//b", "../a", "a/../b", "a/.unfinished-1"])

@@ -8,6 +8,8 @@ directory, and root, can: a lock here is kept by `outlast backup prune` alone, n
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,7 @@ from outlast.kernel.error import Conflict, NotFound, StoreUnavailable, UsageErro
 from outlast.kernel.randomness import Randomness
 
 _unfinished = ".unfinished-"
+_tries_max = 10
 
 
 class DirectoryDepot:
@@ -63,22 +66,32 @@ class DirectoryDepot:
         return self._directory / name
 
     def _put(self, path: Path, name: str, content: bytes) -> None:
-        beside = path.parent / f"{_unfinished}{self._randomness.token(9).hex()}"
         try:
-            self._make(path.parent)
-            if not self._is_there(path, name, content):
+            for left in range(_tries_max - 1, -1, -1):
                 try:
-                    with beside.open("xb") as file:
-                        os.fchmod(file.fileno(), 0o444)
-                        file.write(content)
-                        file.flush()
-                        os.fsync(file.fileno())
-                    self._name(beside, path, name, content)
-                finally:
-                    beside.unlink(missing_ok=True)
-            _sync(path.parent)
+                    return self._written(path, name, content)
+                except FileNotFoundError:  # somebody removed the directory with its last object
+                    if not left:
+                        raise
         except OSError as error:
             raise self._unavailable(name, "written", error) from None
+
+    def _written(self, path: Path, name: str, content: bytes) -> None:
+        self._make(path.parent)
+        if not self._is_there(path, name, content):
+            beside = path.parent / f"{_unfinished}{self._randomness.token(9).hex()}"
+            try:
+                with beside.open("xb") as file:
+                    with contextlib.suppress(OSError):  # not every file system has locks
+                        fcntl.flock(file, fcntl.LOCK_EX)
+                    os.fchmod(file.fileno(), 0o444)
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    self._name(beside, path, name, content)
+            finally:
+                beside.unlink(missing_ok=True)
+        _sync(path.parent)
 
     def _name(self, beside: Path, path: Path, name: str, content: bytes) -> None:
         try:
@@ -113,8 +126,6 @@ class DirectoryDepot:
                 for file in files:
                     if not file.startswith(_unfinished):
                         yield file if inside == "." else f"{inside}/{file}"
-        except FileNotFoundError:
-            return
         except OSError as error:
             raise StoreUnavailable(f"{self.where} cannot be listed: {_why(error)}") from None
 
@@ -122,10 +133,13 @@ class DirectoryDepot:
         path.unlink(missing_ok=True)
         directory = path.parent
         while directory != self._directory:
-            for left in directory.glob(f"{_unfinished}*"):  # of a backup that was killed, and is not gone on with
-                left.unlink(missing_ok=True)
             try:
+                for left in directory.glob(f"{_unfinished}*"):  # of a backup that was killed, and is not gone on with
+                    if not _is_written(left):
+                        left.unlink(missing_ok=True)
                 directory.rmdir()
+            except FileNotFoundError:  # somebody else removed it
+                pass
             except OSError:  # it is not empty
                 break
             directory = directory.parent
@@ -147,8 +161,21 @@ def _why(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
 
 
+def _is_written(unfinished: Path) -> bool:
+    """Whether somebody is writing it now."""
+    try:
+        with unfinished.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _raise(error: OSError) -> None:
-    raise error
+    if not isinstance(error, FileNotFoundError):  # a directory that was removed meanwhile had no objects left
+        raise error
 
 
 def _sync(directory: Path) -> None:

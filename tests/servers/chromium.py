@@ -88,7 +88,8 @@ class Page:
         self._socket = socket
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._loaded = asyncio.Event()
+        self._loaded: set[str] = set()
+        self._news = asyncio.Event()
         self.complaints: list[str] = []
         """Errors and warnings of the console, refused resources and exceptions included."""
         self.requests: list[str] = []
@@ -106,8 +107,9 @@ class Page:
                 self._note(told.get("method", ""), told.get("params", {}))
 
     def _note(self, method: str, said: dict[str, Any]) -> None:
-        if method == "Page.loadEventFired":
-            self._loaded.set()
+        if method == "Page.lifecycleEvent" and said["name"] == "load":
+            self._loaded.add(said["loaderId"])
+            self._news.set()
         elif method == "Network.requestWillBeSent":
             self.requests.append(said["request"]["url"])
         elif method == "Log.entryAdded" and said["entry"]["level"] in ("error", "warning"):
@@ -129,9 +131,11 @@ class Page:
     async def open(self, file: Path, width: int = 1200, height: int = 900, *, dark: bool = False) -> None:
         """Load a file from disk at that size, in one of the two colour schemes."""
         await self.size(width, height, dark=dark)
-        self._loaded.clear()
-        await self.tell("Page.navigate", url=file.as_uri())
-        await asyncio.wait_for(self._loaded.wait(), _answer_deadline_s)
+        loader = (await self.tell("Page.navigate", url=file.as_uri()))["loaderId"]
+        async with asyncio.timeout(_answer_deadline_s):
+            while loader not in self._loaded:  # another one may be that of the empty page which a tab begins with
+                self._news.clear()
+                await self._news.wait()
 
     async def size(self, width: int, height: int, *, dark: bool = False) -> None:
         """Another screen, another colour scheme."""
@@ -170,6 +174,7 @@ async def page(address: str) -> AsyncIterator[Page]:
             try:
                 for domain in ("Page", "Runtime", "Log", "Network"):
                     await found.tell(f"{domain}.enable")
+                await found.tell("Page.setLifecycleEventsEnabled", enabled=True)
                 yield found
             finally:
                 listening.cancel()

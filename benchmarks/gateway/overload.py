@@ -130,8 +130,8 @@ class Surge:
         made.ask(self._request)
 
     async def settled(self) -> None:
-        """Until every request is answered, or for a deadline and two seconds."""
-        end = time.monotonic() + DEADLINE_S + 2
+        """Until every request is answered, or for a deadline and the time that a busy machine may take."""
+        end = time.monotonic() + DEADLINE_S + 20
         while len(self.told) < self.sent and time.monotonic() < end:  # noqa: ASYNC110 (with a deadline)
             await asyncio.sleep(0.01)
 
@@ -142,8 +142,7 @@ def percentile(values: list[float], share: float) -> float:
 
 
 async def measure(seconds: float, directory: Path, down_s: float = 5.0) -> dict[str, object]:
-    ports = free_ports(2)
-    (port,) = free_ports(1)
+    *ports, port = free_ports(3)
 
     def endpoint(index: int) -> Process:
         command = [sys.executable, "-m", "benchmarks.gateway.endpoint", f"e{index}", str(ports[index])]

@@ -40,6 +40,26 @@ def test_the_books_of_a_process_that_ended_are_taken_over_once(tmp_path: Path) -
     assert len(Acknowledged(memory, "db/outlast", "six", 100)) == 0, "those of another schema are left"
 
 
+def test_of_two_that_begin_at_one_moment_one_takes_the_books_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = tmp_path / "postgres.json"
+    first = Acknowledged(memory, "db/outlast", "one", 100)
+    first.note([write(1), write(2)], "sys", 7)
+    first.close()
+    begin, others = Acknowledged._begin, list[Acknowledged]()
+
+    def late(self: Acknowledged) -> None:
+        if not others:
+            others.append(self)
+            others.append(Acknowledged(memory, "db/outlast", "three", 100))
+        begin(self)
+
+    monkeypatch.setattr(Acknowledged, "_begin", late)
+    heir = Acknowledged(memory, "db/outlast", "two", 100)
+    assert [len(books) for books in (heir, others[1])] == [2, 0]
+
+
 def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     memory = tmp_path / "postgres.json"
     first = Acknowledged(memory, "db/outlast", "one", 100)

@@ -16,7 +16,7 @@ import fcntl
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -66,10 +66,11 @@ class Acknowledged:
         """Whether nothing was forgotten."""
         if memory is not None:
             try:
-                others = self._take_over(memory)
-                self._begin()
-                for path in others:
-                    path.unlink(missing_ok=True)
+                with ExitStack() as held:
+                    others = self._take_over(memory, held)
+                    self._begin()
+                    for path in others:
+                        path.unlink(missing_ok=True)
             except OSError as error:
                 raise StoreUnavailable(
                     f"what is acknowledged cannot be kept beside {memory}: {error.strerror}"
@@ -147,18 +148,17 @@ class Acknowledged:
             os.close(self._file)
         self._file, self._lines = file, len(self._entries)
 
-    def _take_over(self, memory: Path) -> list[Path]:
-        """Read the logs that nobody holds any more; those files."""
+    def _take_over(self, memory: Path, held: ExitStack) -> list[Path]:
+        """Read the logs that nobody holds any more; those files, kept from others for as long as `held` is."""
         found: list[Path] = []
         for path in sorted(memory.parent.glob(f"{memory.name}.acknowledged-*")):
-            with suppress(OSError):
+            with suppress(OSError), ExitStack() as own:
                 descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if os.fstat(descriptor).st_nlink and self._adopt(path):
-                        found.append(path)
-                finally:
-                    os.close(descriptor)
+                own.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(descriptor).st_nlink and self._adopt(path):
+                    found.append(path)
+                    held.enter_context(own.pop_all())
         return found
 
     def _adopt(self, path: Path) -> bool:

@@ -37,6 +37,8 @@ from outlast.journal.chain import genesis, verify
 
 PROJECT = Path(__file__).parent / "project"
 SETTLED = ("completed", "failed", "cancelled", "continued", "held", "quarantined")
+KINDS = ("writer", "worker", "server", "gateway", "keeper")
+"""Of children."""
 
 
 class System:
@@ -154,13 +156,18 @@ class System:
         return process.wait()
 
     def kill_whole(self) -> None:
-        """The host is gone: supervisor and children at once, as when its power is cut."""
+        """The host is gone: supervisor and children at once, as when its power is cut; none of them acts any more."""
         self.supervisor.kill()
-        for kind in ("writer", "worker", "server"):
-            for pid in self.living(kind).values():
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+        children = [pid for kind in KINDS for pid in self.living(kind).values()]
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         self.supervisor.wait()
+        end = time.monotonic() + 60
+        while any(table.members(pid) for pid in children):
+            if time.monotonic() > end:
+                pytest.fail(f"of {children} not all are dead\n{self.told()}")
+            time.sleep(0.005)
 
     async def until(self, condition: Callable[[], Any], deadline_s: float, what: str) -> None:
         """Wait for a condition; fails with what the cell said when it does not come."""
@@ -199,7 +206,7 @@ class System:
     def alive_files(self) -> list[Alive]:
         """Every child there ever was."""
         found: list[Alive] = []
-        for kind in ("writer", "worker", "server"):
+        for kind in KINDS:
             for path in self.state.alive(kind).glob("*.alive"):
                 with_text = path.read_bytes()
                 if with_text:

@@ -95,8 +95,8 @@ class System:
         self.spawn()
         blueprint = load(self.home)
         if not is_shared(blueprint):
-            await self.until(self.state.socket.exists, 30, "the writer serves")
-        await self.until(lambda: self.living("worker"), 30, "a worker is there")
+            await self.until(self.state.socket.exists, 60, "the writer serves")
+        await self.until(lambda: self.living("worker"), 60, "a worker is there")
         self.platform = await self._stack.enter_async_context(open_client_platform(self.home, blueprint))
         app: App[Any] = configure_app(load_app("app:app", self.home), blueprint)
         self.control = Control(self.platform, app)
@@ -141,7 +141,7 @@ class System:
         assert self._supervisor is not None
         return self._supervisor
 
-    async def stop(self, within_s: float = 30.0) -> int:
+    async def stop(self, within_s: float = 60.0) -> int:
         """SIGTERM, and wait for its end; killed if it does not come."""
         process = self.supervisor
         if process.poll() is None:
@@ -235,7 +235,7 @@ class System:
         ready = {event["id"] for event in self.events() if event["type"] == "ChildReady"}
         return {name: pid for name, pid in self.living("worker").items() if name in ready}
 
-    async def until_workers(self, count: int, deadline_s: float = 30.0) -> None:
+    async def until_workers(self, count: int, deadline_s: float = 60.0) -> None:
         await self.until(lambda: len(self.ready_workers()) >= count, deadline_s, f"{count} workers are ready")
 
     # Its runs

@@ -11,6 +11,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -80,12 +81,11 @@ async def test_addresses_are_enough(tmp_path: Path) -> None:
         asked = ["--to", one.url, "--to", two.url, "--model", "writer", "--listen", "127.0.0.1:0", "--json"]
         with outlast("gateway", *asked, cwd=tmp_path) as process:
             address = await address_of(process)
-            for _ in range(10):
+            while len(one.asked + two.asked) < 10 or not (one.asked and two.asked):
+                assert len(one.asked + two.asked) < 200, "one of them is never asked"
                 async with client.post(address + CHAT, json=ASK) as response:
                     assert await response.json() == chat_answer()
             assert {asked.json["model"] for asked in one.asked + two.asked} == {"writer"}
-            assert one.asked
-            assert two.asked
             shown = await asyncio.to_thread(command, "pools", "--at", address, "--json")
             assert [member["name"] for member in shown["pools"][0]["members"]] == ["endpoint-1", "endpoint-2"]
             said = await asyncio.to_thread(command, "pools", "drain", "endpoint-1", "--at", address)
@@ -118,7 +118,7 @@ async def test_it_ends_what_it_answers_before_it_stops(tmp_path: Path, until: Un
                     except aiohttp.ClientConnectionError:
                         return True
 
-                await until(refuses, 20, "it takes no new connections")
+                await until(refuses, 60, "it takes no new connections")
                 go_on.set()
                 assert (await response.read()).endswith(b"[DONE]\n\n")
             assert await asyncio.to_thread(process.wait, 60) == 0
@@ -230,15 +230,15 @@ async def test_up_runs_a_gateway_beside_the_cell_and_starts_it_again(short_dir: 
                 except (aiohttp.ClientConnectionError, OSError):
                     return False
 
-            await until(answers, 30, "the gateway answers")
+            await until(answers, 60, "the gateway answers")
             (child,) = [child for child in cell.view() if child.kind == "gateway"]
             os.kill(child.pid, signal.SIGKILL)
 
             def another() -> bool:
                 return any(view.kind == "gateway" and view.pid != child.pid for view in cell.view())
 
-            await until(another, 30, "another one")
-            await until(answers, 30, "the new gateway answers")
+            await until(another, 60, "another one")
+            await until(answers, 60, "the new gateway answers")
             cell.drain()
             await until(lambda: news.CellStopped() in events, 60, "it has drained")
             assert not [event for event in events if isinstance(event, news.ChildKilled)]
@@ -265,9 +265,9 @@ async def test_replicas_read_each_other(tmp_path: Path, until: Until) -> None:
                     async with client.get(f"{address}/metrics") as response:
                         return f'outlast_gateway_peer_up{{peer="{peer}"}} {up}' in await response.text()
 
-                await until(lambda: peer_is(1), 20, "the peer is read")
+                await until(lambda: peer_is(1), 60, "the peer is read")
                 first.kill()
-                await until(lambda: peer_is(0), 20, "the peer is missed")
+                await until(lambda: peer_is(0), 60, "the peer is missed")
                 async with client.post(address + CHAT, json=ASK) as response:
                     assert response.status == 200
 
@@ -297,7 +297,8 @@ async def test_replicas_keep_to_the_limits_of_a_key_together_and_alone_when_the_
                     return f"outlast_gateway_shared_up {value}" in await response.text()
 
             for address in addresses:
-                await until(functools.partial(shown, address, 1), 20, "it takes part")
+                await until(functools.partial(shown, address, 1), 60, "it takes part")
+            began = time.monotonic()
             assert [await ask(addresses[0]) for _ in range(120)] == [200] * 120
             answers: list[int] = []
 
@@ -306,11 +307,12 @@ async def test_replicas_keep_to_the_limits_of_a_key_together_and_alone_when_the_
                 await asyncio.sleep(0.1)  # alone, it would take 150 of them to empty the bucket
                 return answers[-1] == 429
 
-            await until(refused, 20, "the other replica knows what this one let through")
-            assert answers.count(200) < 60, answers
+            await until(refused, 60, "the other replica knows what this one let through")
+            refilled = 2 * (time.monotonic() - began)  # meanwhile
+            assert answers.count(200) < 60 + refilled, answers
             counters.kill()
-            await until(lambda: shown(addresses[1], 0), 20, "the counters are missed")
-            await until(lambda: answers_again(ask, addresses[1]), 40, "it keeps to the limit alone")
+            await until(lambda: shown(addresses[1], 0), 60, "the counters are missed")
+            await until(lambda: answers_again(ask, addresses[1]), 60, "it keeps to the limit alone")
 
 
 async def answers_again(ask: Callable[[str], Awaitable[int]], address: str) -> bool:

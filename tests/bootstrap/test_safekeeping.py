@@ -46,6 +46,7 @@ async def keep(home: Path, until: str, lines: list[str]) -> None:
                 assert not work.done()
     finally:
         work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
 
 
 async def test_it_takes_and_tries_a_backup_at_each_place(short_dir: Path) -> None:

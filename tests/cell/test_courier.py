@@ -25,10 +25,10 @@ QUICK = CourierBounds(wait_s=0.05, again=Retry(1_000, 0.001, 0.01))
 class Line:
     """Two processes with a queue between them."""
 
-    def __init__(self, bounds: CourierBounds = QUICK) -> None:
+    def __init__(self, bounds: CourierBounds = QUICK, hidden_s: float = 30.0) -> None:
         clock = SystemClock()
         self.dead = MemoryQueue("dead", clock)
-        self.queue = MemoryQueue("bell", clock, hidden_s=0.05, dead_letters=self.dead, receives_max=3)
+        self.queue = MemoryQueue("bell", clock, hidden_s=hidden_s, dead_letters=self.dead, receives_max=3)
         self.said: list[str] = []
         self.here = Courier(self.queue, clock, OsRandomness(), self.said.append, bounds)
         self.there = Courier(self.queue, clock, OsRandomness(), self.said.append, bounds)
@@ -125,7 +125,7 @@ LETTER = {"stream": "run/r1@0.local.test", "seq": 1, "hint": {"run": "r1", "stat
     ],
 )
 async def test_what_is_not_understood_harms_nobody_and_becomes_a_dead_letter(body: bytes, until: Any) -> None:
-    line = Line()
+    line = Line(hidden_s=0.05)
     line.queue.put("bad", Parcel(body), 0.0)
     async with running(line.there.hear()):
         await line.queue.send([Parcel(json.dumps(LETTER).encode())])

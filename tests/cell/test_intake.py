@@ -24,6 +24,7 @@ from outlast.journal.stream import Append, Outcome, Unknown
 from outlast.kernel.error import NotFound, UsageError
 from outlast.policy.retry import Retry
 from tests.agent.desk import Desk, Wire
+from tests.cell.test_doorbell import StepClock
 
 app: App[None] = App("t")
 
@@ -41,11 +42,11 @@ QUICK = IntakeBounds(
 class Place:
     """An intake between a queue and a store, both of which may be cut off."""
 
-    def __init__(self, bounds: IntakeBounds = QUICK, hidden_s: float = 30.0, **settings: Any) -> None:
-        clock = SystemClock()
+    def __init__(self, bounds: IntakeBounds = QUICK, clock: Any = None, **settings: Any) -> None:
         self.desk = Desk(app, {}, **{"append_patience_s": 0.0, **settings})
+        clock = self.desk.clock = clock or SystemClock()
         self.dead = MemoryQueue("dead", clock)
-        self.queue = MemoryQueue("documents_in", clock, hidden_s=hidden_s, dead_letters=self.dead)
+        self.queue = MemoryQueue("documents_in", clock, hidden_s=30.0, dead_letters=self.dead)
         self.wire = Wire(self.desk.store)
         self.wire_asked = False
         self.control = Control(self.desk.platform(self.wire), app)
@@ -61,7 +62,7 @@ class Place:
         for start in range(0, len(parcels), send_count_max):
             assert all(await self.queue.send(parcels[start : start + send_count_max]))
 
-    async def drain(self, deadline_s: float = 20.0) -> None:
+    async def drain(self, deadline_s: float = 60.0) -> None:
         """Take until the queue is empty."""
         async with asyncio.timeout(deadline_s):
             while (depth := await self.queue.depth()).waiting + depth.under_way:
@@ -242,8 +243,18 @@ async def test_a_spike_of_a_thousand_malformed_and_oversized_is_quarantined_and_
     assert (counts.started, counts.buried, counts.again) == (10, 1_000, 0)
 
 
+class Ahead(SystemClock):
+    """Can be put forward."""
+
+    by_s = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.by_s
+
+
 async def test_a_message_that_cannot_be_buried_now_stays() -> None:
-    place = Place(hidden_s=0.05)
+    clock = Ahead()
+    place = Place(clock=clock)
 
     async def refuses(parcels: Sequence[Parcel]) -> Sequence[bool]:
         raise QueueUnavailable("the dead letters are away")
@@ -253,12 +264,14 @@ async def test_a_message_that_cannot_be_buried_now_stays() -> None:
     await place.intake.take()
     assert (await place.queue.depth()).under_way == 1
     place.dead.send = send
+    clock.by_s = 31.0
     await place.drain()
     assert len(await place.buried()) == 1
 
 
 async def test_a_slow_start_keeps_its_message_hidden() -> None:
-    place = Place(hidden_s=0.15)
+    clock = StepClock()
+    place = Place(clock=clock)
     hold = asyncio.Event()
 
     async def slow(append: Append) -> Outcome | None:
@@ -269,9 +282,12 @@ async def test_a_slow_start_keeps_its_message_hidden() -> None:
     place.wire.fault = slow
     await place.send({"document": "a"})
     taking = asyncio.ensure_future(place.intake.take())
+    await clock.advance(0.0)
     await place.desk.wait_for(lambda: place.wire_asked)
     for _ in range(10):
-        assert await place.queue.receive(1, 0.05) == []
+        looking = asyncio.ensure_future(place.queue.receive(1, 0.0))
+        await clock.advance(9.0)
+        assert await looking == []
     hold.set()
     assert await taking == 1
     assert place.intake.counts.started == 1
@@ -289,7 +305,7 @@ async def test_a_consumer_outage_leaves_a_backlog_that_drains() -> None:
         async def all_are_there() -> bool:
             return len(await place.runs()) == 400
 
-        await place.desk.wait_for(all_are_there, deadline_s=20.0)
+        await place.desk.wait_for(all_are_there)
 
 
 async def test_a_queue_that_is_away_is_said_once_and_asked_again() -> None:

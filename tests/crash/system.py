@@ -37,6 +37,8 @@ from outlast.journal.chain import genesis, verify
 
 PROJECT = Path(__file__).parent / "project"
 SETTLED = ("completed", "failed", "cancelled", "continued", "held", "quarantined")
+KINDS = ("writer", "worker", "server", "gateway", "keeper")
+"""Of children."""
 
 
 class System:
@@ -93,8 +95,8 @@ class System:
         self.spawn()
         blueprint = load(self.home)
         if not is_shared(blueprint):
-            await self.until(self.state.socket.exists, 30, "the writer serves")
-        await self.until(lambda: self.living("worker"), 30, "a worker is there")
+            await self.until(self.state.socket.exists, 60, "the writer serves")
+        await self.until(lambda: self.living("worker"), 60, "a worker is there")
         self.platform = await self._stack.enter_async_context(open_client_platform(self.home, blueprint))
         app: App[Any] = configure_app(load_app("app:app", self.home), blueprint)
         self.control = Control(self.platform, app)
@@ -139,7 +141,7 @@ class System:
         assert self._supervisor is not None
         return self._supervisor
 
-    async def stop(self, within_s: float = 30.0) -> int:
+    async def stop(self, within_s: float = 60.0) -> int:
         """SIGTERM, and wait for its end; killed if it does not come."""
         process = self.supervisor
         if process.poll() is None:
@@ -154,13 +156,18 @@ class System:
         return process.wait()
 
     def kill_whole(self) -> None:
-        """The host is gone: supervisor and children at once, as when its power is cut."""
+        """The host is gone: supervisor and children at once, as when its power is cut; none of them acts any more."""
         self.supervisor.kill()
-        for kind in ("writer", "worker", "server"):
-            for pid in self.living(kind).values():
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGKILL)
+        children = [pid for kind in KINDS for pid in self.living(kind).values()]
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
         self.supervisor.wait()
+        end = time.monotonic() + 60
+        while any(table.members(pid) for pid in children):
+            if time.monotonic() > end:
+                pytest.fail(f"of {children} not all are dead\n{self.told()}")
+            time.sleep(0.005)
 
     async def until(self, condition: Callable[[], Any], deadline_s: float, what: str) -> None:
         """Wait for a condition; fails with what the cell said when it does not come."""
@@ -199,7 +206,7 @@ class System:
     def alive_files(self) -> list[Alive]:
         """Every child there ever was."""
         found: list[Alive] = []
-        for kind in ("writer", "worker", "server"):
+        for kind in KINDS:
             for path in self.state.alive(kind).glob("*.alive"):
                 with_text = path.read_bytes()
                 if with_text:
@@ -228,7 +235,7 @@ class System:
         ready = {event["id"] for event in self.events() if event["type"] == "ChildReady"}
         return {name: pid for name, pid in self.living("worker").items() if name in ready}
 
-    async def until_workers(self, count: int, deadline_s: float = 30.0) -> None:
+    async def until_workers(self, count: int, deadline_s: float = 60.0) -> None:
         await self.until(lambda: len(self.ready_workers()) >= count, deadline_s, f"{count} workers are ready")
 
     # Its runs

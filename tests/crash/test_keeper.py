@@ -70,11 +70,11 @@ async def test_on_one_machine_events_are_published_as_they_come(
     async with System(short_dir, yaml=yaml, workers=1) as system:
         listening = asyncio.ensure_future(consumer.listen())
         try:
-            await system.until(lambda: said_ready(system), 30, "the keeper serves")
+            await system.until(lambda: said_ready(system), 60, "the keeper serves")
             run = await system.start_run("bookings", tag="t", count=3, seconds=0.01)
             await system.settled(run)
             want = {run: [event.type for event in await system.control.events(run)]}
-            await system.until(lambda: consumer.types == want, 30, "all events have arrived in order")
+            await system.until(lambda: consumer.types == want, 60, "all events have arrived in order")
         finally:
             listening.cancel()
 
@@ -137,9 +137,9 @@ async def test_what_happened_is_published_in_order_and_what_ended_goes_though_th
         def keepers() -> list[System]:
             return [system for system in systems if system.living("keeper")]
 
-        await first.until(lambda: len(keepers()) == 1, 30, "one host has a keeper")
+        await first.until(lambda: len(keepers()) == 1, 60, "one host has a keeper")
         runs = [await first.start_run("far_bookings", tag=f"a{n}", count=3, seconds=0.01) for n in range(RUNS)]
-        await first.until(lambda: len(consumer.types) > 0, 30, "events arrive")
+        await first.until(lambda: len(consumer.types) > 0, 60, "events arrive")
         (victim,) = keepers()
         (other,) = (system for system in systems if system is not victim)
         victim.kill_whole()

@@ -53,4 +53,4 @@ async def test_when_pytest_is_killed_frozen_supervisors_and_children_end_too(
         found = [table.lookup(pid) for pid in started]
         return [process for process in found if process is not None and not process.zombie]
 
-    await until(lambda: not left(), 30, f"nothing is left of {started}")
+    await until(lambda: not left(), 60, f"nothing is left of {started}")

@@ -45,7 +45,7 @@ def main() -> None:
 
 def _children(state: StateDirectory) -> list[Alive]:
     found: list[Alive] = []
-    for kind in ("worker", "server", "writer"):
+    for kind in ("worker", "server", "gateway", "keeper", "writer"):
         for path in state.alive(kind).glob("*.alive"):
             try:
                 found.append(msgspec.json.decode(path.read_bytes(), type=Alive))

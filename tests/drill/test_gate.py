@@ -67,7 +67,7 @@ async def test_while_it_is_sick_everybody_is_refused(origin: Origin) -> None:
         assert (gate.refused, gate.answered) == (1, {"two": 1})
 
 
-async def test_who_has_left_was_not_answered(origin: Origin) -> None:
+async def test_who_has_left_was_not_answered(origin: Origin, until: Callable[..., Awaitable[None]]) -> None:
     async with Gate(lambda: origin.url, lambda raw: raw.decode()) as gate:
         async with aiohttp.ClientSession(gate.url) as session:
             origin.go.clear()
@@ -75,6 +75,10 @@ async def test_who_has_left_was_not_answered(origin: Origin) -> None:
             await asyncio.wait_for(origin.asked.wait(), 10)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
+        assert gate._runner is not None
+        assert gate._runner.server is not None
+        server = gate._runner.server
+        await until(lambda: not server.connections, 20, "the wire knows that it has left")
         origin.go.set()
         async with aiohttp.ClientSession(gate.url) as session, session.post("/a", data=b"two") as answer:
             assert answer.status == 200

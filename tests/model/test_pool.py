@@ -7,16 +7,16 @@ import asyncio
 import pytest
 
 from outlast.adapters.host.clock import SystemClock
-from outlast.adapters.host.randomness import OsRandomness
 from outlast.kernel.error import ConfigurationError
 from outlast.model.attempt import Attempt
 from outlast.model.endpoint import EndpointRefused, EndpointUnavailable, Interrupted
 from outlast.model.member import Target
 from outlast.model.pool import Ask, Pool, RetryTree
+from tests.model.virtual import SeededRandomness
 
 
 def pool(*names: str) -> Pool:
-    return Pool("writer", [Target(name, model=f"m-{name}") for name in names], SystemClock(), OsRandomness())
+    return Pool("writer", [Target(name, model=f"m-{name}") for name in names], SystemClock(), SeededRandomness())
 
 
 async def test_a_call_is_answered_by_a_member_in_the_callers_own_task() -> None:
@@ -173,7 +173,7 @@ async def test_what_another_replica_saw_is_checked_and_not_believed() -> None:
 
 async def test_a_member_is_sent_no_more_than_its_quota() -> None:
     targets = [Target("a", quota_per_s=2.0), Target("b")]
-    one = Pool("writer", targets, SystemClock(), OsRandomness())
+    one = Pool("writer", targets, SystemClock(), SeededRandomness())
 
     async def send(attempt: Attempt) -> str:
         return attempt.member.name

@@ -19,6 +19,7 @@ from outlast.model.cache import Cache, asked_of
 from outlast.model.guard import Guard
 from outlast.model.shared import Shared, SharedBounds
 from outlast.model.shelf import ShelfUnavailable
+from tests.model.virtual import VirtualClock, in_virtual_time
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -37,7 +38,7 @@ class Away(MemoryShelf):
     """Does not answer for so many calls; counts them."""
 
     def __init__(self, calls: int) -> None:
-        super().__init__(SystemClock())
+        super().__init__(VirtualClock())
         self.calls = calls
         self.asked = 0
 
@@ -188,17 +189,20 @@ async def test_what_is_too_large_is_not_shared() -> None:
     assert source.loads.total() == 2
 
 
-async def test_a_shelf_that_is_away_is_soon_not_asked_and_asked_again_when_it_may_be_back() -> None:
-    shelf, source = Away(8), Source()
-    one = shared(shelf)
-    for number in range(50):
-        assert await one.fetch(b"%d" % number, source.load("a")) == Answer("a", 0.5)
-    assert shelf.asked < 8
-    assert one.counts.skipped > 40
-    async with asyncio.timeout(20):
-        while not one.counts.hits:
-            await one.fetch(b"again", source.load("a"))
-            await asyncio.sleep(0.01)
+def test_a_shelf_that_is_away_is_soon_not_asked_and_asked_again_when_it_may_be_back() -> None:
+    async def main() -> None:
+        shelf, source = Away(8), Source()
+        one = shared(shelf, clock=VirtualClock())
+        for number in range(50):
+            assert await one.fetch(b"%d" % number, source.load("a")) == Answer("a", 0.5)
+        assert shelf.asked < 8
+        assert one.counts.skipped > 40
+        async with asyncio.timeout(600):
+            while not one.counts.hits:
+                await one.fetch(b"again", source.load("a"))
+                await asyncio.sleep(0.01)
+
+    in_virtual_time(main)
 
 
 async def test_what_is_forgotten_is_loaded_anew() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -41,7 +42,8 @@ def print_error(message: str) -> None:
     """One or two lines on standard error."""
     coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     label = "\x1b[1;31merror:\x1b[0m" if coloured else "error:"
-    print(label, plain(message), file=sys.stderr)
+    with contextlib.suppress(OSError):  # where it cannot be read, the exit code tells
+        print(label, plain(message), file=sys.stderr)
 
 
 def note(message: str) -> None:

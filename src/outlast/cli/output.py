@@ -7,6 +7,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +49,19 @@ def print_error(message: str) -> None:
 
 def note(message: str) -> None:
     """Progress on standard error."""
-    print(plain(message), file=sys.stderr, flush=True)
+    with logged_if_it_can_be():
+        print(plain(message), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def logged_if_it_can_be() -> Generator[None]:
+    """Around lines that nothing depends on: a full disk ends no cell and no run. A reader that has left does."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def width_of(screen: Console) -> int:

@@ -214,12 +214,15 @@ async def test_cancelling_a_gather_abandons_what_is_under_way_and_waits_for_it()
         ] == ["abandoned", "abandoned", "done", "done"]
 
 
-async def test_agent_code_that_exits_fails_its_run_and_nothing_else() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"), [(SystemExit(3), "sys.exit(3)"), (KeyboardInterrupt(), "raised KeyboardInterrupt")], ids=repr
+)
+async def test_agent_code_that_exits_fails_its_run_and_nothing_else(error: BaseException, told: str) -> None:
     app: App[None] = App("t")
 
     @app.agent
     async def leaves(run: Run[None]) -> None:
-        raise SystemExit(3)
+        raise error
 
     @app.agent
     async def stays(run: Run[None]) -> str:
@@ -230,6 +233,6 @@ async def test_agent_code_that_exits_fails_its_run_and_nothing_else() -> None:
         other = await d.start("stays")
         view = await d.until(await d.start("leaves"))
         assert view.state == "failed"
-        assert "sys.exit(3)" in view.error["message"]  # type: ignore[index]
+        assert told in view.error["message"]  # type: ignore[index]
         await d.control.signal(other, "go")
         assert (await d.until(other)).result == "here"

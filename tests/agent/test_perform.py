@@ -470,17 +470,16 @@ async def test_an_exception_that_the_agent_lets_through_fails_the_run_and_names_
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_tool_that_exits_or_stops_iterating_harms_only_its_step(mode: str) -> None:
+@pytest.mark.parametrize("error", [SystemExit(3), StopIteration(), KeyboardInterrupt()], ids=repr)
+async def test_a_tool_that_exits_or_stops_iterating_harms_only_its_step(mode: str, error: BaseException) -> None:
     def behave(n: int) -> int:
         if n == 1:
-            raise SystemExit(3)
-        if n == 2:
-            raise StopIteration
+            raise error
         return 7
 
     app, calls = toolbox("pure", mode, behave, retry=FAST)
     assert (await outcome(app))[0] == "value 7"
-    assert calls == [1, 2, 3]
+    assert calls == [1, 2]
 
 
 async def test_a_tool_that_is_cancelled_from_inside_has_failed_and_agent_code_is_not_cancelled() -> None:

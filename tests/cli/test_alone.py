@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from outlast.bootstrap.home import StateDirectory
 from tests.cli.system import APP, Project
 
 pytestmark = pytest.mark.crash
@@ -272,6 +273,19 @@ def test_up_says_one_json_object_a_line(project: Project) -> None:
     kinds = [json.loads(line)["t"] for line in lines]
     assert {"ChildStarted", "ChildReady", "ChildLeaving", "ChildDead", "CellStopped"} <= set(kinds)
     assert kinds[-1] == "CellStopped"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_a_full_disk_of_logs_ends_no_cell_and_no_run(project: Project) -> None:
+    with Path("/dev/full").open("wb") as full:
+        project.up = subprocess.Popen(
+            project.command("up", "--port", 0, "--workers", 1, "--json"), stdout=full, stderr=full, cwd=project.home
+        )
+        project.await_that(StateDirectory(project.home).up.exists, "it serves")
+        run = project.command("run", "numbers", "--input-json", "[1]")
+        done = subprocess.run(run, stdout=subprocess.PIPE, stderr=full, cwd=project.home)
+    assert (done.returncode, done.stdout) == (0, b"8\n")
+    assert project.stop() == 5  # its lines are lost, and it says so
 
 
 def test_on_a_terminal_up_shows_a_live_table_and_leaves_the_screen_as_it_was(project: Project) -> None:

@@ -91,6 +91,22 @@ def test_documents_queries_bodies_and_the_token_go_over_the_wire() -> None:
         assert seen[1].headers["Idempotency-Key"] == "k"
 
 
+@pytest.mark.parametrize("name", ["", "a/b", "../runs"])
+def test_a_name_that_would_be_another_path_is_refused_and_not_asked_for(name: str) -> None:
+    with serving(lambda request: request.reply(404, b"{}")) as (address, seen):
+        access = remote(address)
+        for ask in (
+            lambda: access.view(name),
+            lambda: access.signal("run_1", name, 1, None),
+            lambda: access.start(name, {}, None, None),
+            lambda: access.stop_agent(name, ""),
+            lambda: access.session(name),
+        ):
+            with pytest.raises(errors.UsageError, match="is not valid: use 1 to 128 letters"):
+                ask()
+        assert seen == []
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
@@ -239,5 +255,5 @@ def test_a_list_of_several_pages_is_as_old_as_the_oldest_of_them() -> None:
 
 def test_names_in_paths_cannot_leave_their_place() -> None:
     with serving(lambda request: request.reply(200, b"{}")) as (address, seen):
-        remote(address).view("../agents?x=1#y")
-        assert seen[0].path == "/v1/runs/..%2Fagents%3Fx%3D1%23y"
+        remote(address).view("..%2Fagents?x=1#y")
+        assert seen[0].path == "/v1/runs/..%252Fagents%3Fx%3D1%23y"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import time
@@ -101,15 +102,43 @@ def test_a_fault_of_ours_is_two_lines_without_a_traceback(
     assert "Traceback" in cli("version").err
 
 
-def test_whoever_reads_our_output_may_stop_early(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["version"], ["blueprint", "reference"]])
+def test_whoever_reads_our_output_may_stop_early(arguments: list[str]) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb") as closed:
         done = subprocess.run(
-            [sys.executable, "-m", "outlast", "--help"], stdout=closed, stderr=subprocess.PIPE, timeout=60, text=True
+            [sys.executable, "-m", "outlast", *arguments], stdout=closed, stderr=subprocess.PIPE, timeout=60, text=True
         )
-    assert "Traceback" not in done.stderr
     assert done.stderr == ""
+    assert done.returncode == 0
+
+
+def in_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """`line`, in which `outlast` stands for this one."""
+    told = line.replace("outlast", f"{shlex.quote(sys.executable)} -m outlast", 1)
+    return subprocess.run(["sh", "-c", told], capture_output=True, text=True, timeout=60)
+
+
+def test_streams_that_were_closed_lead_nowhere() -> None:
+    done = in_shell("outlast version >&-")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = in_shell("outlast verson 2>&-")  # not into standard output instead
+    assert (done.returncode, done.stdout) == (2, "")
+    done = in_shell("outlast version <&- >&- 2>&-")
+    assert done.returncode == 0
+    done = in_shell("outlast version <&-")
+    assert done.returncode == 0
+    assert done.stdout.startswith("outlast")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+def test_output_that_a_full_disk_does_not_take_is_one_line_and_5() -> None:
+    for arguments in ("version", "blueprint reference", "--help"):
+        done = in_shell(f"outlast {arguments} >/dev/full")
+        assert (done.returncode, done.stderr) == (5, "error: no space left on device\n")
+    assert in_shell("outlast version 2>/dev/full").returncode == 0
+    assert in_shell("outlast verson 2>/dev/full").returncode == 2
 
 
 _colour = ("FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "GITHUB_ACTIONS", "PY_COLORS")

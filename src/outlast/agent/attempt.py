@@ -1,7 +1,8 @@
 """One attempt at a function: in its time, on the loop or in a thread.
 
 Calls of tools and steps inside the function are plain calls: it has no place in the run. What would end the worker
-(`sys.exit`), or look as if agent code had cancelled it, is an error of the function. `what` is named in errors.
+(`sys.exit`, KeyboardInterrupt), or look as if agent code had cancelled it, is an error of the function. `what` is named
+in errors.
 """
 
 from __future__ import annotations
@@ -83,8 +84,8 @@ async def on_loop(
     outer = deadline.set(limit.handle.when())
     try:
         return await function(*arguments, **keywords)
-    except SystemExit as error:
-        raise RuntimeError(f"{what} called sys.exit({error.code!r})") from None
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise would_end_worker(what, error) from None
     except asyncio.CancelledError:
         if limit.expired and task.cancelling() == cancelled_before + 1:
             raise StepTimeout(f"{what} did not end within {timeout_s:g} s") from None
@@ -144,8 +145,14 @@ def _plainly(
         return context.run(function, *arguments, **keywords)
     except StopIteration as error:  # no future can hold it
         raise RuntimeError(f"{what} raised StopIteration") from error
-    except SystemExit as error:
-        raise RuntimeError(f"{what} called sys.exit({error.code!r})") from None
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise would_end_worker(what, error) from None
+
+
+def would_end_worker(what: object, error: SystemExit | KeyboardInterrupt) -> RuntimeError:
+    """An event loop lets these two through: they would end the worker, and all other runs in it."""
+    did = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else "raised KeyboardInterrupt"
+    return RuntimeError(f"{what} {did}")
 
 
 def _forget(future: asyncio.Future[Any]) -> None:

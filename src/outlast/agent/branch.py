@@ -7,6 +7,7 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from outlast.agent.attempt import would_end_worker
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder
 from outlast.agent.scope import Scope
@@ -26,8 +27,8 @@ def start_line(engine: Engine, scope: Scope, code: Coroutine[Any, Any, Any]) -> 
 async def _contained(code: Coroutine[Any, Any, Any]) -> Any:
     try:
         return await code
-    except SystemExit as error:  # it would end the worker, and all other runs in it
-        raise RuntimeError(f"agent code called sys.exit({error.code!r})") from None
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise would_end_worker("agent code", error) from None
 
 
 async def gather(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from outlast.cli.output import console, note, width_of
+from outlast.cli.output import console, logged_if_it_can_be, note, width_of
 from outlast.cli.remote import Remote
 from outlast.cli.story import Teller
 
@@ -39,7 +39,8 @@ class Watch:
             self.events.append(event)
             line = teller.line(event)
             if line is not None:
-                screen.print(line, soft_wrap=True)
+                with logged_if_it_can_be():
+                    screen.print(line, soft_wrap=True)
             kind, data = event["type"], event["data"]
             if kind == "run.continued":
                 note(f"run {data['run']}")

@@ -12,7 +12,7 @@ import typer
 import typer.core
 import typer.main
 
-from outlast.adapters.host.output import print_whole
+from outlast.adapters.host.output import give_up_unwritten, print_whole
 from outlast.cli.exit import ExitCode, exit_code
 from outlast.cli.option import context_settings
 from outlast.kernel.error import InvariantBroken, OutlastError
@@ -165,20 +165,27 @@ def _root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line (default: this process's); returns the exit code. Prints errors, raises none."""
-    if arguments is None:
-        print_whole()
+    if arguments is not None:
+        return _main(arguments)
+    print_whole()
+    try:
+        return _main(sys.argv[1:])
+    finally:
+        give_up_unwritten()
+
+
+def _main(arguments: Sequence[str]) -> int:
     if not os.environ.get("COLUMNS") and not sys.stdout.isatty():
         os.environ["COLUMNS"] = "120"  # help and tables in a pipe: Rich would assume 80 and wrap identifiers
     try:
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        result = root().main(given or ["--help"], prog_name="outlast", standalone_mode=False)
+        result = root().main(list(arguments) or ["--help"], prog_name="outlast", standalone_mode=False)
         sys.stdout.flush()
         return int(result) if isinstance(result, int) else ExitCode.OK
-    except SystemExit as stopped:  # completion ends so
+    except SystemExit as stopped:  # completion ends so; and a broken pipe, which Typer makes 1
+        if isinstance(stopped.__context__, BrokenPipeError):
+            return ExitCode.OK
         return stopped.code if isinstance(stopped.code, int) else ExitCode.OK
-    except BrokenPipeError:
-        # Whoever read our output has seen enough (``outlast runs | head``).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has seen enough (``outlast runs | head``)
         return ExitCode.OK
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import sys
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,12 +43,25 @@ def print_error(message: str) -> None:
     """One or two lines on standard error."""
     coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     label = "\x1b[1;31merror:\x1b[0m" if coloured else "error:"
-    print(label, plain(message), file=sys.stderr)
+    with contextlib.suppress(OSError):  # where it cannot be read, the exit code tells
+        print(label, plain(message), file=sys.stderr)
 
 
 def note(message: str) -> None:
     """Progress on standard error."""
-    print(plain(message), file=sys.stderr, flush=True)
+    with logged_if_it_can_be():
+        print(plain(message), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def logged_if_it_can_be() -> Generator[None]:
+    """Around lines that nothing depends on: a full disk ends no cell and no run. A reader that has left does."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError:
+        pass
 
 
 def width_of(screen: Console) -> int:

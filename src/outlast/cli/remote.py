@@ -11,6 +11,7 @@ from urllib.parse import quote
 from outlast.cli.client import Client, over
 from outlast.cli.exit import Unavailable
 from outlast.kernel.error import OutlastError
+from outlast.kernel.identity import check_name
 
 follow_patience_s = 30.0
 """How long a reader tries to come back to a server that does not answer: time for it to be restarted."""
@@ -37,7 +38,7 @@ class Remote:
     def start(self, agent: str, given: Any, key: str | None, session: str | None) -> Any:
         body = {"input": given} | ({"session": session} if session is not None else {})
         headers = {"Idempotency-Key": key} if key is not None else {}
-        return self._client.post(f"/v1/agents/{quote(agent, safe='')}/runs", body, headers)
+        return self._client.post(f"/v1/agents/{_segment('agent', agent)}/runs", body, headers)
 
     def runs(self, state: str | None, agent: str | None, session: str | None, limit: int) -> dict[str, Any]:
         found: list[Any] = []
@@ -87,7 +88,7 @@ class Remote:
                 self._client = self._find()
 
     def signal(self, run: str, name: str, payload: Any, id: str | None) -> None:
-        self._tell(run, f"signals/{quote(name, safe='')}", {"payload": payload}, id)
+        self._tell(run, f"signals/{_segment('signal', name)}", {"payload": payload}, id)
 
     def cancel(self, run: str, reason: str) -> None:
         self._tell(run, "cancel", {"reason": reason})
@@ -99,13 +100,13 @@ class Remote:
         self._tell(run, "redrive", {})
 
     def stop_agent(self, agent: str, reason: str) -> None:
-        self._client.post(f"/v1/agents/{quote(agent, safe='')}/stop", {"reason": reason})
+        self._client.post(f"/v1/agents/{_segment('agent', agent)}/stop", {"reason": reason})
 
     def resume_agent(self, agent: str) -> None:
-        self._client.post(f"/v1/agents/{quote(agent, safe='')}/resume", {})
+        self._client.post(f"/v1/agents/{_segment('agent', agent)}/resume", {})
 
     def session(self, session: str) -> Any:
-        return self._get(f"/v1/sessions/{quote(session, safe='')}")
+        return self._get(f"/v1/sessions/{_segment('session', session)}")
 
     def _get(self, path: str, query: Mapping[str, Any] | None = None) -> Any:
         patience = _Patience()
@@ -117,10 +118,15 @@ class Remote:
                 self._client = self._find()
 
     def _path(self, run: str) -> str:
-        return f"/v1/runs/{quote(run, safe='')}"
+        return f"/v1/runs/{_segment('run', run)}"
 
     def _tell(self, run: str, what: str, body: Any, id: str | None = None) -> None:
         self._client.post(f"{self._path(run)}/{what}", body, {"Idempotency-Key": id} if id is not None else {})
+
+
+def _segment(kind: str, name: str) -> str:
+    """`name` as a part of a path. A server hears two names in one with a slash, and none in an empty one."""
+    return quote(name, safe="") if name and "/" not in name else check_name(kind, name)
 
 
 def _more_behind(one: float | None, other: float | None) -> float | None:

@@ -17,7 +17,7 @@ from outlast.blueprint.schema import Blueprint
 from outlast.bootstrap.cell import Cell, CellOptions, run_cell
 from outlast.cell import event as news
 from outlast.cli.board import document_of, line_of, table_of
-from outlast.cli.output import console, json_text, note
+from outlast.cli.output import console, json_text, logged_if_it_can_be, note
 from outlast.cli.source import snapshot
 
 display_every_s = 0.25
@@ -80,6 +80,10 @@ class _Stage:
     def _happened(self, event: news.CellEvent) -> None:
         if isinstance(event, news.ChildReady) and event.kind == "server":
             self._where = event.address if "://" in event.address else f"http://{event.address}"
+        with logged_if_it_can_be():
+            self._say(event)
+
+    def _say(self, event: news.CellEvent) -> None:
         if self._json:
             print(json_text(document_of(event, self._clock.now())), flush=True)
             return

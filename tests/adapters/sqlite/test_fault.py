@@ -334,6 +334,15 @@ def fill_up(path: Path) -> None:
             return
 
 
+async def told(process: WritingProcess, line: str) -> None:
+    """Reads what it tells its supervisor until it has told this."""
+    seen = ""
+    process.control.setblocking(False)
+    async with asyncio.timeout(20):
+        while line not in seen:
+            seen += (await asyncio.get_running_loop().sock_recv(process.control, 65536)).decode()
+
+
 async def test_a_really_full_disk_is_survived_by_the_writing_process(small_disk: Path) -> None:
     ballast = small_disk / "ballast"
     process = WritingProcess(small_disk)
@@ -355,8 +364,10 @@ async def test_a_really_full_disk_is_survived_by_the_writing_process(small_disk:
         assert process.process.poll() is None, process.said()
         with pytest.raises(StoreUnavailable):
             await FileBlobs(small_disk / "blobs", OsRandomness()).put(os.urandom(100_000))
+        await told(process, "the disk is full; free some space")
         ballast.unlink()
         head = applied(await settle(client, append))
+        await told(process, "the journal is written again")
         head = await fill(client, stream, 20, 500)
         assert len(await everything(client, stream)) == head.seq
     finally:

@@ -9,6 +9,7 @@ an event loop that was closed a moment ago. Source: pipe(7), "Short writes"; Pyt
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING, TextIO
 
@@ -26,9 +27,30 @@ class _Through(io.BufferedWriter):
 
 
 def print_whole() -> None:
-    """Let nothing that this process prints be lost on its way to the descriptor; for a process's first line."""
+    """Let nothing that this process prints be lost on its way to the descriptor; for a process's first line.
+
+    A stream that was closed (``>&-``) leads nowhere: what is printed to it goes into no other stream, nor into the file
+    that is opened next and would have its descriptor.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor < 3:
+                os.set_inheritable(descriptor, True)
+            setattr(sys, name, os.fdopen(descriptor, "w" if number else "r", encoding="utf-8"))
     sys.stdout = _whole(sys.stdout)
     sys.stderr = _whole(sys.stderr)
+
+
+def give_up_unwritten() -> None:
+    """Drop what a stream did not take, so that the interpreter does not try again at its end and exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _whole(stream: TextIO) -> TextIO:

@@ -69,6 +69,8 @@ class Engine(Generic[Ticket]):
         self._checkpoint_at = checkpoint_pages
         connection.set_wal_hook(self._count_pages)
         self.fatal: StoreError | None = None
+        self.passing: StoreError | None = None
+        """Why the last round that had something to write failed, where another may succeed."""
         self.dirty: dict[str, Head] = {}
         """Durable ends of streams that are not anchored yet. Whoever anchors them empties it."""
 
@@ -130,6 +132,8 @@ class Engine(Generic[Ticket]):
         else:
             outcomes = self._group.committed()
             saved = None
+            if writes or snapshots:
+                self.passing = None
             if self._points is not None:
                 for write in writes:
                     self._points.reach("commit.after", write.append.stream)
@@ -256,7 +260,9 @@ class Engine(Generic[Ticket]):
                 self._cursor.execute("ROLLBACK")
         except apsw.Error:
             passing = False
-        if not passing:
+        if passing:
+            self.passing = fault
+        else:
             self.fatal = fault
         return fault
 

@@ -154,6 +154,7 @@ class _Turn:
         self._next_beat = 0.0
         self._next_anchor = 0.0
         self._anchor_fault = ""
+        self._fault: StoreError | None = None
 
     def __enter__(self) -> _Turn:
         self._wake, self._woken = socket.socketpair()
@@ -332,9 +333,18 @@ class _Turn:
             self._beats += 1
             self._next_beat = now + beat_every_s
             self._say(Beat(self._beats))
+            self._tell_fault()
         if now >= self._next_anchor or len(self._engine.dirty) > anchors_max:
             self._next_anchor = now + anchor_every_s
             self._anchor()
+
+    def _tell_fault(self) -> None:
+        """Once where nothing can be written, once when it can be again: nobody else could say why all stands still."""
+        before, self._fault = self._fault, self._engine.passing
+        if self._fault is None and before is not None:
+            self._say(Log("warning", "the journal is written again"))
+        elif self._fault is not None and str(self._fault) != str(before):
+            self._say(Log("error", f"nothing is written: {self._fault}"))
 
     def _anchor(self) -> None:
         dirty = self._engine.dirty

@@ -74,9 +74,14 @@ class QueueContract(abc.ABC):
 
     async def test_a_message_can_be_kept_for_longer(self, brief: Queue) -> None:
         await brief.send([Parcel(b"one")])
-        found = await drained(brief, 1)
-        await brief.hide(found, 30)
-        assert await brief.receive(10, 2) == []
+
+        async def kept() -> bool:
+            await brief.hide(await drained(brief, 1), 30)
+            return await brief.receive(10, 2) == []
+
+        assert await kept() or await kept(), "on a busy machine its second may be over before it is kept"
+        depth = await brief.depth()
+        assert (depth.waiting, depth.under_way) == (0, 1)
 
     async def test_what_is_delivered_too_often_is_a_dead_letter_with_the_same_identity(self, queue: Queue) -> None:
         await queue.send([Parcel(b"poison")])

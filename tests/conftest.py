@@ -22,6 +22,10 @@ import pytest
 
 _slow_s, _processes_s, _quick_s = 10.0, 3.0, 0.1  # a guess of what a test takes, where its mark does not say it
 _heavy, _heavy_s_max = ("slow", "crash", "real_model"), 600.0  # on a machine that is busy with something else
+_looks = (
+    "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "PY_COLORS", "TTY_COMPATIBLE",
+    "GITHUB_ACTIONS",
+)  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("numprocesses", None) or hasattr(config, "workerinput"):
         # an app that a test writes anew within a second, no longer than before, would be the old one
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    for name in _looks:  # how wide and how colourful output is, is for a test to say
+        os.environ.pop(name, None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     # how long an example takes says something of the machine, and nothing of the code

@@ -477,13 +477,19 @@ async def test_other_arguments_while_in_doubt_hold_the_run() -> None:
 # -- agent code that gives up ------------------------------------------------------------------------------------------
 
 
-def giving_up(desks: Desks, after_s: float = 0.05) -> None:
+def giving_up(desks: Desks, after_s: float | None = 0.05) -> list[asyncio.Timeout]:
+    """An agent that waits so long for its step; None: until whoever is given its time-outs has one expire."""
+    patience: list[asyncio.Timeout] = []
+
     @desks.app.agent
     async def hasty(run: Run[None]) -> str:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(after_s):
+            async with asyncio.timeout(after_s) as bound:
+                patience.append(bound)
                 return f"booked {await desks.tool(80)}"
         return "gave up"
+
+    return patience
 
 
 async def test_a_step_that_was_given_up_is_settled_by_whoever_takes_over() -> None:
@@ -547,17 +553,20 @@ async def test_a_step_given_up_while_a_person_is_asked_still_holds_the_end_of_th
 
 async def test_a_step_given_up_while_its_intent_is_written_does_not_begin() -> None:
     desks = Desks(honest)
-    giving_up(desks)
+    patience = giving_up(desks, None)
     written = asyncio.Event()
     async with desk(desks.app) as d:
 
         async def slow(append: Any) -> None:
             if b"step.intended" in append.body:
+                patience[0].reschedule(asyncio.get_running_loop().time())
                 await written.wait()
 
         d.wires["worker-1"].fault = slow
         run = await d.start("hasty")
-        await asyncio.sleep(0.2)
+        await d.wait_for(lambda: patience and patience[0].expired(), "it gives up")
+        for _ in range(50):
+            await asyncio.sleep(0)  # its step hears of it
         written.set()
         assert (await d.until(run)).result == "gave up"
         types = await d.types(run)

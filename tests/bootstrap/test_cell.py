@@ -49,7 +49,7 @@ async def running(home: Path, until: Until, port: int = 0) -> AsyncIterator[tupl
         yield cell, events
     finally:
         cell.stop()
-        await asyncio.wait([task], timeout=30)
+        await asyncio.wait([task], timeout=60)
         assert task.done()
 
 
@@ -67,7 +67,7 @@ async def test_up_serves_says_where_and_leaves_nothing_behind(short_dir: Path, u
         with pytest.raises(Conflict, match=f"in use by process {os.getpid()}"):
             await Cell(short_dir, load(short_dir)).run()
         cell.drain()
-        await until(lambda: news.CellStopped() in events, 30, "it has drained")
+        await until(lambda: news.CellStopped() in events, 60, "it has drained")
         assert not [event for event in events if isinstance(event, news.ChildKilled)]
     assert not (short_dir / ".outlast" / "up.json").exists()
     assert holder(short_dir / ".outlast") is None
@@ -149,11 +149,11 @@ async def test_no_worker_counts_as_ready_before_its_dependencies_are_open_the_sp
         await until(lambda: (short_dir / "begun").exists() and ready("server"), 60, "a worker opens what it needs")
         assert ready("worker") == 0
         (short_dir / "gate").touch()
-        await until(lambda: ready("worker") == 2, 60, "the worker and its spare serve")
+        await until(lambda: ready("worker") >= 2, 60, "the worker and its spare serve")
         assert (short_dir / "begun").read_text().count("worker") == 2
     finally:
         cell.stop()
-        await asyncio.wait([task], timeout=30)
+        await asyncio.wait([task], timeout=60)
 
 
 @pytest.mark.crash

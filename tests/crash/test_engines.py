@@ -89,13 +89,16 @@ async def hosts(directory: Path, engine: Engine) -> AsyncIterator[list[System]]:
 
 async def test_the_runs_of_a_host_that_is_killed_whole_go_on_elsewhere(short_dir: Path, engine: Engine) -> None:
     async with hosts(short_dir, engine) as systems:
-        victim, *others = systems
-        observer = others[0]
-        runs = [await observer.start_run("far_bookings", tag=f"t{n}", count=60, seconds=0.05) for n in range(9)]
-        await observer.until(lambda: len(observer.attempts()) > 40, 60, "steps are in flight everywhere")
+        first = systems[0]
+        runs = [await first.start_run("far_bookings", tag=f"t{n}", count=60, seconds=0.05) for n in range(9)]
+        await first.until(lambda: len(first.attempts()) > 40, 60, "steps are in flight everywhere")
+        owners = {entry.run: entry.owner for entry in await first.platform.index.owned()}
+        here = [[run for run, owner in owners.items() if owner in system.living("worker")] for system in systems]
+        owned = max(here, key=len)  # by chance a host may have none of nine
+        assert owned
+        victim = systems[here.index(owned)]
         workers = set(victim.living("worker"))
-        owned = [entry.run for entry in await observer.platform.index.owned() if entry.owner in workers]
-        assert owned, "each host has its share"
+        observer = next(system for system in systems if system is not victim)
         killed_at = time.time()
         victim.kill_whole()
         views = await observer.all_settled(runs)

@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.servers.process import start_deadline_s, stop
+from tests.servers.process import from_npm, start_deadline_s, stop
 
 _axe_version = "4.10.3"
 _axe_home = Path(__file__).parents[2] / "build" / "axe-core"
@@ -43,13 +43,9 @@ def axe() -> str:
     if not found.exists() and npm is None:
         _missing("npm is not installed: make setup-system installs it")
     elif not found.exists():
-        _axe_home.mkdir(parents=True, exist_ok=True)
-        command = [str(npm), "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(_axe_home)]
-        made = subprocess.run(
-            [*command, f"axe-core@{_axe_version}"], capture_output=True, text=True, timeout=300, check=False
-        )
+        said = from_npm(str(npm), f"axe-core@{_axe_version}", _axe_home)
         if not found.exists():
-            _missing(f"npm could not install axe-core: {made.stderr.strip()[-300:]}")
+            _missing(f"npm could not install axe-core: {said}")
     return found.read_text(encoding="utf-8")
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers.process import free_port, serving
+from tests.servers.process import free_port, from_npm, serving
 
 _version = "4.0.0"
 _home = Path(__file__).parents[2] / "build" / "dynalite"
@@ -25,13 +24,10 @@ def program() -> Path:
     npm = shutil.which("npm")
     why = "npm is not installed"
     if npm is not None:
-        _home.mkdir(parents=True, exist_ok=True)
-        command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(_home)]
-        command.append(f"dynalite@{_version}")
-        made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        said = from_npm(npm, f"dynalite@{_version}", _home)
         if found.exists():
             return found
-        why = f"npm could not install dynalite: {made.stderr.strip()[-300:]}"
+        why = f"npm could not install dynalite: {said}"
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -36,6 +38,19 @@ def free_port() -> int:
 def script(name: str) -> str:
     """A command of the environment that runs the tests."""
     return str(Path(sys.executable).parent / name)
+
+
+def from_npm(npm: str, package: str, home: Path) -> str:
+    """Install a package below `home`, whole or not at all: other tests may do so at the same time. What npm said."""
+    home.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{home.name}-", dir=home.parent))
+    command = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(beside), package]
+    made = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if made.returncode == 0:
+        with contextlib.suppress(OSError):  # somebody else was first
+            beside.rename(home)
+    shutil.rmtree(beside, ignore_errors=True)
+    return made.stderr.strip()[-300:]
 
 
 @contextlib.contextmanager

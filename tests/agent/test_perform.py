@@ -412,7 +412,7 @@ async def test_a_large_result_goes_to_the_blob_store_and_comes_back_after_a_cras
         (ValueError("\udc80 is no text"), "ValueError: ? is no text"),
         (ValueError("x" * 5000), "ValueError: " + "x" * 5000),
         (StepFailed("far.Away", "lost", {"a": 1}), "StepFailed: far.Away: lost"),
-        (ExceptionGroup("two", [ValueError("a")]), "StepFailed: builtins.ExceptionGroup: two (1 sub-exception)"),
+        (ExceptionGroup("2", [OSError(1)]), "StepFailed: builtins.ExceptionGroup: 2 (1 sub-exception): OSError: 1"),
     ],
     ids=["registered", "unknown", "KeyError", "rude", "surrogate", "long", "StepFailed", "group"],
 )  # fmt: skip

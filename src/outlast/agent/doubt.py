@@ -18,6 +18,7 @@ from outlast.agent.context import Context
 from outlast.agent.failure import bounded, record_failure
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder
+from outlast.agent.stack import tell_where
 from outlast.agent.step import StepCall, is_async
 from outlast.agent.verdict import Done, Unknown, Verdict
 from outlast.journal.blob import load_payload
@@ -81,6 +82,7 @@ class Doubt:
                 verdict = await self._verify(call, number, results)
             except Exception as error:  # noqa: BLE001 # verify is user code: it may raise anything, and is asked again
                 failures += 1
+                tell_where(f"verify of {step.name} at {place} failed, run {self._recorder.run}", error)
                 if failures >= self._platform.settings.verify_attempts_max:
                     said = record_failure(error)
                     reason = f"verify of {step.name} at {place} failed {failures} times: {said.type}: {said.message}"

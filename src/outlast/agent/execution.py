@@ -29,6 +29,7 @@ from outlast.agent.recorder import Recorder, never
 from outlast.agent.run import ContinueAsNew, Run
 from outlast.agent.scope import Scope
 from outlast.agent.session import Entered, Session
+from outlast.agent.stack import tell_where
 from outlast.agent.step import Frame, Step, StepCall
 from outlast.agent.turn import await_turn
 from outlast.agent.wait import Waits
@@ -301,6 +302,7 @@ class Execution:
         if isinstance(error, ContinueAsNew):
             await self._continue(error)
         elif error is not None:
+            tell_where(f"run {self.run_id} of agent {self._agent.name} failed", error)
             if not isinstance(error, Exception):
                 error = RuntimeError(f"agent code raised {type(error).__name__}: {error}")
             await self._end(failed(error))

@@ -104,10 +104,18 @@ def record_failure(error: BaseException) -> Failure:
         return Failure(bounded(error.type), bounded(error.message), data)
     data = _plain(list(error.args)) if error.args else None
     try:
-        said = str(error)
+        said = _said(error)
     except Exception:  # noqa: BLE001 # an exception's own __str__ is user code: it may raise anything
         said = ""
     return Failure(bounded(type_name(type(error))), bounded(said), data, is_retryable(error))
+
+
+def _said(error: BaseException) -> str:
+    """Its text; of a group also what is in it, which its own text leaves out."""
+    if not isinstance(error, BaseExceptionGroup):
+        return str(error)
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return f"{group}: {'; '.join(f'{type_name(type(inner))}: {_said(inner)}' for inner in group.exceptions)}"
 
 
 def bounded(text: str, chars_max: int = _message_chars_max) -> str:

@@ -44,6 +44,8 @@ class Steps(Results, Protocol):
 
     async def until(self, at: float) -> None: ...
 
+    def tell_where(self, call: StepCall[Any], number: int, error: Exception) -> None: ...
+
     async def abandon(self, call: StepCall[Any]) -> None: ...
 
 
@@ -218,6 +220,7 @@ class Once:
                 raise
             return Doubtful("agent code cancelled it while it was under way")
         except Exception as error:  # noqa: BLE001 # a tool may raise anything; it is recorded
+            self._steps.tell_where(call, number, error)
             return Doubtful(f"{type(error).__name__} after the intent", record_failure(error))
         else:
             return await self._steps.done(call, number, started, value)

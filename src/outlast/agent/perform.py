@@ -14,12 +14,13 @@ from outlast.agent.arguments import digest
 from outlast.agent.attempt import Threads, in_thread, on_loop
 from outlast.agent.context import Context
 from outlast.agent.doubt import Doubt
-from outlast.agent.failure import is_retryable, rebuild, record_failure
+from outlast.agent.failure import is_retryable, rebuild, record_failure, type_name
 from outlast.agent.history import Settled
 from outlast.agent.once import Gate, Once, default_retry
 from outlast.agent.origin import mark_origin
 from outlast.agent.platform import Platform
 from outlast.agent.recorder import Recorder, never
+from outlast.agent.stack import tell_where
 from outlast.agent.step import Step, StepCall, current_frame
 from outlast.journal.blob import Payload, inline_bytes_max, load_payload, store_payload
 from outlast.kernel.clock import stamp
@@ -152,6 +153,7 @@ class Performer:
                 return await self.done(call, number, started, value)
             delay = self._delay(retry, number, failure)
             if delay is None:
+                self.tell_where(call, number, failure)
                 return await self.fail(call, number, started, failure)
             next_at = self._platform.clock.now() + delay
             await self._recorder.record(ev.StepRetried(place, step.name, number, record_failure(failure), next_at))
@@ -214,6 +216,12 @@ class Performer:
 
     async def _shielded_once(self, call: StepCall[Any]) -> Any:
         return await self.once.perform(call)
+
+    def tell_where(self, call: StepCall[Any], number: int, error: Exception) -> None:
+        """For the log, where it arose in a tool; an error that the app has registered, or one of ours, is no fault."""
+        if not isinstance(error, OutlastError) and type_name(type(error)) not in self._errors:
+            what = f"step {call.place} ({call.step.name}) of run {self._recorder.run} failed, attempt {number}"
+            tell_where(what, error)
 
     # -- recording ---------------------------------------------------------------------------------------------------
 

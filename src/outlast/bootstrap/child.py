@@ -211,6 +211,7 @@ async def _be_keeper(state: StateDirectory, blueprint: Blueprint, link: ControlL
 async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlLink, child: str, pool: str) -> None:
     from outlast.agent.control import Control
     from outlast.agent.mute import install
+    from outlast.agent.stack import log_to_stderr
     from outlast.bootstrap.app import configure_app, load_app, pools_of
     from outlast.bootstrap.platform import open_client_platform
     from outlast.bootstrap.queue import read_queues
@@ -221,7 +222,8 @@ async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlL
     async with open_client_platform(state.home, blueprint, complain=warn) as platform:
         worker = Worker(app, platform, child, report=lambda line: link.say(Log("warning", line)))
         async with worker:
-            install()  # after the app's own code has set up its logging
+            log_to_stderr()  # after the app's own code has set up its logging
+            install()
             orders = _Orders(link, lambda word: _ring(worker.offer, word))
             link.say(Ready(pools=pools_of(app)))
             beating = asyncio.create_task(_beat(link, lambda: worker.runs, platform.clock.sleep))

@@ -495,6 +495,25 @@ async def test_a_tool_that_is_cancelled_from_inside_has_failed_and_agent_code_is
     assert calls == [1, 2]
 
 
+async def test_a_step_that_is_not_awaited_is_not_done_and_a_warning_says_so() -> None:
+    app: App[None] = App("t")
+    paid: list[int] = []
+
+    @app.tool(effect="once")
+    async def pay(cents: int) -> None:
+        paid.append(cents)
+
+    @app.agent
+    async def go(run: Run[None]) -> str:
+        pay(5)
+        return "paid"
+
+    async with desk(app) as d:
+        with pytest.warns(RuntimeWarning, match="step pay was called and never awaited: it is not done"):
+            assert (await d.until(await d.start("go"))).result == "paid"
+    assert paid == []
+
+
 async def test_a_tool_called_in_a_tool_is_a_plain_call() -> None:
     app: App[None] = App("t")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Generator
 from contextvars import ContextVar
 from types import UnionType
@@ -67,6 +68,7 @@ class StepCall(Generic[T]):
     __slots__ = ("_awaited", "arguments", "counted", "frame", "keywords", "place", "step", "uses", "waiting")
 
     def __init__(self, frame: Frame, step: Step, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self._awaited = True  # unless it gets its place
         self.frame = frame
         self.step = step
         self.arguments = arguments
@@ -78,6 +80,10 @@ class StepCall(Generic[T]):
         self.uses: list[str] = []
         """What its attempts have asked."""
         self._awaited = False
+
+    def __del__(self) -> None:
+        if not self._awaited:  # a coroutine would say so too; one line for each name in a process is enough
+            warnings.warn(f"step {self.step.name} was called and never awaited: it is not done", RuntimeWarning, 1)
 
     def __str__(self) -> str:
         return f"step {self.step.name} at {self.place}"

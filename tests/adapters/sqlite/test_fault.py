@@ -8,14 +8,14 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import apsw
 import pytest
 
 from outlast.adapters.host.randomness import OsRandomness
-from outlast.adapters.sqlite.anchor import SqliteAnchors
+from outlast.adapters.sqlite.anchor import SqliteAnchors, beside
 from outlast.adapters.sqlite.blob import FileBlobs
 from outlast.adapters.sqlite.client import SqliteClient
 from outlast.adapters.sqlite.database import check_library
@@ -332,6 +332,31 @@ def fill_up(path: Path) -> None:
                 file.write(bytes(4096))
         except OSError:
             return
+
+
+@pytest.fixture
+def locked_disk(small_disk: Path) -> Callable[[], None]:
+    """Call it to make the small file system read-only."""
+
+    def lock() -> None:
+        subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+
+    return lock
+
+
+async def test_a_journal_on_a_read_only_file_system_is_read_and_audited(
+    small_disk: Path, locked_disk: Callable[[], None]
+) -> None:
+    journal = small_disk / "a #b?c.sqlite"
+    await made(journal, 3)
+    assert not Path(f"{journal}-wal").exists()
+    locked_disk()
+    reader = SqliteReader.open(journal)
+    assert sum(record.count for record in await reader.read(f"run/a@{reader.lineage}", 0, 100)) == 3
+    reader.close()
+    anchors = SqliteAnchors.open_readable(beside(journal))
+    assert len(await anchors.all()) == 3
+    anchors.close()
 
 
 async def told(process: WritingProcess, line: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import apsw
 
-from outlast.adapters.sqlite.connection import Connection, connect
+from outlast.adapters.sqlite.connection import Connection, connect, connect_to_read
 from outlast.adapters.sqlite.fault import translating
 from outlast.journal.stream import Head
 from outlast.kernel.error import StoreCorrupt, StoreUnavailable
@@ -62,7 +62,7 @@ class SqliteAnchors:
         if not path.exists():
             raise StoreUnavailable(f"anchors {path} are not there: the journal was never written, or they were removed")
         with translating(path):
-            connection = connect(path, apsw.SQLITE_OPEN_READONLY)
+            connection = connect_to_read(path)
             connection.set_busy_timeout(2000)
         return cls(connection, path)
 

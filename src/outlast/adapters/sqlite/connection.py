@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, cast
+from urllib.parse import quote
 
 import apsw
 
@@ -46,3 +48,14 @@ class Connection(Protocol):
 def connect(path: Path, flags: int) -> Connection:
     """A connection; raises what apsw raises."""
     return cast("Connection", apsw.Connection(str(path), flags=flags, statementcachesize=200))
+
+
+def connect_to_read(path: Path) -> Connection:
+    """As `connect`, read-only. On a file system that is read-only too, a log that is not there cannot be made: without
+    one nobody writes, and the file is read as it stands. Source: SQLite, "Write-Ahead Logging", Read-Only Databases.
+    """
+    if os.statvfs(path).f_flag & os.ST_RDONLY and not Path(f"{path}-wal").exists():
+        name = f"file:{quote(str(path.absolute()))}?immutable=1"
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        return cast("Connection", apsw.Connection(name, flags=flags, statementcachesize=200))
+    return connect(path, apsw.SQLITE_OPEN_READONLY)

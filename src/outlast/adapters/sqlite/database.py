@@ -9,7 +9,7 @@ from typing import Literal
 import apsw
 
 from outlast.adapters.sqlite.anchor import SqliteAnchors, beside
-from outlast.adapters.sqlite.connection import Connection, connect
+from outlast.adapters.sqlite.connection import Connection, connect, connect_to_read
 from outlast.adapters.sqlite.fault import translating
 from outlast.adapters.sqlite.filesystem import check_local, mounts, sync_directory
 from outlast.adapters.sqlite.schema import STATEMENTS, application_id, format_current
@@ -66,7 +66,7 @@ def open_readable(path: Path) -> tuple[Connection, Lineage]:
         raise StoreUnavailable(f"journal {path} is not there: start `outlast up` in this directory first")
     _check_header(path)
     with translating(path):
-        connection = connect(path, apsw.SQLITE_OPEN_READONLY)
+        connection = connect_to_read(path)
         try:
             connection.set_busy_timeout(busy_timeout_ms)
             _check_format(connection, path)

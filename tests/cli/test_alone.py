@@ -128,6 +128,18 @@ def test_ctrl_c_ends_the_cell_and_not_the_run(project: Project) -> None:
     project.await_that(lambda: project.state(entry["run"]) == "completed", "it went on")
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_where_a_run_failed_is_in_the_log_unless_payloads_are_sealed(project: Project, *, sealed: bool) -> None:
+    if sealed:
+        assert project.process("keys", "new", "--file", "keys.json").code == 0
+        (project.home / "outlast.yaml").write_text("outlast: 1\nstores: {journal: {encrypt: file:keys.json}}\n")
+    assert project.process("run", "broken").code != 0
+    log = StateDirectory(project.home).logs / "worker.log"
+    said = log.read_text() if log.exists() else ""
+    assert ('app.py", line' in said and "no \\x1b[31mway" in said) is not sealed, said
+    assert ("way" in said) is not sealed
+
+
 def test_replay_tells_same_drift_and_mismatch(project: Project) -> None:
     run = project.process("run", "numbers", "--input-json", "1", "--json").document["run"]
     same = project.process("replay", run)

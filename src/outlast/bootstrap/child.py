@@ -222,7 +222,9 @@ async def _be_worker(state: StateDirectory, blueprint: Blueprint, link: ControlL
     async with open_client_platform(state.home, blueprint, complain=warn) as platform:
         worker = Worker(app, platform, child, report=lambda line: link.say(Log("warning", line)))
         async with worker:
-            log_to_stderr()  # after the app's own code has set up its logging
+            # after the app's own code has set up its logging
+            if blueprint.stores.journal.encrypt is None:  # what an error says may be what is sealed
+                log_to_stderr()
             install()
             orders = _Orders(link, lambda word: _ring(worker.offer, word))
             link.say(Ready(pools=pools_of(app)))

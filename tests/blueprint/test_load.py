@@ -359,6 +359,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load(tmp_path)
 
 
+def test_a_link_to_nothing_is_an_error_and_not_all_defaults(tmp_path: Path) -> None:
+    (tmp_path / "outlast.yaml").symlink_to("production.yaml")
+    with pytest.raises(ConfigurationError, match=r"outlast\.yaml is a link to production\.yaml, which is not there"):
+        load(tmp_path)
+
+
 def test_the_error_names_the_file_by_its_whole_path(tmp_path: Path) -> None:
     (tmp_path / "outlast.yaml").write_text("a: 1")
     with pytest.raises(ConfigurationError) as caught:

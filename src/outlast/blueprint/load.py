@@ -48,6 +48,8 @@ def read(path: Path) -> bytes | None:
         with path.open("rb") as file:
             return file.read(yaml_bytes_max + 1)
     except FileNotFoundError:
+        if path.is_symlink():  # somebody wrote one: its absence is no choice of all defaults
+            raise ConfigurationError(f"{path} is a link to {path.readlink()}, which is not there") from None
         return None
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from outlast.agent.app import App
 from outlast.agent.run import Run
 from outlast.journal.index import HintPatch
+from outlast.kernel.error import Conflict
 from tests.agent.desk import desk
 
 
@@ -44,6 +47,19 @@ async def test_a_signal_to_a_run_that_has_handed_over_is_for_its_successor() -> 
         await d.replace(dies)
         view = await d.until(run)
         assert (await d.until(view.continued_to)).result == 7
+
+
+async def test_who_is_late_for_a_run_that_continued_is_told_where_it_is_now() -> None:
+    async with desk(looping()) as d:
+        first = await d.start("loop", 2)
+        second = (await d.until(first)).continued_to
+        third = (await d.until(second)).continued_to
+        with pytest.raises(Conflict, match=f"run {first} has ended: it is continued as {third}$"):
+            await d.control.signal(first, "go", 7)
+        with pytest.raises(Conflict, match=f"it is continued as {third}$"):
+            await d.control.cancel(second)
+        await d.control.signal(third, "go", 7)
+        assert (await d.until(third)).result == 7
 
 
 async def test_a_signal_that_was_taken_is_not_handed_on_when_it_is_sent_again() -> None:

@@ -11,6 +11,7 @@ import msgspec
 from outlast.agent import event as ev
 from outlast.agent.app import App
 from outlast.agent.create import NewRun, create_run, derived_run_id, read_created, run_key
+from outlast.agent.ending import last_of
 from outlast.agent.handover import post_on
 from outlast.agent.mail import is_posted, post
 from outlast.agent.platform import Platform
@@ -202,7 +203,8 @@ class Control:
     async def _check_open(self, run: str) -> None:
         entry = await self._platform.index.entry(run)
         if entry is not None and entry.state in ("completed", "failed", "cancelled", "continued"):
-            raise Conflict(f"run {run} has ended: it is {entry.state}")
+            went_on = f" as {await last_of(self._platform, run)}" if entry.state == "continued" else ""
+            raise Conflict(f"run {run} has ended: it is {entry.state}{went_on}")
 
     # -- the kill switch ---------------------------------------------------------------------------------------------
 

@@ -10,14 +10,16 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import concurrent, crowd, recovery, resume, start, step, storage
+from benchmarks import concurrent, crowd, disk, floor, recovery, resume, start, step, storage
 from benchmarks.bench import ROOT, Bench
 from benchmarks.figure import Section
 from benchmarks.machine import describe
 from benchmarks.report import json_object, table
 
 SECTIONS: dict[str, Callable[[Bench], Section]] = {
+    "floor": floor.measure,
     "step": step.measure,
+    "disk": disk.measure,
     "crowd": crowd.measure,
     "concurrent": concurrent.measure,
     "recovery": recovery.measure,

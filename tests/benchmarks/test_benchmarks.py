@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import start, step, storage
+from benchmarks import disk, floor, start, step, storage
 from benchmarks.bench import Bench
 from benchmarks.figure import Section
 from benchmarks.probe import Probe, ProbeFailed
@@ -50,3 +50,13 @@ def test_a_short_run_measures_outlast_and_the_bare_commit(tmp_path: Path) -> Non
     told = json.loads(json_object({}, sections))
     for key in ("commit_ms", "step_ms", "step_over_commit", "step_over_commit_in_process", "storage_kb", "import_s"):
         assert told[key] > 0
+
+
+def test_what_a_commit_costs_alone_and_on_slower_disks_is_measured(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, trials=1, scale=0.01, peers=None)
+    told = json.loads(json_object({}, [floor.measure(bench), disk.measure(bench)]))
+    assert told["floor_commit_of_record_after_pause_ms"] > 0
+    if "disk_500_commit_ms" in told:  # Linux, with a compiler
+        assert told["disk_500_commit_ms"] > 0.5, "every sync took half a millisecond more"
+        assert told["disk_500_step_over_commit"] > 0
+        assert told["disk_500_step_over_commit_in_process"] > 0

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.bench import Bench, payload_bytes
+from benchmarks.beside import Beside
 from benchmarks.figure import Section
 from benchmarks.probe import own
-from benchmarks.sample import Sample
 
 
 @contextmanager
@@ -40,18 +40,16 @@ def measure(bench: Bench) -> Section:
         writer = stack.enter_context(own("writer", "benchmarks.outlast_step", *common, cwd=path))
         for probe in (commit, writer):
             probe.ready()
-        size = str(int(writer.measure()["record_bytes"]))
-        commit.measure(size)
+        size = int(writer.measure()["record_bytes"])
+        commit.measure(str(size))
         for count in (0, 1, 2):
-            commits, through = Sample(), Sample()
+            beside = Beside(commit, {"writer": writer}, size)
             with hogs(count):
                 for _ in range(bench.trials):
-                    before = commit.measure(size)["commit_ms"]
-                    through.values.append(writer.measure()["step_ms"])
-                    commits.values.append((before + commit.measure(size)["commit_ms"]) / 2)
+                    beside.trial()
             among = ("alone", "one busy loop", "two busy loops")[count]
             key = f"crowd_{count}_step_over_commit"
-            section.add(f"crowd_{count}_step_ms", f"Outlast, {among}", "ms", through)
+            section.add(f"crowd_{count}_step_ms", f"Outlast, {among}", "ms", beside.steps["writer"])
             bound = 2.5 if not count else None
-            section.add(key, "  over the commit beside it", "x", through.over(commits), at_most=bound)
+            section.add(key, "  over the commit beside it", "x", beside.over("writer"), at_most=bound)
     return section

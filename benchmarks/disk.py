@@ -1,7 +1,6 @@
 """A step over the bare commit on slower disks: under a preloaded library, every sync takes so much longer.
 
-The disk itself is the fastest one; what is added is slept, for the commit and for Outlast alike. A machine in the cloud
-has a network between itself and its disk: a sync takes 0.5 to 2 ms there.
+What is added is slept, for the commit and for Outlast alike; all else is the disk that is there.
 """
 
 from __future__ import annotations
@@ -13,9 +12,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.bench import Bench, payload_bytes
+from benchmarks.beside import Beside
 from benchmarks.figure import Section
 from benchmarks.probe import own
-from benchmarks.sample import Sample
 
 added_us = (50, 150, 500)
 
@@ -51,23 +50,13 @@ def _measure(bench: Bench, section: Section, us: int, environment: dict[str, str
         }
         for each in (commit, *outlast.values()):
             each.ready()
-        size = str(int(outlast["writer"].measure()["record_bytes"]))
+        size = int(outlast["writer"].measure()["record_bytes"])
         outlast["direct"].measure()
-        commit.measure(size)
-        commits = Sample()
-        before = {mode: Sample() for mode in outlast}
-        steps_of = {mode: Sample() for mode in outlast}
+        commit.measure(str(size))
+        beside = Beside(commit, outlast, size)
         for _ in range(bench.trials):
-            first = commit.measure(size)["commit_ms"]
-            commits.values.append(first)
-            for mode, each in outlast.items():
-                steps_of[mode].values.append(each.measure()["step_ms"])
-                second = commit.measure(size)["commit_ms"]
-                commits.values.append(second)
-                before[mode].values.append((first + second) / 2)
-                first = second
-    section.add(f"disk_{us}_commit_ms", f"bare commit, {us} us more a sync", "ms", commits)
-    ratio = steps_of["writer"].over(before["writer"])
-    section.add(f"disk_{us}_step_over_commit", "  a step through the writing process over it", "x", ratio)
-    ratio = steps_of["direct"].over(before["direct"])
-    section.add(f"disk_{us}_step_over_commit_in_process", "  a step in-process over it", "x", ratio)
+            beside.trial()
+    section.add(f"disk_{us}_commit_ms", f"bare commit, {us} us more a sync", "ms", beside.commits)
+    key, text = f"disk_{us}_step_over_commit", "  a step through the writing process over it"
+    section.add(key, text, "x", beside.over("writer"))
+    section.add(f"{key}_in_process", "  a step in-process over it", "x", beside.over("direct"))

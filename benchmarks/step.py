@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from benchmarks.bench import Bench, payload_bytes
+from benchmarks.beside import Beside
 from benchmarks.figure import Section
 from benchmarks.probe import Probe, own
 from benchmarks.sample import Sample
@@ -55,29 +56,19 @@ def measure(bench: Bench) -> Section:
         for probe in peers.values():
             probe.measure()
 
-        commits, before_writer, before_direct = Sample(), Sample(), Sample()
-        through_writer, in_process = Sample(), Sample()
+        beside = Beside(commit, {"writer": writer, "direct": direct}, size)
         of_peers = {name: Sample() for name in peers}
         for _ in range(bench.trials):
-            # the commit is measured before and after, so that a slow moment of the disk hits both sides of the ratio
-            first = commit.measure(str(size))["commit_ms"]
-            through_writer.values.append(writer.measure()["step_ms"])
-            second = commit.measure(str(size))["commit_ms"]
-            in_process.values.append(direct.measure()["step_ms"])
-            third = commit.measure(str(size))["commit_ms"]
-            before_writer.values.append((first + second) / 2)
-            before_direct.values.append((second + third) / 2)
-            commits.values += [first, second, third]
+            beside.trial()
             for name, probe in peers.items():
                 of_peers[name].values.append(probe.measure()["step_ms"])
 
-    section.add("commit_ms", f"bare SQLite commit of {size} bytes", "ms", commits)
+    through_writer = beside.steps["writer"]
+    section.add("commit_ms", f"bare SQLite commit of {size} bytes", "ms", beside.commits)
     section.add("step_ms", "Outlast through the writing process", "ms", through_writer)
-    ratio = through_writer.over(before_writer)
-    section.add("step_over_commit", "  over the commit beside it", "x", ratio, at_most=2.5)
-    section.add("step_in_process_ms", "Outlast in-process", "ms", in_process)
-    ratio = in_process.over(before_direct)
-    section.add("step_over_commit_in_process", "  over the commit beside it", "x", ratio, at_most=1.7)
+    section.add("step_over_commit", "  over the commit beside it", "x", beside.over("writer"), at_most=2.5)
+    section.add("step_in_process_ms", "Outlast in-process", "ms", beside.steps["direct"])
+    section.add("step_over_commit_in_process", "  over the commit beside it", "x", beside.over("direct"), at_most=1.7)
     names = {
         "dbos": ("dbos_step_ms", "DBOS on SQLite, in WAL mode"),
         "dbos_shipped": ("dbos_shipped_step_ms", "DBOS on SQLite as shipped (rollback journal)"),
